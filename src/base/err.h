@@ -1,0 +1,57 @@
+/*
+ * err: what went wrong, where and why, said once.
+ *
+ * A mechanism returns 0 or -errno. A module boundary takes a last
+ * `struct err *`, which it leaves untouched on success and fills on failure;
+ * the pointer may be NULL where the caller wants the return value alone.
+ * Every domain error stands in the one table below with its JSON identifier,
+ * the exit status a verb ends with, and the errno that functions return.
+ */
+#ifndef AM_BASE_ERR_H
+#define AM_BASE_ERR_H
+
+#include "base/base.h"
+
+/*        code         JSON identifier       exit  errno         text                            */
+#define ERR_TABLE(X)                                                                               \
+    X(ERR_NONE,        "none",                0,   0,            "no error")                       \
+    X(ERR_USAGE,       "usage",               2,   EINVAL,       "the command line is wrong")      \
+    X(ERR_SYNTAX,      "invalid-syntax",      65,  EBADMSG,      "the text cannot be read")        \
+    X(ERR_DOCUMENT,    "invalid-document",    65,  EBADMSG,      "the document is invalid")        \
+    X(ERR_SCHEMA,      "invalid-schema",      65,  EBADMSG,      "the schema is invalid")          \
+    X(ERR_LIMIT,       "limit-exceeded",      65,  E2BIG,        "a limit was exceeded")           \
+    X(ERR_NOT_FOUND,   "not-found",           1,   ENOENT,       "it does not exist")              \
+    X(ERR_IO,          "input-output",        1,   EIO,          "reading or writing failed")      \
+    X(ERR_MEMORY,      "out-of-memory",       1,   ENOMEM,       "there is not enough memory")     \
+    X(ERR_UNSUPPORTED, "unsupported",         1,   EOPNOTSUPP,   "this host cannot do it")
+
+enum err_code {
+#define X(code, id, exit_status, error_number, text) code,
+    ERR_TABLE(X)
+#undef X
+};
+
+#define ERR_WHERE_MAX 512
+#define ERR_CAUSE_MAX 1024
+
+struct err {
+    enum err_code code;
+    const char *step;             /* static text: what was being done */
+    char where[ERR_WHERE_MAX];    /* file, line, JSON Pointer; may be empty */
+    char cause[ERR_CAUSE_MAX];    /* why it failed, and what to do next */
+};
+
+/* Both fill err, unless it is NULL, and return the code's -errno. */
+int err_set(struct err *err, enum err_code code, const char *step, const char *format, ...)
+    PRINTF_LIKE(4, 5);
+/* As err_set with the text of error_number appended; returns -error_number. */
+int err_set_errno(struct err *err, int error_number, const char *step, const char *format, ...)
+    PRINTF_LIKE(4, 5);
+/* Says where an error that is already set happened; outer callers replace inner places. */
+void err_where(struct err *err, const char *format, ...) PRINTF_LIKE(2, 3);
+
+const char *err_id(enum err_code code);
+const char *err_text(enum err_code code);
+int err_exit_status(enum err_code code);
+
+#endif

@@ -1,0 +1,73 @@
+/* test: the runner behind test.h. Names given as arguments run those tests alone. */
+#include "base/test.h"
+
+#define TESTS_MAX 512
+
+static struct {
+    const char *name;
+    test_function *function;
+} tests[TESTS_MAX];
+static size_t test_count;
+static size_t fault_count;
+static bool skipped;
+
+void test_register(const char *name, test_function *function)
+{
+    if (test_count == TESTS_MAX)
+        abort();
+    tests[test_count].name = name;
+    tests[test_count++].function = function;
+}
+
+void test_fail(const char *file, int line, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    printf("%s:%d: ", file, line);
+    vprintf(format, arguments);
+    putchar('\n');
+    va_end(arguments);
+    fault_count++;
+}
+
+void test_skip(const char *format, ...)
+{
+    const char *must_work = getenv("AM_MUST_WORK");
+    va_list arguments;
+    va_start(arguments, format);
+    printf("skipped: ");
+    vprintf(format, arguments);
+    putchar('\n');
+    va_end(arguments);
+    skipped = true;
+    if (must_work && strcmp(must_work, "1") == 0)
+        fault_count++;
+}
+
+static bool wanted(const char *name, int argc, char **argv)
+{
+    bool found = argc < 2;
+    for (int i = 1; i < argc; i++)
+        found = found || strcmp(argv[i], name) == 0;
+    return found;
+}
+
+int main(int argc, char **argv)
+{
+    size_t passed = 0, failed = 0, skips = 0;
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    for (size_t i = 0; i < test_count; i++) {
+        if (!wanted(tests[i].name, argc, argv))
+            continue;
+        fault_count = 0;
+        skipped = false;
+        tests[i].function();
+        const char *result = fault_count ? "FAILED" : skipped ? "skipped" : "ok";
+        printf("%-8s %s\n", result, tests[i].name);
+        failed += fault_count > 0;
+        skips += !fault_count && skipped;
+        passed += !fault_count && !skipped;
+    }
+    printf("%zu passed, %zu failed, %zu skipped\n", passed, failed, skips);
+    return failed > 0;
+}

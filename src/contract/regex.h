@@ -1,0 +1,30 @@
+/*
+ * regex: ECMA-262 patterns (with the u flag) on PCRE2, within bounds.
+ *
+ * The pattern is parsed as ECMA-262 and rewritten for PCRE2, so that \d, \w,
+ * \s, \b, $, ., \p{…}, \u escapes and surrogate pairs mean what JSON Schema
+ * says. What ECMA-262 does not know (inline flags, possessive quantifiers,
+ * named groups of other dialects) is refused. A match that would take more
+ * than REGEX_MATCH_LIMIT steps ends in an error, never in a hang.
+ */
+#ifndef AM_CONTRACT_REGEX_H
+#define AM_CONTRACT_REGEX_H
+
+#include "base/base.h"
+#include "base/err.h"
+#include "base/str.h"
+
+#define REGEX_PATTERN_BYTES_MAX ((size_t)16 << 10)
+#define REGEX_MATCH_LIMIT       1000000
+
+struct regex;
+
+/* ERR_SCHEMA with the place and the reason where the pattern is not ECMA-262. */
+int regex_new(struct str pattern, struct regex **ret, struct err *err) MUST_CHECK;
+void regex_free(struct regex *regex);
+/* 1 found, 0 not found, -errno the limit was reached (err says so). Searches anywhere. */
+int regex_search(const struct regex *regex, struct str subject, struct err *err) MUST_CHECK;
+/* Whether the text is a pattern at all (the `regex` format). */
+bool regex_valid(struct str pattern);
+
+#endif
