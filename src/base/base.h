@@ -8,6 +8,7 @@
 #ifndef AM_BASE_BASE_H
 #define AM_BASE_BASE_H
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>

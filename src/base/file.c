@@ -1,6 +1,7 @@
 /* file: see the header. Regular files are read in one go, streams in growing steps. */
 #include "base/file.h"
 
+#include <fts.h>
 #include <sys/stat.h>
 
 #define READ_STEP_BYTES ((size_t)64 << 10)
@@ -43,4 +44,51 @@ int file_read(const char *path, struct buf *ret, struct err *err)
     if (fd < 0)
         return err_set_errno(err, errno, "open a file", "%s", path);
     return file_read_fd(fd, path, ret, err);
+}
+
+static int by_name(const FTSENT **a, const FTSENT **b)
+{
+    return strcmp((*a)->fts_name, (*b)->fts_name);
+}
+
+static int visit_entry(FTS *tree, FTSENT *entry, file_visit *visit, void *context, struct err *err)
+{
+    bool hidden = entry->fts_level > 0 && entry->fts_name[0] == '.';
+    switch (entry->fts_info) {
+    case FTS_D:
+        if (entry->fts_level > FILE_WALK_DEPTH_MAX)
+            return err_set(err, ERR_LIMIT, "walk a folder", "%s lies deeper than %d folders",
+                           entry->fts_path, FILE_WALK_DEPTH_MAX);
+        if (hidden)
+            fts_set(tree, entry, FTS_SKIP);
+        return 0;
+    case FTS_DNR:
+    case FTS_ERR:
+    case FTS_NS:
+        return err_set_errno(err, entry->fts_errno, "walk a folder", "%s", entry->fts_path);
+    case FTS_F:
+        return hidden ? 0 : visit(context, entry->fts_path, err);
+    case FTS_DEFAULT: /* a device or a pipe is read only where it was named */
+        return entry->fts_level ? 0 : visit(context, entry->fts_path, err);
+    default:
+        return 0;
+    }
+}
+
+int file_walk(const char *path, file_visit *visit, void *context, struct err *err)
+{
+    if (strcmp(path, "-") == 0)
+        return visit(context, path, err);
+    char *paths[] = { (char *)path, NULL };
+    FTS *tree = fts_open(paths, FTS_PHYSICAL | FTS_COMFOLLOW | FTS_NOCHDIR, by_name);
+    if (!tree)
+        return err_set_errno(err, errno, "walk a folder", "%s", path);
+    int r = 0;
+    FTSENT *entry;
+    while (r >= 0 && (errno = 0, entry = fts_read(tree)))
+        r = visit_entry(tree, entry, visit, context, err);
+    if (r >= 0 && errno)
+        r = err_set_errno(err, errno, "walk a folder", "%s", path);
+    fts_close(tree);
+    return r < 0 ? r : 0;
 }

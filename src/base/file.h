@@ -1,4 +1,4 @@
-/* file: reading whole files within a bound. "-" is standard input. */
+/* file: reading whole files within a bound, and walking folders. "-" is standard input. */
 #ifndef AM_BASE_FILE_H
 #define AM_BASE_FILE_H
 
@@ -6,9 +6,21 @@
 #include "base/buf.h"
 #include "base/err.h"
 
+#define FILE_WALK_DEPTH_MAX 64
+
 /* Appends the file's bytes to ret (whose limit is the bound); err names the path. */
 int file_read(const char *path, struct buf *ret, struct err *err) MUST_CHECK;
 /* As file_read, from a descriptor that stays open; `name` is for messages. */
 int file_read_fd(int fd, const char *name, struct buf *ret, struct err *err) MUST_CHECK;
+
+/* Called for each file; a negative return ends the walk with it. */
+typedef int file_visit(void *context, const char *path, struct err *err);
+
+/*
+ * Visits a file, or every regular file below a folder in the order of their
+ * names. Links are followed where the path itself is one, and nowhere below.
+ * Names that start with a dot are passed over below a folder.
+ */
+int file_walk(const char *path, file_visit *visit, void *context, struct err *err) MUST_CHECK;
 
 #endif

@@ -1,0 +1,87 @@
+#include "base/file.h"
+#include "base/test.h"
+
+#include <sys/stat.h>
+
+static void write_file(const char *folder, const char *name, const char *text)
+{
+    char path[512];
+    snprintf(path, sizeof(path), "%s/%s", folder, name);
+    FILE *file = fopen(path, "w");
+    CHECK(file != NULL);
+    if (file) {
+        fputs(text, file);
+        fclose(file);
+    }
+}
+
+static int remember(void *context, const char *path, struct err *err)
+{
+    (void)err;
+    buf_addf(context, "%s;", strrchr(path, '/') + 1);
+    return 0;
+}
+
+TEST(file_read_is_whole_and_bounded)
+{
+    char folder[] = "/tmp/am-file-XXXXXX";
+    CHECK(mkdtemp(folder) != NULL);
+    write_file(folder, "a", "0123456789");
+    char path[512];
+    snprintf(path, sizeof(path), "%s/a", folder);
+    struct err err = { 0 };
+    struct buf whole = BUF_INIT_LIMIT(10), small = BUF_INIT_LIMIT(9);
+    CHECK_INT(file_read(path, &whole, &err), 0);
+    CHECK_STR(buf_str(&whole), STR("0123456789"));
+    CHECK(file_read(path, &small, &err) < 0);
+    CHECK_INT(err.code, ERR_LIMIT);
+    CHECK(file_read(folder, &small, &err) < 0);
+    unlink(path);
+    CHECK_INT(file_read(path, &whole, &err), -ENOENT);
+    CHECK_INT(err.code, ERR_NOT_FOUND);
+    buf_release(&whole);
+    buf_release(&small);
+    rmdir(folder);
+}
+
+TEST(file_read_takes_streams)
+{
+    int ends[2];
+    CHECK_INT(pipe(ends), 0);
+    CHECK_INT(write(ends[1], "piped", 5), 5);
+    close(ends[1]);
+    struct buf text = BUF_INIT;
+    CHECK_INT(file_read_fd(ends[0], "a pipe", &text, NULL), 0);
+    CHECK_STR(buf_str(&text), STR("piped"));
+    close(ends[0]);
+    buf_release(&text);
+}
+
+TEST(file_walk_goes_by_name_and_passes_over_hidden_files_and_links)
+{
+    char folder[] = "/tmp/am-walk-XXXXXX", inner[512], link_path[512], path[512];
+    CHECK(mkdtemp(folder) != NULL);
+    snprintf(inner, sizeof(inner), "%s/m", folder);
+    snprintf(link_path, sizeof(link_path), "%s/z", folder);
+    CHECK_INT(mkdir(inner, 0700), 0);
+    write_file(folder, "b", "");
+    write_file(folder, "a", "");
+    write_file(folder, ".hidden", "");
+    write_file(inner, "c", "");
+    CHECK_INT(symlink("/etc", link_path), 0);
+    struct buf seen = BUF_INIT;
+    CHECK_INT(file_walk(folder, remember, &seen, NULL), 0);
+    CHECK_STR(buf_str(&seen), STR("a;b;c;"));
+    struct err err = { 0 };
+    snprintf(path, sizeof(path), "%s/absent", folder);
+    CHECK_INT(file_walk(path, remember, &seen, &err), -ENOENT);
+    CHECK_INT(err.code, ERR_NOT_FOUND);
+    const char *names[] = { "b", "a", ".hidden", "m/c", "z" };
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        snprintf(path, sizeof(path), "%s/%s", folder, names[i]);
+        unlink(path);
+    }
+    rmdir(inner);
+    rmdir(folder);
+    buf_release(&seen);
+}
