@@ -1,4 +1,20 @@
-int main(void)
+/* main: the table of verbs. Each stands in a file of its own under src/cmd/. */
+#include "cmd/verb.h"
+
+int main(int argc, char **argv)
 {
-    return 0;
+    const struct verb verbs[] = { verb_contract, verb_redact, verb_help, verb_version };
+    const struct verb program = {
+        .name = "agent-machine",
+        .summary = "run any AI agent or command with no ambient authority",
+        .description =
+            "Runs any AI agent, or any command, on this machine with no ambient authority: every "
+            "file, host, model, tool and token is delegated, budgeted, gated by policy, and "
+            "leaves evidence.\n\n"
+            "This release holds the contracts that say so: their schemas, the engine that "
+            "checks documents against them, and the scanner that keeps secrets out of them.",
+        .verbs = verbs,
+        .verb_count = ARRAY_LEN(verbs),
+    };
+    return verb_main(&program, argc, argv);
 }

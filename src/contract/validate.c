@@ -18,7 +18,7 @@
  * resources entered, outermost first.
  *
  * Bounds. Every node costs a step, every comparison of uniqueItems too;
- * depth is counted; time in patterns is measured. Whatever runs out sets
+ * depth is counted, and so is the stack that it takes; time in patterns is measured. Whatever runs out sets
  * `error`, after which every node fails at once.
  *
  * Trust: program and value are hostile in what they contain, not in how they
@@ -52,6 +52,7 @@ struct vm {
     const struct program *program;
     uint64_t steps_left;
     uint32_t depth;
+    const char *stack; /* where it stood at the start; it grows down */
     uint32_t pattern_count;
     uint64_t pattern_ns;
     int error;
@@ -969,7 +970,8 @@ INLINE bool run(struct vm *vm, uint32_t node, const yyjson_val *value, struct ev
     const struct node *n = &vm->program->nodes[node];
     if (vm->error || !charge(vm, 1))
         return false;
-    if (vm->depth >= VALIDATE_DEPTH_MAX)
+    size_t stack_used = (size_t)(vm->stack - (const char *)__builtin_frame_address(0));
+    if (vm->depth >= VALIDATE_DEPTH_MAX || stack_used > VALIDATE_STACK_BYTES_MAX)
         return give_up(vm, ERR_LIMIT, "the schema refers to itself without end");
     size_t scopes = vm->scope_count;
     if (vm->scopes && node != NODE_TRUE &&
@@ -1008,7 +1010,10 @@ static uint64_t steps_for(const yyjson_val *value)
 static int vm_init(struct vm *vm, const struct program *program, const yyjson_val *value,
                    struct err *err)
 {
-    *vm = (struct vm){ .program = program, .steps_left = steps_for(value), .err = err };
+    *vm = (struct vm){ .program = program,
+                       .steps_left = steps_for(value),
+                       .stack = __builtin_frame_address(0),
+                       .err = err };
     if (program->has_dynamic) {
         vm->scopes = malloc((VALIDATE_DEPTH_MAX + 1) * sizeof(*vm->scopes));
         if (!vm->scopes)

@@ -19,6 +19,7 @@
 #include "contract/keyword.h"
 
 #define VALIDATE_DEPTH_MAX       2048              /* schemas within one another */
+#define VALIDATE_STACK_BYTES_MAX ((size_t)4 << 20) /* taken by them */
 #define VALIDATE_STEPS_BASE      ((uint64_t)10000000) /* schemas applied, */
 #define VALIDATE_STEPS_PER_VALUE ((uint64_t)1000)  /* and so many more for each value */
 #define VALIDATE_PATTERN_MS_MAX  10000             /* spent in patterns, all together */

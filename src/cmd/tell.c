@@ -1,0 +1,47 @@
+/* tell: see the header. */
+#include "cmd/tell.h"
+
+static bool wants_colour(FILE *stream)
+{
+    const char *no_colour = getenv("NO_COLOR");
+    const char *term = getenv("TERM");
+    if (no_colour && no_colour[0])
+        return false;
+    return term && strcmp(term, "dumb") != 0 && isatty(fileno(stream));
+}
+
+const char *tell_colour(FILE *stream, enum colour colour)
+{
+    static const char *const escapes[] = {
+        [COLOUR_GOOD] = "\033[32m",
+        [COLOUR_BAD] = "\033[31m",
+        [COLOUR_WARN] = "\033[33m",
+        [COLOUR_DIM] = "\033[2m",
+    };
+    return wants_colour(stream) ? escapes[colour] : "";
+}
+
+const char *tell_colour_end(FILE *stream)
+{
+    return wants_colour(stream) ? "\033[0m" : "";
+}
+
+int tell_error(const struct invocation *invocation, const struct err *err)
+{
+    fprintf(stderr, "agent-machine %s: ", invocation->path);
+    if (err->where[0])
+        fprintf(stderr, "%s: ", err->where);
+    fprintf(stderr, "%s: %s\n", err_text(err->code), err->cause);
+    return err_exit_status(err->code);
+}
+
+int tell_usage(const char *path, const char *format, ...)
+{
+    va_list arguments;
+    fprintf(stderr, "agent-machine%s%s: ", path[0] ? " " : "", path);
+    va_start(arguments, format);
+    vfprintf(stderr, format, arguments);
+    va_end(arguments);
+    fprintf(stderr, "\nTry: agent-machine help%s%s\n", path[0] ? " " : "", path);
+    return EXIT_USAGE;
+}
