@@ -61,8 +61,7 @@ static inline void cleanup_fclose(FILE **file)
     })
 
 /* Unbounded, stateful or error-blind: use buf, str and strtoll and their kin instead. */
-#undef alloca
 #pragma GCC poison strcpy strncpy stpcpy strcat strncat sprintf vsprintf gets strtok strtok_r
-#pragma GCC poison atoi atol atoll atof mktemp tmpnam tempnam scanf fscanf sscanf alloca
+#pragma GCC poison atoi atol atoll atof mktemp tmpnam tempnam scanf fscanf sscanf
 
 #endif

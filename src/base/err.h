@@ -23,7 +23,12 @@
     X(ERR_NOT_FOUND,   "not-found",           1,   ENOENT,       "it does not exist")              \
     X(ERR_IO,          "input-output",        1,   EIO,          "reading or writing failed")      \
     X(ERR_MEMORY,      "out-of-memory",       1,   ENOMEM,       "there is not enough memory")     \
-    X(ERR_UNSUPPORTED, "unsupported",         1,   EOPNOTSUPP,   "this host cannot do it")
+    X(ERR_UNSUPPORTED, "unsupported",         1,   EOPNOTSUPP,   "this host cannot do it")         \
+    X(ERR_CONFLICT,    "conflict",            1,   EEXIST,       "it is otherwise by now")         \
+    X(ERR_DAMAGED,     "damaged",             1,   EBADF,        "stored data is damaged")         \
+    X(ERR_PENDING,     "decision-pending",    75,  EAGAIN,       "a decision is pending")          \
+    X(ERR_DENIED,      "denied",              77,  EACCES,       "denied")                         \
+    X(ERR_BUDGET,      "budget-exhausted",    78,  EDQUOT,       "a budget is exhausted")
 
 enum err_code {
 #define X(code, id, exit_status, error_number, text) code,

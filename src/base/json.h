@@ -56,10 +56,13 @@ struct json_position json_position(struct str text, size_t offset);
  */
 int json_locate(struct str text, struct str pointer, bool key, size_t *ret_offset);
 
-/* Appends a JSON string, quoted and escaped. */
+/* Appends a JSON string, quoted and escaped; bytes that are not UTF-8 become U+FFFD. */
 int json_add_string(struct buf *buf, struct str s);
 /* Appends a value, minified (indent 0) or pretty with `indent` spaces; raw numbers as they were. */
 int json_add_value(struct buf *buf, const yyjson_val *value, unsigned indent);
+/* The text of a number that is not RAW: the shortest that reads back the same. Its length. */
+#define JSON_NUMBER_TEXT_SIZE 40
+size_t json_number_text(const yyjson_val *number, char ret_text[JSON_NUMBER_TEXT_SIZE]);
 /* Appends "/token" with ~ and / escaped. */
 int json_pointer_add(struct buf *pointer, struct str token);
 int json_pointer_add_index(struct buf *pointer, size_t index);

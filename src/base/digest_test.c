@@ -1,0 +1,36 @@
+#include "base/digest.h"
+#include "base/test.h"
+
+/* FIPS 180-2's samples, the empty text, and a length around the block size. */
+TEST(digest_knows_the_published_samples)
+{
+    static const struct {
+        struct str bytes;
+        const char *text;
+    } rows[] = {
+        { STR(""), "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855" },
+        { STR("abc"), "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad" },
+        { STR("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq"),
+          "sha256:248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1" },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        char text[DIGEST_TEXT_SIZE];
+        CHECK_INT(digest_text(rows[i].bytes, text, NULL), 0);
+        CHECK_TEXT(text, rows[i].text);
+    }
+}
+
+TEST(digest_of_a_million_bytes)
+{
+    enum { COUNT = 1000000 };
+    _cleanup_(cleanup_free) char *bytes = malloc(COUNT);
+    CHECK(bytes);
+    memset(bytes, 'a', COUNT);
+    unsigned char digest[DIGEST_BYTES];
+    CHECK_INT(digest_sha256(str_make(bytes, COUNT), digest, NULL), 0);
+    CHECK_INT(digest[0], 0xcd);
+    CHECK_INT(digest[31], 0xd0);
+    char text[DIGEST_TEXT_SIZE];
+    CHECK_INT(digest_text(str_make(bytes, COUNT), text, NULL), 0);
+    CHECK_TEXT(text, "sha256:cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
+}
