@@ -916,3 +916,8 @@ void program_free(struct program *program)
     arena_release(&program->arena);
     free(program);
 }
+
+const struct schema_set *program_set(const struct program *program)
+{
+    return program->set;
+}

@@ -24,5 +24,7 @@ struct compile_options {
 int program_new(struct schema_set *set, uint32_t location, const struct compile_options *options,
                 struct program **ret, struct err *err) MUST_CHECK;
 void program_free(struct program *program);
+/* The set that a program was compiled from: its faults name locations there. */
+const struct schema_set *program_set(const struct program *program);
 
 #endif

@@ -7,6 +7,8 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/map.h"
+#include "contract/decimal.h"
+#include "contract/jcs.h"
 
 #define STEP              "lint"
 #define MESSAGE_BYTES_MAX 2048
@@ -17,6 +19,7 @@ struct lint {
     struct finding *findings;
     size_t finding_count, finding_capacity;
     struct map by_id;
+    struct map by_sequence; /* events; the keys are the bytes of an uint64_t */
     struct arena arena;
     bool failed; /* out of memory, or too many findings */
 };
@@ -42,8 +45,23 @@ void lint_free(struct lint *lint)
     free(lint->documents);
     free(lint->findings);
     map_release(&lint->by_id);
+    map_release(&lint->by_sequence);
     arena_release(&lint->arena);
     free(lint);
+}
+
+static struct str sequence_key(const uint64_t *sequence)
+{
+    return str_make((const char *)sequence, sizeof(*sequence));
+}
+
+static int put_event(struct lint *lint, const yyjson_val *root, uint32_t index)
+{
+    uint64_t *sequence = arena_new(&lint->arena, uint64_t);
+    if (!sequence)
+        return -ENOMEM;
+    *sequence = count_of(member(root, "sequence"));
+    return map_put(&lint->by_sequence, sequence_key(sequence), index);
 }
 
 int lint_add(struct lint *lint, const char *name, const yyjson_val *root,
@@ -65,13 +83,15 @@ int lint_add(struct lint *lint, const char *name, const yyjson_val *root,
     int r = document->id.len
                 ? map_put(&lint->by_id, document->id, (uint32_t)lint->document_count)
                 : 0;
+    if (r != -ENOMEM && strcmp(schema->type, "OperationEvent") == 0)
+        r = put_event(lint, root, (uint32_t)lint->document_count);
     if (r == -ENOMEM)
         return out_of_memory(err);
     lint->document_count++;
     return 0;
 }
 
-static bool applies_to(const struct rule *rule, const char *type)
+bool rule_applies(const struct rule *rule, const char *type)
 {
     struct str types = str_from(rule->types);
     if (str_equal(types, STR("*")))
@@ -90,7 +110,7 @@ int lint_run(struct lint *lint, struct err *err)
     for (size_t d = 0; d < lint->document_count; d++) {
         const struct lint_document *document = &lint->documents[d];
         for (size_t i = 0; i < rules_count; i++) {
-            if (!applies_to(&rules_table[i], document->schema->type))
+            if (!rule_applies(&rules_table[i], document->schema->type))
                 continue;
             int r = rules_table[i].check(lint, &rules_table[i], document, err);
             if (lint->failed)
@@ -155,6 +175,13 @@ const yyjson_val *lint_resolve_as(const struct lint *lint, const yyjson_val *ref
 {
     const struct lint_document *document = lint_resolve(lint, text_of(reference));
     return document && strcmp(document->schema->type, type) == 0 ? document->root : NULL;
+}
+
+const struct lint_document *lint_event_at(const struct lint *lint, uint64_t sequence)
+{
+    uint32_t index;
+    return map_get(&lint->by_sequence, sequence_key(&sequence), &index) ? &lint->documents[index]
+                                                                        : NULL;
 }
 
 size_t lint_document_count(const struct lint *lint)
@@ -224,6 +251,19 @@ bool array_has(const yyjson_val *array, struct str text)
     return false;
 }
 
+bool array_has_member(const yyjson_val *array, const char *name, struct str text)
+{
+    size_t index, count;
+    yyjson_val *item;
+    yyjson_arr_foreach((yyjson_val *)array, index, count, item)
+    {
+        const yyjson_val *value = member(item, name);
+        if (value && str_equal(text_of(value), text))
+            return true;
+    }
+    return false;
+}
+
 bool stands_earlier(const yyjson_val *array, const yyjson_val *item, const char *const names[],
                     size_t name_count)
 {
@@ -234,13 +274,37 @@ bool stands_earlier(const yyjson_val *array, const yyjson_val *item, const char 
         size_t same = 0;
         if (earlier == item)
             return false;
-        while (same < name_count && str_equal(text_of(member(earlier, names[same])),
-                                              text_of(member(item, names[same]))))
+        while (same < name_count &&
+               str_equal(text_of(member(earlier, names[same])), text_of(member(item, names[same]))))
             same++;
         if (same == name_count)
             return true;
     }
     return false;
+}
+
+uint64_t count_of(const yyjson_val *value)
+{
+    yyjson_val *v = (yyjson_val *)value;
+    if (!yyjson_is_raw(v))
+        return yyjson_is_real(v) ? (uint64_t)yyjson_get_real(v) : yyjson_get_uint(v);
+    struct decimal decimal = decimal_read(json_str(value));
+    uint64_t count = 0;
+    for (size_t i = 0; (int64_t)i < decimal.point; i++)
+        count = count * 10 + (i < decimal.count ? (uint64_t)(decimal_digit(&decimal, i) - '0') : 0);
+    return count;
+}
+
+int match_digest(struct lint *lint, const struct rule *rule, const struct lint_document *document,
+                 const char *pointer, const yyjson_val *value, const char *what, struct err *err)
+{
+    char digest[DIGEST_TEXT_SIZE];
+    int r = jcs_digest(value, digest, err);
+    if (r == 0 && !text_is(at(document->root, pointer), digest))
+        r = lint_find(lint, rule, document, pointer,
+                      "%s has the digest %s; state that, or restore what was digested", what,
+                      digest);
+    return r;
 }
 
 /*
@@ -250,6 +314,7 @@ bool stands_earlier(const yyjson_val *array, const yyjson_val *item, const char 
 int instant_compare(struct str a, struct str b)
 {
     size_t whole = strlen("2026-11-21T14:01:00"), longest = a.len > b.len ? a.len : b.len;
+    assert(a.len > whole && b.len > whole);
     int order = memcmp(a.ptr, b.ptr, whole);
     for (size_t i = whole + 1; order == 0 && i + 1 < longest; i++)
         order = (i + 1 < a.len ? a.ptr[i] : '0') - (i + 1 < b.len ? b.ptr[i] : '0');

@@ -49,6 +49,9 @@ struct rule {
 extern const struct rule rules_table[];
 extern const size_t rules_count;
 
+/* Whether a rule is about documents of this type. */
+bool rule_applies(const struct rule *rule, const char *type);
+
 struct finding {
     const struct rule *rule;
     size_t document;     /* index, in the order of lint_add */
@@ -76,9 +79,11 @@ int lint_find(struct lint *lint, const struct rule *rule, const struct lint_docu
               const char *pointer, const char *format, ...) PRINTF_LIKE(5, 6);
 /* The document of the set that has this URN; NULL where none has. */
 const struct lint_document *lint_resolve(const struct lint *lint, struct str urn);
-/* The root of the document that a reference leads to; NULL unless it is in the set and of a type. */
+/* The root of what a reference leads to; NULL unless it is in the set and of this type. */
 const yyjson_val *lint_resolve_as(const struct lint *lint, const yyjson_val *reference,
                                   const char *type);
+/* The OperationEvent of the set at a place in the ledger; NULL where the set does not have it. */
+const struct lint_document *lint_event_at(const struct lint *lint, uint64_t sequence);
 size_t lint_document_count(const struct lint *lint);
 const struct lint_document *lint_document_at(const struct lint *lint, size_t index);
 
@@ -95,9 +100,16 @@ struct pointer pointer_to(const char *format, ...) PRINTF_LIKE(1, 2);
 
 /* Whether an array of strings has this one. */
 bool array_has(const yyjson_val *array, struct str text);
+/* Whether an array of objects has one whose member is this text. */
+bool array_has_member(const yyjson_val *array, const char *name, struct str text);
 /* Whether an item before this one has the same texts (or none) in all of these members. */
 bool stands_earlier(const yyjson_val *array, const yyjson_val *item, const char *const names[],
                     size_t name_count);
+/* An integer from 0 to 2^53 that its schema accepted, however written; 0 where it is absent. */
+uint64_t count_of(const yyjson_val *value);
+/* Adds a finding where the digest at a pointer is not that of a value, which `what` names. */
+int match_digest(struct lint *lint, const struct rule *rule, const struct lint_document *document,
+                 const char *pointer, const yyjson_val *value, const char *what, struct err *err);
 /* Orders two timestamps that their schemas accepted, exactly: below, equal to or above 0. */
 int instant_compare(struct str a, struct str b);
 

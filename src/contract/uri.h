@@ -24,6 +24,8 @@ bool uri_parse(struct str text, enum uri_alphabet alphabet, struct uri *ret);
 struct uri uri_split(struct str text);
 /* Appends `reference` resolved against the absolute `base` (an empty base leaves it as it is). */
 int uri_resolve(struct str base, struct str reference, struct buf *ret);
+/* Whether RFC 3987 knows the code point, which is beyond ASCII: ucschar, or iprivate too. */
+bool uri_is_international(int32_t code_point, bool or_private);
 /* Appends the text with %XX decoded; false where an escape is malformed. */
 bool uri_percent_decode(struct str text, struct buf *ret);
 
