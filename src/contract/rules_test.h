@@ -75,7 +75,7 @@ static void check_rule_case(const struct rule_case *c)
     yyjson_doc_free(other);
 }
 
-static void check_rule_cases(const struct rule_case *cases, size_t count)
+static inline void check_rule_cases(const struct rule_case *cases, size_t count)
 {
     for (size_t i = 0; i < count; i++)
         check_rule_case(&cases[i]);
