@@ -52,9 +52,8 @@ struct program {
 };
 
 struct regex {
-    struct program *program; /* NULL where the steps decide */
-    struct regex_steps steps;
-    struct regex_step step[];
+    struct program *program; /* NULL where the row decides */
+    struct regex_row *row;
 };
 
 static void program_free(struct program *program)
@@ -125,26 +124,27 @@ static void cleanup_translation(struct regex_translation *translation)
     buf_release(&translation->pcre2);
 }
 
-static int new_regex(struct str pattern, bool with_steps, struct regex **ret, struct err *err)
+static void cleanup_regex(struct regex **regex)
+{
+    regex_free(*regex);
+}
+
+static int new_regex(struct str pattern, bool with_row, struct regex **ret, struct err *err)
 {
     _cleanup_(cleanup_translation) struct regex_translation translation = REGEX_TRANSLATION_INIT;
-    struct program *program = NULL;
     int r = regex_translate(pattern, &translation, err);
     if (r < 0)
         return r;
     regex_steps_settle(&translation.steps);
-    bool use_steps = with_steps && translation.steps.usable;
-    if (!use_steps && (r = program_new(&translation, &program, err)) < 0)
-        return r;
-    size_t steps_size = use_steps ? translation.steps.count * sizeof(struct regex_step) : 0;
-    struct regex *regex = malloc(sizeof(*regex) + steps_size);
-    if (!regex) {
-        program_free(program);
+    _cleanup_(cleanup_regex) struct regex *regex = calloc(1, sizeof(*regex));
+    bool use_row = with_row && translation.steps.usable;
+    if (regex && use_row)
+        regex->row = regex_row_new(&translation.steps);
+    if (!regex || (use_row && !regex->row))
         return err_set_errno(err, ENOMEM, "compile a pattern", "no room for it");
-    }
-    *regex = (struct regex){ .program = program, .steps = translation.steps };
-    regex->steps.step = memcpy(regex->step, translation.step_room, steps_size);
-    *ret = regex;
+    if (!use_row && (r = program_new(&translation, &regex->program, err)) < 0)
+        return r;
+    *ret = TAKE_PTR(regex);
     return 0;
 }
 
@@ -160,7 +160,7 @@ int regex_new_pcre2(struct str pattern, struct regex **ret, struct err *err)
 
 bool regex_uses_steps(const struct regex *regex)
 {
-    return !regex->program;
+    return regex->row;
 }
 
 void regex_free(struct regex *regex)
@@ -168,6 +168,7 @@ void regex_free(struct regex *regex)
     if (!regex)
         return;
     program_free(regex->program);
+    free(regex->row);
     free(regex);
 }
 
@@ -194,10 +195,10 @@ static int match(const struct program *program, struct str subject, size_t from,
     return r;
 }
 
-/* Windows grow while they are cheap, so that a rare first letter is found at full speed. */
+/* A window that took no time is followed by a wider one, another by the narrowest. */
 static int match_in_windows(const struct program *program, struct str subject)
 {
-    uint64_t start = 0;
+    uint64_t first = 0, before = 0;
     size_t from = 0, width = REGEX_WINDOW_MIN;
     for (;;) {
         size_t last = subject.len - from > width ? from + width : PCRE2_UNSET;
@@ -205,16 +206,19 @@ static int match_in_windows(const struct program *program, struct str subject)
         if (r != PCRE2_ERROR_NOMATCH || last == PCRE2_UNSET)
             return r;
         uint64_t now = now_ms();
-        start = start ? start : now;
-        if (now - start > REGEX_SEARCH_MS)
+        first = first ? first : now;
+        if (now - first > REGEX_SEARCH_MS)
             return PCRE2_ERROR_MATCHLIMIT;
-        width = width < REGEX_WINDOW_MAX ? width * 2 : width;
+        width = now - before > 1 ? REGEX_WINDOW_MIN : width * 2;
+        width = width > REGEX_WINDOW_MAX ? REGEX_WINDOW_MAX : width;
+        before = now;
         from = last + 1;
         while (program->utf && from < subject.len && (subject.ptr[from] & 0xC0) == 0x80)
             from++;
     }
 }
 
+/* Where the host forbids the JIT compiler, the interpreter goes on. */
 static void note_work(struct program *program, size_t len)
 {
     size_t work = len + REGEX_JIT_SEARCH;
@@ -230,7 +234,7 @@ int regex_search(const struct regex *regex, struct str subject, struct err *err)
     static const char step[] = "match a pattern";
     struct program *program = regex->program;
     if (!program)
-        return regex_steps_search(&regex->steps, subject);
+        return regex_row_search(regex->row, subject);
     if (program->utf && !utf8_valid(subject))
         return err_set(err, ERR_DOCUMENT, step, "the text is not UTF-8");
     note_work(program, subject.len);
@@ -248,8 +252,16 @@ int regex_search(const struct regex *regex, struct str subject, struct err *err)
                    subject.len);
 }
 
-bool regex_valid(struct str pattern)
+int regex_valid(struct str pattern, struct err *err)
 {
     _cleanup_(cleanup_translation) struct regex_translation translation = REGEX_TRANSLATION_INIT;
-    return regex_translate(pattern, &translation, NULL) == 0;
+    struct err cause;
+    int r = regex_translate(pattern, &translation, &cause);
+    if (r == 0)
+        return 1;
+    if (cause.code == ERR_SCHEMA)
+        return 0;
+    if (err)
+        *err = cause;
+    return r;
 }

@@ -23,9 +23,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct str subject = str_from_offset(text, pattern.len + 1);
     struct regex *regex = NULL, *reference = NULL;
     struct err err = { 0 };
-    bool valid = regex_valid(pattern);
+    int valid = regex_valid(pattern, &err);
     int r = regex_new(pattern, &regex, &err);
-    if (r < 0 ? valid != is_known_refusal(&err) && err.code != ERR_LIMIT : !valid)
+    bool expected_result = valid < 0    ? r < 0 && err.code == ERR_LIMIT
+                           : valid == 0 ? r < 0 && err.code == ERR_SCHEMA
+                                        : r == 0 || is_known_refusal(&err);
+    if (!expected_result)
         abort();
     if (r == 0 && utf8_valid(subject)) {
         int found = regex_search(regex, subject, &err);

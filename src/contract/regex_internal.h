@@ -79,7 +79,13 @@ bool regex_is_identifier(struct str name);
 
 /* Cuts the steps to what decides a search; usable is cleared where backtracking could matter. */
 void regex_steps_settle(struct regex_steps *steps);
-bool regex_steps_search(const struct regex_steps *steps, struct str subject);
+
+/* Steps made ready for searching. */
+struct regex_row;
+
+/* NULL without memory; free with free(). The steps are settled and usable. */
+struct regex_row *regex_row_new(const struct regex_steps *steps);
+bool regex_row_search(const struct regex_row *row, struct str subject);
 
 /* As regex_new, but always by PCRE2: for the tests that compare. */
 int regex_new_pcre2(struct str pattern, struct regex **ret, struct err *err) MUST_CHECK;

@@ -10,6 +10,20 @@
 #include "base/utf8.h"
 #include "contract/regex_internal.h"
 
+struct row_step {
+    uint64_t min, max;
+    enum regex_beyond beyond;
+    uint8_t ascii[256]; /* by byte; those of a longer sequence are 0 */
+};
+
+struct regex_row {
+    bool from_start, to_end;
+    size_t literal_len; /* what the subject starts with, before any step */
+    char literal[REGEX_STEPS_MAX];
+    size_t count;
+    struct row_step step[];
+};
+
 static bool intersect(const struct regex_set *a, const struct regex_set *b)
 {
     return (a->ascii[0] & b->ascii[0]) || (a->ascii[1] & b->ascii[1]) ||
@@ -49,6 +63,43 @@ void regex_steps_settle(struct regex_steps *steps)
         steps->usable = steps->usable && is_greedy_exact(steps, i);
 }
 
+/* The one ASCII character that the step takes once; NUL where it takes others or more. */
+static char only_character(const struct regex_step *step)
+{
+    const uint64_t *ascii = step->set.ascii;
+    if (step->min != 1 || step->max != 1 || step->set.beyond != BEYOND_NONE ||
+        __builtin_popcountll(ascii[0]) + __builtin_popcountll(ascii[1]) != 1)
+        return '\0';
+    return (char)(ascii[0] ? __builtin_ctzll(ascii[0]) : 64 + __builtin_ctzll(ascii[1]));
+}
+
+struct regex_row *regex_row_new(const struct regex_steps *steps)
+{
+    size_t literal_len = 0;
+    while (steps->from_start && literal_len < steps->count &&
+           only_character(&steps->step[literal_len]))
+        literal_len++;
+    size_t count = steps->count - literal_len;
+    struct regex_row *row = calloc(1, sizeof(*row) + count * sizeof(struct row_step));
+    if (!row)
+        return NULL;
+    row->from_start = steps->from_start;
+    row->to_end = steps->to_end;
+    row->literal_len = literal_len;
+    for (size_t i = 0; i < literal_len; i++)
+        row->literal[i] = only_character(&steps->step[i]);
+    row->count = count;
+    for (size_t i = 0; i < count; i++) {
+        const struct regex_step *step = &steps->step[literal_len + i];
+        row->step[i].beyond = step->set.beyond;
+        row->step[i].min = step->min;
+        row->step[i].max = step->max;
+        for (size_t c = 0; c < 0x80; c++)
+            row->step[i].ascii[c] = step->set.ascii[c / 64] >> c % 64 & 1;
+    }
+    return row;
+}
+
 static bool is_space_beyond_ascii(int32_t c)
 {
     return c == 0xA0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 ||
@@ -73,49 +124,55 @@ static bool beyond_holds(enum regex_beyond beyond, int32_t c)
     return false;
 }
 
-/* Moves past the code point at *at if the set holds it. */
-static inline bool take(const struct regex_set *set, struct str subject, size_t *at)
+/* Moves past the code point at *at if it is beyond ASCII and the step's set holds it. */
+static bool take_beyond(const struct row_step *step, struct str subject, size_t *at)
 {
-    if (*at == subject.len)
-        return false;
-    unsigned char byte = (unsigned char)subject.ptr[*at];
-    if (byte < 0x80) {
-        bool held = set->ascii[byte / 64] >> byte % 64 & 1;
-        *at += held;
-        return held;
-    }
-    if (set->beyond == BEYOND_NONE)
+    if (*at == subject.len || step->beyond == BEYOND_NONE || (unsigned char)subject.ptr[*at] < 0x80)
         return false;
     size_t next = *at;
     int32_t c = utf8_next(subject, &next);
-    if (c < 0 || !beyond_holds(set->beyond, c))
+    if (c < 0 || !beyond_holds(step->beyond, c))
         return false;
     *at = next;
     return true;
 }
 
-static bool is_anywhere(const struct regex_set *set, struct str subject)
+/* As many as the step allows; at the code point behind them in the end. */
+static uint64_t take(const struct row_step *step, struct str subject, size_t *at)
 {
-    for (size_t at = 0, before; at < subject.len; at += at == before) {
-        before = at;
-        if (take(set, subject, &at))
+    uint64_t taken = 0;
+    do {
+        size_t left = subject.len - *at, run = 0;
+        size_t most = step->max - taken < left ? (size_t)(step->max - taken) : left;
+        const unsigned char *bytes = (const unsigned char *)subject.ptr + *at;
+        while (run < most && step->ascii[bytes[run]])
+            run++;
+        *at += run;
+        taken += run;
+    } while (taken < step->max && take_beyond(step, subject, at) && ++taken < step->max);
+    return taken;
+}
+
+static bool is_anywhere(const struct row_step *step, struct str subject)
+{
+    for (size_t at = 0; at < subject.len; at++) {
+        size_t before = at;
+        if (step->ascii[(unsigned char)subject.ptr[at]] || take_beyond(step, subject, &before))
             return true;
     }
     return false;
 }
 
-bool regex_steps_search(const struct regex_steps *steps, struct str subject)
+bool regex_row_search(const struct regex_row *row, struct str subject)
 {
-    size_t at = 0;
-    if (!steps->from_start)
-        return !steps->count || is_anywhere(&steps->step[0].set, subject);
-    for (size_t i = 0; i < steps->count; i++) {
-        const struct regex_step *step = &steps->step[i];
-        uint64_t taken = 0;
-        while (taken < step->max && take(&step->set, subject, &at))
-            taken++;
-        if (taken < step->min)
+    if (!row->from_start)
+        return !row->count || is_anywhere(&row->step[0], subject);
+    if (!str_starts(subject, str_make(row->literal, row->literal_len)))
+        return false;
+    size_t at = row->literal_len;
+    for (size_t i = 0; i < row->count; i++) {
+        if (take(&row->step[i], subject, &at) < row->step[i].min)
             return false;
     }
-    return !steps->to_end || at == subject.len;
+    return !row->to_end || at == subject.len;
 }

@@ -282,7 +282,7 @@ TEST(regex_refuses_what_is_not_ecma_262)
         if (r >= 0 || err.code != ERR_SCHEMA || !strstr(err.cause, rows[i].cause))
             test_fail(__FILE__, __LINE__, "\"%.*s\" is %d: %s", STR_ARG(rows[i].pattern), r,
                       err.cause);
-        CHECK(!regex_valid(rows[i].pattern));
+        CHECK_INT(regex_valid(rows[i].pattern, &err), 0);
         regex_free(regex);
     }
 }
@@ -309,7 +309,7 @@ TEST(regex_says_what_pcre2_cannot_do_and_never_guesses)
         struct err err = { 0 };
         if (regex_new(str_from(rows[i].pattern), &regex, &err) >= 0 || err.code != rows[i].code)
             test_fail(__FILE__, __LINE__, "\"%s\": %s", rows[i].pattern, err.cause);
-        if (!regex_valid(str_from(rows[i].pattern)))
+        if (regex_valid(str_from(rows[i].pattern), &err) != 1)
             test_fail(__FILE__, __LINE__, "\"%s\" is a pattern", rows[i].pattern);
         regex_free(regex);
     }
@@ -328,7 +328,9 @@ TEST(regex_bounds_the_pattern)
     struct buf buf = BUF_INIT;
     struct regex *regex = NULL;
     struct err err = { 0 };
-    CHECK(regex_valid(repeat_text(&buf, "a", REGEX_PATTERN_BYTES_MAX)));
+    CHECK_INT(regex_valid(repeat_text(&buf, "a", REGEX_PATTERN_BYTES_MAX), &err), 1);
+    CHECK_INT(regex_valid(repeat_text(&buf, "a", REGEX_PATTERN_BYTES_MAX + 1), &err), -E2BIG);
+    CHECK_INT(err.code, ERR_LIMIT);
     CHECK_INT(regex_new(repeat_text(&buf, "a", REGEX_PATTERN_BYTES_MAX + 1), &regex, &err), -E2BIG);
     CHECK_INT(err.code, ERR_LIMIT);
     CHECK_INT(regex_new(repeat_text(&buf, "(?:", 3000), &regex, &err), -E2BIG);
