@@ -17,11 +17,11 @@
 #include "base/err.h"
 #include "base/str.h"
 
-#define JSON_SIZE_MAX          ((size_t)1 << 30) /* bytes of text */
+#define JSON_SIZE_MAX          ((size_t)64 << 20) /* bytes of text; parsing takes up to 16 for each */
 #define JSON_DEPTH_MAX         256
 #define JSON_ARRAY_ITEMS_MAX   ((size_t)10000000)
 #define JSON_MEMBERS_MAX       ((size_t)1000000)
-#define JSON_STRING_BYTES_MAX  ((size_t)256 << 20)
+#define JSON_STRING_BYTES_MAX  ((size_t)16 << 20)
 #define JSON_NUMBER_DIGITS_MAX 1024 /* bytes of a number's text */
 
 struct json_limits {

@@ -57,10 +57,15 @@ static void say(struct run *run, const struct document *document, const char *po
         buf_release(&out);
         return;
     }
-    printf("%s%s:%zu:%zu:%s %s%s%s [%s] %s%s%s\n", tell_colour(stdout, COLOUR_DIM),
-           document->name, at.line, at.column, tell_colour_end(stdout),
+    fputs(tell_colour(stdout, COLOUR_DIM), stdout);
+    tell_text(stdout, document->name);
+    printf(":%zu:%zu:%s %s%s%s [%s] ", at.line, at.column, tell_colour_end(stdout),
            tell_colour(stdout, is_error ? COLOUR_BAD : COLOUR_WARN), severity_name(severity),
-           tell_colour_end(stdout), rule, pointer, pointer[0] ? ": " : "", message);
+           tell_colour_end(stdout), rule);
+    tell_text(stdout, pointer);
+    fputs(pointer[0] ? ": " : "", stdout);
+    tell_text(stdout, message);
+    fputc('\n', stdout);
 }
 
 /* What the schema says of a document; 1 where it accepts. */

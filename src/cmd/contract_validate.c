@@ -153,9 +153,13 @@ static void say_fault(const struct document *document, const struct schema_set *
                                                 is_about_key(unit));
     struct buf words = BUF_INIT;
     explain_fault(set, report, unit, &words);
-    printf("%s%s:%zu:%zu:%s %s%s%s\n", tell_colour(stdout, COLOUR_DIM), document->name, at.line,
-           at.column, tell_colour_end(stdout), unit->instance, unit->instance[0] ? ": " : "",
-           words.data);
+    fputs(tell_colour(stdout, COLOUR_DIM), stdout);
+    tell_text(stdout, document->name);
+    printf(":%zu:%zu:%s ", at.line, at.column, tell_colour_end(stdout));
+    tell_text(stdout, unit->instance);
+    fputs(unit->instance[0] ? ": " : "", stdout);
+    tell_text(stdout, words.data);
+    fputc('\n', stdout);
     buf_release(&words);
 }
 
@@ -166,7 +170,8 @@ static void say_in_words(struct run *run, const struct document *document, const
         say_fault(document, set, report, &report->units[i]);
     if (report->valid && run->quiet)
         return;
-    printf("%s: %s%s%s%s%s%s\n", document->name,
+    tell_text(stdout, document->name);
+    printf(": %s%s%s%s%s%s\n",
            tell_colour(stdout, report->valid ? COLOUR_GOOD : COLOUR_BAD),
            report->valid ? "valid" : "invalid", tell_colour_end(stdout), type ? " (" : "",
            type ? type : "", type ? ")" : "");

@@ -26,12 +26,27 @@ const char *tell_colour_end(FILE *stream)
     return wants_colour(stream) ? "\033[0m" : "";
 }
 
+void tell_text(FILE *stream, const char *text)
+{
+    for (const unsigned char *c = (const unsigned char *)text; *c; c++) {
+        bool is_control = *c < 0x20 || *c == 0x7f;
+        bool is_c1 = *c == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0;
+        if (is_control)
+            fprintf(stream, "\\x%02x", *c);
+        else if (is_c1)
+            fprintf(stream, "\\x%02x", *++c);
+        else
+            fputc(*c, stream);
+    }
+}
+
 int tell_error(const struct invocation *invocation, const struct err *err)
 {
     fprintf(stderr, "agent-machine %s: ", invocation->path);
-    if (err->where[0])
-        fprintf(stderr, "%s: ", err->where);
-    fprintf(stderr, "%s: %s\n", err_text(err->code), err->cause);
+    tell_text(stderr, err->where);
+    fprintf(stderr, "%s%s: ", err->where[0] ? ": " : "", err_text(err->code));
+    tell_text(stderr, err->cause);
+    fputc('\n', stderr);
     return err_exit_status(err->code);
 }
 
