@@ -64,6 +64,15 @@ static int put_event(struct lint *lint, const yyjson_val *root, uint32_t index)
     return map_put(&lint->by_sequence, sequence_key(sequence), index);
 }
 
+static void note_twins(struct lint *lint, struct lint_document *document)
+{
+    uint32_t first;
+    if (!map_get(&lint->by_id, document->id, &first))
+        return;
+    document->twin = lint->documents[first].name;
+    lint->documents[first].twin = document->name;
+}
+
 int lint_add(struct lint *lint, const char *name, const yyjson_val *root,
              const struct embedded_schema *schema, struct err *err)
 {
@@ -79,10 +88,12 @@ int lint_add(struct lint *lint, const char *name, const yyjson_val *root,
         lint->document_capacity = larger;
     }
     struct lint_document *document = &lint->documents[lint->document_count];
-    *document = (struct lint_document){ name, root, schema, catalogue_id_of(root) };
+    *document = (struct lint_document){ name, root, schema, catalogue_id_of(root), NULL };
     int r = document->id.len
                 ? map_put(&lint->by_id, document->id, (uint32_t)lint->document_count)
                 : 0;
+    if (r == -EEXIST)
+        note_twins(lint, document);
     if (r != -ENOMEM && strcmp(schema->type, "OperationEvent") == 0)
         r = put_event(lint, root, (uint32_t)lint->document_count);
     if (r == -ENOMEM)
@@ -194,8 +205,8 @@ const struct lint_document *lint_document_at(const struct lint *lint, size_t ind
     return &lint->documents[index];
 }
 
-static int visit_below(const yyjson_val *value, struct buf *pointer, string_visit *visit,
-                       void *context, struct err *err)
+static int visit_below(const yyjson_val *value, bool names, struct buf *pointer,
+                       string_visit *visit, void *context, struct err *err)
 {
     yyjson_val *v = (yyjson_val *)value;
     size_t index, count, mark = pointer->len;
@@ -207,14 +218,16 @@ static int visit_below(const yyjson_val *value, struct buf *pointer, string_visi
         yyjson_arr_foreach(v, index, count, item)
         {
             json_pointer_add_index(pointer, index);
-            r = r < 0 ? r : visit_below(item, pointer, visit, context, err);
+            r = r < 0 ? r : visit_below(item, names, pointer, visit, context, err);
             buf_truncate(pointer, mark);
         }
     } else if (yyjson_is_obj(v)) {
         yyjson_obj_foreach(v, index, count, key, item)
         {
             json_pointer_add(pointer, json_str(key));
-            r = r < 0 ? r : visit_below(item, pointer, visit, context, err);
+            if (names && r >= 0)
+                r = visit(context, buf_str(pointer), key, err);
+            r = r < 0 ? r : visit_below(item, names, pointer, visit, context, err);
             buf_truncate(pointer, mark);
         }
     }
@@ -224,9 +237,33 @@ static int visit_below(const yyjson_val *value, struct buf *pointer, string_visi
 int visit_strings(const yyjson_val *value, string_visit *visit, void *context, struct err *err)
 {
     struct buf pointer = BUF_INIT;
-    int r = visit_below(value, &pointer, visit, context, err);
+    int r = visit_below(value, false, &pointer, visit, context, err);
     buf_release(&pointer);
     return r;
+}
+
+int visit_texts(const yyjson_val *value, string_visit *visit, void *context, struct err *err)
+{
+    struct buf pointer = BUF_INIT;
+    int r = visit_below(value, true, &pointer, visit, context, err);
+    buf_release(&pointer);
+    return r;
+}
+
+struct str pointer_member(struct str pointer)
+{
+    struct str rest = pointer, token = STR("");
+    bool is_index = true;
+    while (rest.len && is_index) {
+        size_t slash = rest.len;
+        while (slash && rest.ptr[slash - 1] != '/')
+            slash--;
+        token = str_from_offset(rest, slash);
+        for (size_t i = 0; i < token.len; i++)
+            is_index = is_index && token.ptr[i] >= '0' && token.ptr[i] <= '9';
+        rest.len = slash ? slash - 1 : 0;
+    }
+    return token;
 }
 
 struct pointer pointer_to(const char *format, ...)
@@ -281,6 +318,30 @@ bool stands_earlier(const yyjson_val *array, const yyjson_val *item, const char 
             return true;
     }
     return false;
+}
+
+int find_repeated(struct lint *lint, const struct rule *rule, const struct lint_document *document,
+                  const char *list_pointer, const char *name, struct err *err)
+{
+    struct map seen = MAP_INIT;
+    size_t index, count;
+    yyjson_val *item;
+    int r = 0;
+    yyjson_arr_foreach(at(document->root, list_pointer), index, count, item)
+    {
+        struct str text = text_of(member(item, name));
+        uint32_t first;
+        int put = map_put(&seen, text, (uint32_t)index);
+        if (put == -EEXIST && map_get(&seen, text, &first))
+            lint_find(lint, rule, document,
+                      pointer_to("%s/%zu/%s", list_pointer, index, name).text,
+                      "%.*s stands in %s/%u already; name each once", STR_ARG(text), list_pointer,
+                      first);
+        else if (put < 0)
+            r = put;
+    }
+    map_release(&seen);
+    return r < 0 ? out_of_memory(err) : 0;
 }
 
 uint64_t count_of(const yyjson_val *value)

@@ -30,6 +30,7 @@ struct lint_document {
     const yyjson_val *root;
     const struct embedded_schema *schema; /* its type */
     struct str id;                        /* empty where it has none */
+    const char *twin;                     /* name of another document with this id, or NULL */
 };
 
 /* Reports with lint_find whatever offends the rule; -errno only where it could not be decided. */
@@ -87,11 +88,21 @@ const struct lint_document *lint_event_at(const struct lint *lint, uint64_t sequ
 size_t lint_document_count(const struct lint *lint);
 const struct lint_document *lint_document_at(const struct lint *lint, size_t index);
 
+/* What a visitor needs to add findings. */
+struct lint_visit {
+    struct lint *lint;
+    const struct rule *rule;
+    const struct lint_document *document;
+};
 /* Calls visit for every string of a value, with its JSON Pointer; a negative return ends it. */
 typedef int string_visit(void *context, struct str pointer, const yyjson_val *string,
                          struct err *err);
 int visit_strings(const yyjson_val *value, string_visit *visit, void *context, struct err *err);
+/* As visit_strings, and for the names of members too, each before its value and at its pointer. */
+int visit_texts(const yyjson_val *value, string_visit *visit, void *context, struct err *err);
 
+/* The last name in a pointer: that of a member, or of the list that an item stands in. */
+struct str pointer_member(struct str pointer);
 /* A JSON Pointer made on the spot: `pointer_to("/pins/%zu/digest", i).text`. */
 struct pointer {
     char text[128];
@@ -105,6 +116,9 @@ bool array_has_member(const yyjson_val *array, const char *name, struct str text
 /* Whether an item before this one has the same texts (or none) in all of these members. */
 bool stands_earlier(const yyjson_val *array, const yyjson_val *item, const char *const names[],
                     size_t name_count);
+/* Adds a finding at that member of every item of a list that repeats an earlier item's text. */
+int find_repeated(struct lint *lint, const struct rule *rule, const struct lint_document *document,
+                  const char *list_pointer, const char *name, struct err *err);
 /* An integer from 0 to 2^53 that its schema accepted, however written; 0 where it is absent. */
 uint64_t count_of(const yyjson_val *value);
 /* Adds a finding where the digest at a pointer is not that of a value, which `what` names. */

@@ -1,33 +1,106 @@
 /* rules_common: the checks of rules that hold for every document. */
-#include "base/map.h"
+#include "base/redact.h"
 #include "contract/format.h"
 #include "contract/rules_table.h"
 
-struct visit {
-    struct lint *lint;
-    const struct rule *rule;
-    const struct lint_document *document;
+/* --- credentials ---------------------------------------------------------------------------- */
+
+/* Every text of a document, in the order of visit_texts, and what the scanner finds in them. */
+struct texts {
+    struct str *items;
+    const struct redact_rule **found; /* by item; allocated when the first secret is found */
+    size_t count, capacity;
+    size_t reported; /* how many items were looked at again */
+    struct lint_visit visit;
 };
 
-/* Whether the string at a pointer is a reference: its member's name ends in Ref or Refs. */
+static void cleanup_texts(struct texts *texts)
+{
+    free(texts->items);
+    free(texts->found);
+}
+
+static int out_of_memory(struct err *err)
+{
+    return err_set(err, ERR_MEMORY, "lint", "there is not enough memory");
+}
+
+static int collect_text(void *context, struct str pointer, const yyjson_val *string,
+                        struct err *err)
+{
+    struct texts *texts = context;
+    (void)pointer;
+    if (texts->count == texts->capacity) {
+        size_t larger = texts->capacity ? texts->capacity * 2 : 256;
+        struct str *grown = realloc(texts->items, larger * sizeof(*grown));
+        if (!grown)
+            return out_of_memory(err);
+        texts->items = grown;
+        texts->capacity = larger;
+    }
+    texts->items[texts->count++] = json_str(string);
+    return 0;
+}
+
+static int note_secret(void *context, size_t index, const struct redact_match *match,
+                       struct err *err)
+{
+    struct texts *texts = context;
+    if (!texts->found)
+        texts->found = calloc(texts->count, sizeof(*texts->found));
+    if (!texts->found)
+        return out_of_memory(err);
+    if (!texts->found[index])
+        texts->found[index] = match->rule;
+    return 0;
+}
+
+static int report_secret(void *context, struct str pointer, const yyjson_val *string,
+                         struct err *err)
+{
+    struct texts *texts = context;
+    const struct lint_visit *v = &texts->visit;
+    const struct redact_rule *found = texts->found[texts->reported++];
+    (void)string;
+    (void)err;
+    if (!found)
+        return 0;
+    return lint_find(v->lint, v->rule, v->document, pointer.ptr,
+                     "this looks like a credential (%s, by its form %s); revoke it if it is one, "
+                     "keep its successor where secrets are kept, and name it here by reference",
+                     redact_kind_name(found->kind), found->id);
+}
+
+/* The scanner is made once in a process: compiling its rules takes longer than linting a set. */
+int check_inline_credential(struct lint *lint, const struct rule *rule,
+                            const struct lint_document *document, struct err *err)
+{
+    static struct redact_scanner *scanner;
+    _cleanup_(cleanup_texts) struct texts texts = { .visit = { lint, rule, document } };
+    int r = scanner ? 0 : redact_scanner_new(&scanner, err);
+    if (r == 0)
+        r = visit_texts(document->root, collect_text, &texts, err);
+    if (r == 0)
+        r = redact_scan_strings(scanner, texts.items, texts.count, note_secret, &texts, err);
+    if (r == 0 && texts.found)
+        r = visit_texts(document->root, report_secret, &texts, err);
+    return r;
+}
+
+/* --- references, ids, dates ----------------------------------------------------------------- */
+
+/* Whether the string at a pointer is a reference, by the name of its member or list. */
 static bool is_reference(struct str pointer)
 {
-    struct str name = pointer;
-    size_t slash = name.len;
-    while (slash && name.ptr[slash - 1] != '/')
-        slash--;
-    bool is_index = slash < name.len;
-    for (size_t i = slash; i < name.len; i++)
-        is_index = is_index && name.ptr[i] >= '0' && name.ptr[i] <= '9';
-    if (is_index && slash)
-        return str_ends(str_make(name.ptr, slash - 1), STR("Refs"));
-    return str_ends(name, STR("Ref"));
+    struct str name = pointer_member(pointer);
+    return str_ends(name, STR("Ref")) || str_ends(name, STR("Refs")) ||
+           str_equal(name, STR("fallbackOrder"));
 }
 
 static int visit_reference(void *context, struct str pointer, const yyjson_val *string,
                            struct err *err)
 {
-    struct visit *v = context;
+    struct lint_visit *v = context;
     (void)err;
     struct str urn = json_str(string);
     const struct embedded_schema *schema = catalogue_find_urn(urn);
@@ -42,7 +115,7 @@ static int visit_reference(void *context, struct str pointer, const yyjson_val *
 int check_references_resolve(struct lint *lint, const struct rule *rule,
                              const struct lint_document *document, struct err *err)
 {
-    struct visit visit = { lint, rule, document };
+    struct lint_visit visit = { lint, rule, document };
     if (lint_document_count(lint) < 2)
         return 0;
     return visit_strings(document->root, visit_reference, &visit, err);
@@ -52,11 +125,11 @@ int check_ids_differ(struct lint *lint, const struct rule *rule,
                      const struct lint_document *document, struct err *err)
 {
     (void)err;
-    const struct lint_document *first = lint_resolve(lint, document->id);
-    if (!document->id.len || first == document)
+    if (!document->twin)
         return 0;
     const char *pointer = member(document->root, "id") ? "/id" : "/profileId";
-    return lint_find(lint, rule, document, pointer, "%s has the id %.*s too", first->name,
+    return lint_find(lint, rule, document, pointer,
+                     "%s has the id %.*s too; give each document its own", document->twin,
                      STR_ARG(document->id));
 }
 
@@ -69,7 +142,7 @@ static bool looks_like_a_timestamp(struct str s)
 static int visit_timestamp(void *context, struct str pointer, const yyjson_val *string,
                            struct err *err)
 {
-    struct visit *v = context;
+    struct lint_visit *v = context;
     if (!looks_like_a_timestamp(json_str(string)))
         return 0;
     int r = format_check(format_find(STR("date-time")), json_str(string), err);
@@ -82,6 +155,6 @@ static int visit_timestamp(void *context, struct str pointer, const yyjson_val *
 int check_real_dates(struct lint *lint, const struct rule *rule,
                      const struct lint_document *document, struct err *err)
 {
-    struct visit visit = { lint, rule, document };
+    struct lint_visit visit = { lint, rule, document };
     return visit_strings(document->root, visit_timestamp, &visit, err);
 }

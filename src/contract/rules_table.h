@@ -7,6 +7,20 @@
 /* rules_common.c: every document */
 rule_check check_inline_credential, check_references_resolve, check_ids_differ, check_real_dates;
 
+/* rules_doors.c */
+rule_check check_enterprise_first, check_precedence_order, check_mesh_without_firewall,
+    check_mesh_model_egress, check_fixed_switches, check_side_effects_default,
+    check_id_given_twice, check_reference_of_other_kind;
+/* rules_destinations.c: of the doors family too */
+rule_check check_user_allows_denied, check_public_suffix_wildcard, check_offline_reaches_nothing,
+    check_allow_cancelled, check_star_restates_default, check_address_among_names,
+    check_cidr_has_host_bits;
+/* rules_machine.c */
+rule_check check_mount_covers_host_secret, check_mount_outside_allow_list,
+    check_agent_path_claimed_twice, check_local_profile_reaches_hosted_provider,
+    check_surface_name_undefined, check_name_given_twice, check_environment_carries_secret,
+    check_surface_lists_model_host, check_fingerprint_below_profile,
+    check_fingerprint_contradicts_execution;
 /* rules_operations.c */
 rule_check check_event_chain_links, check_event_document_digest, check_parameters_digest,
     check_safe_argument_index, check_delegation_covers, check_gates_passed,
