@@ -1,0 +1,24 @@
+# The installed program, as an ordinary user: everything tests/contract.sh says holds there too.
+# shellcheck shell=sh
+. "$(dirname "$0")/lib.sh"
+
+try env DESTDIR="$scratch/installed" meson install -C "$(dirname "$program")" --no-rebuild
+prefix=$(sed -n 's|^Installing agent-machine to \(.*\)/bin$|\1|p' "$scratch/out")
+check "it installs" test -x "$prefix/bin/agent-machine"
+check "the manual page is installed" test -s "$prefix/share/man/man1/agent-machine.1"
+for file in bash-completion/completions/agent-machine zsh/site-functions/_agent-machine \
+    fish/vendor_completions.d/agent-machine.fish; do
+    check "the completion ${file%%/*} is installed" test -s "$prefix/share/$file"
+done
+check "the schemas are installed" test -s "$prefix/share/agent-machine/schemas/Delegation.json"
+
+# A copy of what the test reads, for one who may not look into this tree.
+mkdir "$scratch/tree"
+cp -r "$tree/tests" "$tree/schemas" "$tree/examples" "$scratch/tree/"
+chmod -R a+rX "$scratch"
+set -- env AM_PROGRAM="$prefix/bin/agent-machine" sh "$scratch/tree/tests/contract.sh"
+[ "$(id -u)" -ne 0 ] || set -- runuser -u nobody -- "$@"
+try "$@"
+grep '^FAILED' "$scratch/out" || :
+check "the installed program does what tests/contract.sh says" exits 0
+finish
