@@ -14,8 +14,8 @@ static const struct err_row rows[] = {
 #undef X
 };
 
-static void fill(struct err *err, enum err_code code, const char *step, const char *format,
-                 va_list arguments)
+static void __attribute__((format(printf, 4, 0)))
+fill(struct err *err, enum err_code code, const char *step, const char *format, va_list arguments)
 {
     err->code = code;
     err->step = step;
