@@ -21,8 +21,8 @@ static void check_object_is_closed(yyjson_val *schema, const char *type)
         test_fail(__FILE__, __LINE__, "%s has an object that is not closed", type);
     if (is_object && properties && !yyjson_is_false(additional))
         test_fail(__FILE__, __LINE__, "%s has an object with members that is open", type);
-    if (!is_object)
-        return; /* a condition: it describes nothing of its own */
+    if (!is_object || !properties)
+        return; /* a condition describes nothing of its own */
     yyjson_obj_foreach(properties, index, count, key, value)
     {
         if (!member_text(value, "description").len)

@@ -870,6 +870,9 @@ static int bind_dynamic(struct compiler *c, bool *ret_added)
 static int compile_all(struct compiler *c, uint32_t location)
 {
     uint32_t always;
+    /* Groups are spans of one array, which is there even where it stays empty. */
+    if (!grow(&c->program->instructions, sizeof(struct instruction), 1, &c->instruction_capacity))
+        return out_of_memory(c);
     int r = new_node(c, &always);
     if (r == 0)
         r = node_at(c, location, &c->program->start);

@@ -86,7 +86,7 @@ static struct str *words_of(yyjson_val *container, size_t *ret_count)
             if (used < room)
                 words[used++] = json_str(key);
         }
-    } else if (words) {
+    } else if (words && yyjson_is_arr(container)) {
         yyjson_arr_foreach(container, index, count, value)
         {
             if (used < room && yyjson_is_str(value))

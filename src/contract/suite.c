@@ -109,6 +109,11 @@ static void run_group(struct run *run, yyjson_val *group)
     struct program *program = NULL;
     struct err err = { 0 };
     yyjson_val *tests = yyjson_obj_get(group, "tests");
+    if (!yyjson_is_arr(tests)) {
+        say_failure(run, group, NULL, "the group has no tests");
+        run->result->failed++;
+        return;
+    }
     int r = compile_group(run, group, &set, &program, &err);
     if (r < 0) {
         say_failure(run, group, NULL, err.cause);
