@@ -25,7 +25,7 @@ struct buf {
 /* What every empty buf points at; never written. */
 extern char buf_empty[1];
 
-#define BUF_INIT BUF_INIT_LIMIT(BUF_LIMIT_DEFAULT)
+#define BUF_INIT                    BUF_INIT_LIMIT(BUF_LIMIT_DEFAULT)
 #define BUF_INIT_LIMIT(limit_bytes) ((struct buf){ .data = buf_empty, .limit = (limit_bytes) })
 
 /* Frees the bytes and leaves an empty buf that can be used again. */

@@ -9,7 +9,8 @@ struct err_row {
 };
 
 static const struct err_row rows[] = {
-#define X(code, id, exit_status, error_number, text) [code] = { id, exit_status, error_number, text },
+#define X(code, id, exit_status, error_number, text)                                               \
+    [code] = { id, exit_status, error_number, text },
     ERR_TABLE(X)
 #undef X
 };

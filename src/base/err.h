@@ -14,21 +14,21 @@
 
 /*        code         JSON identifier       exit  errno         text                            */
 #define ERR_TABLE(X)                                                                               \
-    X(ERR_NONE,        "none",                0,   0,            "no error")                       \
-    X(ERR_USAGE,       "usage",               2,   EINVAL,       "the command line is wrong")      \
-    X(ERR_SYNTAX,      "invalid-syntax",      65,  EBADMSG,      "the text cannot be read")        \
-    X(ERR_DOCUMENT,    "invalid-document",    65,  EBADMSG,      "the document is invalid")        \
-    X(ERR_SCHEMA,      "invalid-schema",      65,  EBADMSG,      "the schema is invalid")          \
-    X(ERR_LIMIT,       "limit-exceeded",      65,  E2BIG,        "a limit was exceeded")           \
-    X(ERR_NOT_FOUND,   "not-found",           1,   ENOENT,       "it does not exist")              \
-    X(ERR_IO,          "input-output",        1,   EIO,          "reading or writing failed")      \
-    X(ERR_MEMORY,      "out-of-memory",       1,   ENOMEM,       "there is not enough memory")     \
-    X(ERR_UNSUPPORTED, "unsupported",         1,   EOPNOTSUPP,   "this host cannot do it")         \
-    X(ERR_CONFLICT,    "conflict",            1,   EEXIST,       "it is otherwise by now")         \
-    X(ERR_DAMAGED,     "damaged",             1,   EBADF,        "stored data is damaged")         \
-    X(ERR_PENDING,     "decision-pending",    75,  EAGAIN,       "a decision is pending")          \
-    X(ERR_DENIED,      "denied",              77,  EACCES,       "denied")                         \
-    X(ERR_BUDGET,      "budget-exhausted",    78,  EDQUOT,       "a budget is exhausted")
+    X(ERR_NONE, "none", 0, 0, "no error")                                                          \
+    X(ERR_USAGE, "usage", 2, EINVAL, "the command line is wrong")                                  \
+    X(ERR_SYNTAX, "invalid-syntax", 65, EBADMSG, "the text cannot be read")                        \
+    X(ERR_DOCUMENT, "invalid-document", 65, EBADMSG, "the document is invalid")                    \
+    X(ERR_SCHEMA, "invalid-schema", 65, EBADMSG, "the schema is invalid")                          \
+    X(ERR_LIMIT, "limit-exceeded", 65, E2BIG, "a limit was exceeded")                              \
+    X(ERR_NOT_FOUND, "not-found", 1, ENOENT, "it does not exist")                                  \
+    X(ERR_IO, "input-output", 1, EIO, "reading or writing failed")                                 \
+    X(ERR_MEMORY, "out-of-memory", 1, ENOMEM, "there is not enough memory")                        \
+    X(ERR_UNSUPPORTED, "unsupported", 1, EOPNOTSUPP, "this host cannot do it")                     \
+    X(ERR_CONFLICT, "conflict", 1, EEXIST, "it is otherwise by now")                               \
+    X(ERR_DAMAGED, "damaged", 1, EBADF, "stored data is damaged")                                  \
+    X(ERR_PENDING, "decision-pending", 75, EAGAIN, "a decision is pending")                        \
+    X(ERR_DENIED, "denied", 77, EACCES, "denied")                                                  \
+    X(ERR_BUDGET, "budget-exhausted", 78, EDQUOT, "a budget is exhausted")
 
 enum err_code {
 #define X(code, id, exit_status, error_number, text) code,
@@ -41,9 +41,9 @@ enum err_code {
 
 struct err {
     enum err_code code;
-    const char *step;             /* static text: what was being done */
-    char where[ERR_WHERE_MAX];    /* file, line, JSON Pointer; may be empty */
-    char cause[ERR_CAUSE_MAX];    /* why it failed, and what to do next */
+    const char *step;          /* static text: what was being done */
+    char where[ERR_WHERE_MAX]; /* file, line, JSON Pointer; may be empty */
+    char cause[ERR_CAUSE_MAX]; /* why it failed, and what to do next */
 };
 
 /* Both fill err, unless it is NULL, and return the code's -errno. */

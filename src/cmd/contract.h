@@ -2,9 +2,9 @@
 #ifndef AM_CMD_CONTRACT_H
 #define AM_CMD_CONTRACT_H
 
+#include "cmd/verb.h"
 #include "contract/compile.h"
 #include "contract/schema.h"
-#include "cmd/verb.h"
 
 struct program;
 

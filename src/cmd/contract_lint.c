@@ -49,8 +49,8 @@ static void say(struct run *run, const struct document *document, const char *po
         json_add_string(&out, str_from(document->name));
         buf_addf(&out, ",\"line\":%zu,\"column\":%zu,\"pointer\":", at.line, at.column);
         json_add_string(&out, str_from(pointer));
-        buf_addf(&out, ",\"severity\":\"%s\",\"rule\":\"%s\",\"message\":",
-                 severity_name(severity), rule);
+        buf_addf(&out, ",\"severity\":\"%s\",\"rule\":\"%s\",\"message\":", severity_name(severity),
+                 rule);
         json_add_string(&out, str_from(message));
         buf_add_text(&out, "}");
         puts(out.data);
@@ -80,8 +80,7 @@ static int validate_document(struct run *run, const struct document *document,
         r = report_new(program, root, &report, err);
     if (r < 0)
         return r;
-    for (size_t i = 0; !report->valid && i < report->count;
-         i += 1 + report->units[i].inner_count) {
+    for (size_t i = 0; !report->valid && i < report->count; i += 1 + report->units[i].inner_count) {
         const struct report_unit *unit = &report->units[i];
         struct buf words = BUF_INIT;
         explain_fault(program_set(program), report, unit, &words);
@@ -144,8 +143,8 @@ static int visit_document(void *context, const char *path, struct err *err)
 static int visit_named(void *context, const char *path, struct err *err)
 {
     struct str name = str_from(path);
-    bool is_document = str_ends(name, STR(".json")) || str_ends(name, STR(".yaml")) ||
-                       str_ends(name, STR(".yml"));
+    bool is_document =
+        str_ends(name, STR(".json")) || str_ends(name, STR(".yaml")) || str_ends(name, STR(".yml"));
     return is_document || strcmp(path, "-") == 0 ? visit_document(context, path, err) : 0;
 }
 
@@ -164,8 +163,8 @@ static int lint_operands(struct run *run, struct err *err)
     }
     if (r == 0 && !invocation->values[OPTION_JSON])
         printf("%zu document%s, %zu error%s, %zu warning%s\n", run->count,
-               run->count == 1 ? "" : "s", run->errors, run->errors == 1 ? "" : "s",
-               run->warnings, run->warnings == 1 ? "" : "s");
+               run->count == 1 ? "" : "s", run->errors, run->errors == 1 ? "" : "s", run->warnings,
+               run->warnings == 1 ? "" : "s");
     return r;
 }
 
@@ -178,8 +177,9 @@ static void list_rules(bool as_json)
             continue;
         }
         struct buf out = BUF_INIT;
-        buf_addf(&out, "{\"id\":\"%s\",\"types\":\"%s\",\"severity\":\"%s\",\"sentence\":",
-                 rule->id, rule->types, severity_name(rule->severity));
+        buf_addf(&out,
+                 "{\"id\":\"%s\",\"types\":\"%s\",\"severity\":\"%s\",\"sentence\":", rule->id,
+                 rule->types, severity_name(rule->severity));
         json_add_string(&out, str_from(rule->sentence));
         buf_addf(&out, ",\"accepted\":\"%s\",\"refused\":\"%s\"}", rule->accepted, rule->refused);
         puts(out.data);

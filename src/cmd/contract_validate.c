@@ -19,13 +19,21 @@
 
 #define LINES_READ_BYTES ((size_t)1 << 20)
 
-enum { OPTION_SCHEMA, OPTION_FORMATS, OPTION_OUTPUT, OPTION_JSON, OPTION_JSONL, OPTION_QUIET,
-       OPTION_LIMITS };
+enum {
+    OPTION_SCHEMA,
+    OPTION_FORMATS,
+    OPTION_OUTPUT,
+    OPTION_JSON,
+    OPTION_JSONL,
+    OPTION_QUIET,
+    OPTION_LIMITS
+};
 
 const struct option_row contract_validate_options[CONTRACT_VALIDATE_OPTION_COUNT] = {
     [OPTION_SCHEMA] = { "schema", 's', "SCHEMA",
                         "check against this schema: a type of the catalogue, or a file" },
-    [OPTION_FORMATS] = { "assert-formats", 'f', NULL, "let `format` refuse, and not only describe" },
+    [OPTION_FORMATS] = { "assert-formats", 'f', NULL,
+                         "let `format` refuse, and not only describe" },
     [OPTION_OUTPUT] = { "output", 'o', "FORM",
                         "print the draft's JSON output, `flag` or `basic`, a line per document" },
     [OPTION_JSON] = { "json", 'j', NULL, "print a JSON object with file and faults per document" },
@@ -149,8 +157,8 @@ static bool is_about_key(const struct report_unit *unit)
 static void say_fault(const struct document *document, const struct schema_set *set,
                       const struct report *report, const struct report_unit *unit)
 {
-    struct json_position at = document_position(document, str_from(unit->instance),
-                                                is_about_key(unit));
+    struct json_position at =
+        document_position(document, str_from(unit->instance), is_about_key(unit));
     struct buf words = BUF_INIT;
     explain_fault(set, report, unit, &words);
     fputs(tell_colour(stdout, COLOUR_DIM), stdout);
@@ -171,8 +179,7 @@ static void say_in_words(struct run *run, const struct document *document, const
     if (report->valid && run->quiet)
         return;
     tell_text(stdout, document->name);
-    printf(": %s%s%s%s%s%s\n",
-           tell_colour(stdout, report->valid ? COLOUR_GOOD : COLOUR_BAD),
+    printf(": %s%s%s%s%s%s\n", tell_colour(stdout, report->valid ? COLOUR_GOOD : COLOUR_BAD),
            report->valid ? "valid" : "invalid", tell_colour_end(stdout), type ? " (" : "",
            type ? type : "", type ? ")" : "");
 }
@@ -181,8 +188,8 @@ static void add_json_fault(struct buf *out, const struct document *document,
                            const struct schema_set *set, const struct report *report,
                            const struct report_unit *unit)
 {
-    struct json_position at = document_position(document, str_from(unit->instance),
-                                                is_about_key(unit));
+    struct json_position at =
+        document_position(document, str_from(unit->instance), is_about_key(unit));
     struct buf words = BUF_INIT;
     explain_fault(set, report, unit, &words);
     buf_addf(out, "{\"line\":%zu,\"column\":%zu,\"pointer\":", at.line, at.column);
@@ -206,8 +213,7 @@ static void say_as_object(const struct document *document, const char *type,
         buf_addf(&out, ",\"type\":\"%s\"", type);
     buf_addf(&out, ",\"valid\":%s", report->valid ? "true" : "false");
     buf_add_text(&out, ",\"faults\":[");
-    for (size_t i = 0; !report->valid && i < report->count;
-         i += 1 + report->units[i].inner_count) {
+    for (size_t i = 0; !report->valid && i < report->count; i += 1 + report->units[i].inner_count) {
         buf_add_text(&out, i ? "," : "");
         add_json_fault(&out, document, set, report, &report->units[i]);
     }
@@ -242,8 +248,8 @@ static void say_unreadable(struct run *run, const char *name, const struct err *
                                  : "{\"file\":");
         if (!basic) {
             json_add_string(&out, str_from(name));
-            buf_addf(&out, ",\"valid\":false,\"error\":{\"code\":\"%s\",\"where\":",
-                     err_id(err->code));
+            buf_addf(&out,
+                     ",\"valid\":false,\"error\":{\"code\":\"%s\",\"where\":", err_id(err->code));
             json_add_string(&out, str_from(err->where));
             buf_add_text(&out, ",\"message\":");
         }
@@ -252,8 +258,8 @@ static void say_unreadable(struct run *run, const char *name, const struct err *
         puts(out.data);
     }
     buf_release(&out);
-    int status = run->answer == ANSWER_WORDS ? tell_error(run->invocation, err)
-                                             : err_exit_status(err->code);
+    int status =
+        run->answer == ANSWER_WORDS ? tell_error(run->invocation, err) : err_exit_status(err->code);
     run->invalid++;
     run->status = run->status > status ? run->status : status;
 }

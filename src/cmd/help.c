@@ -6,9 +6,9 @@
 #include "cmd/tell.h"
 #include "cmd/verb.h"
 
-#define COLUMNS      80
-#define INDENT       2
-#define TEXT_COLUMN  24
+#define COLUMNS     80
+#define INDENT      2
+#define TEXT_COLUMN 24
 
 /* --- help ---------------------------------------------------------------------------------- */
 
@@ -188,25 +188,23 @@ static void bash_case(struct buf *out, const struct verb *verb, const char *path
 
 static void make_bash(const struct verb *program, struct buf *out)
 {
-    buf_add_text(out,
-                 "# bash completion for agent-machine\n"
-                 "_agent_machine() {\n"
-                 "    local current=${COMP_WORDS[COMP_CWORD]} path= words= files= i word\n"
-                 "    for ((i = 1; i < COMP_CWORD; i++)); do\n"
-                 "        word=${COMP_WORDS[i]}\n"
-                 "        case \" $_agent_machine_paths \" in\n"
-                 "        *\" ${path:+${path// /_}_}$word \"*) path=${path:+$path }$word ;;\n"
-                 "        esac\n"
-                 "    done\n"
-                 "    case $path in\n");
+    buf_add_text(out, "# bash completion for agent-machine\n"
+                      "_agent_machine() {\n"
+                      "    local current=${COMP_WORDS[COMP_CWORD]} path= words= files= i word\n"
+                      "    for ((i = 1; i < COMP_CWORD; i++)); do\n"
+                      "        word=${COMP_WORDS[i]}\n"
+                      "        case \" $_agent_machine_paths \" in\n"
+                      "        *\" ${path:+${path// /_}_}$word \"*) path=${path:+$path }$word ;;\n"
+                      "        esac\n"
+                      "    done\n"
+                      "    case $path in\n");
     each_verb(program, "", out, bash_case);
-    buf_add_text(out,
-                 "    esac\n"
-                 "    [[ $files && $current != -* ]] && compopt -o filenames 2>/dev/null\n"
-                 "    COMPREPLY=($(compgen -W \"$words\" -- \"$current\")"
-                 " ${files:+$(compgen $files -- \"$current\")})\n"
-                 "}\n"
-                 "_agent_machine_paths='");
+    buf_add_text(out, "    esac\n"
+                      "    [[ $files && $current != -* ]] && compopt -o filenames 2>/dev/null\n"
+                      "    COMPREPLY=($(compgen -W \"$words\" -- \"$current\")"
+                      " ${files:+$(compgen $files -- \"$current\")})\n"
+                      "}\n"
+                      "_agent_machine_paths='");
     for (size_t i = 0; i < program->verb_count; i++) {
         const struct verb *verb = &program->verbs[i];
         buf_addf(out, "%s ", verb->name);

@@ -17,7 +17,8 @@ enum colour { COLOUR_GOOD, COLOUR_BAD, COLOUR_WARN, COLOUR_DIM };
 const char *tell_colour(FILE *stream, enum colour colour);
 const char *tell_colour_end(FILE *stream);
 
-/* Prints text that others wrote: control characters become \\xNN, so that none reaches a terminal. */
+/* Prints text that others wrote: control characters become \\xNN, so that none reaches a terminal.
+ */
 void tell_text(FILE *stream, const char *text);
 
 /* Says an error on standard error, once, and returns the exit status that belongs to it. */

@@ -139,8 +139,8 @@ int verb_limits(const struct invocation *invocation, size_t first, struct json_l
                 struct err *err)
 {
     struct json_limits limits = json_limits_default;
-    size_t *const fields[LIMIT_OPTION_COUNT] = { &limits.size_bytes, &limits.depth,
-                                                 &limits.array_items, &limits.members,
+    size_t *const fields[LIMIT_OPTION_COUNT] = { &limits.size_bytes,   &limits.depth,
+                                                 &limits.array_items,  &limits.members,
                                                  &limits.string_bytes, &limits.number_digits };
     for (size_t i = 0; i < LIMIT_OPTION_COUNT; i++) {
         const char *value = invocation->values[first + i];

@@ -41,7 +41,7 @@ struct verb {
 };
 
 struct invocation {
-    const struct verb *program;           /* the top of the table */
+    const struct verb *program; /* the top of the table */
     const struct verb *verb;
     const char *path;                     /* "contract validate" */
     const char *values[VERB_OPTIONS_MAX]; /* by option: its argument, "" for a flag, or NULL */
@@ -62,11 +62,13 @@ void verb_print_help(const struct verb *program, const struct verb *verb, const 
 /* Options for reading hostile documents, the same wherever documents are read. */
 #define LIMIT_OPTIONS                                                                              \
     { "max-size", 0, "BYTES", "refuse larger documents" },                                         \
-    { "max-depth", 0, "N", "refuse documents nested deeper" },                                     \
-    { "max-array", 0, "N", "refuse longer arrays" },                                               \
-    { "max-members", 0, "N", "refuse objects with more members" },                                 \
-    { "max-string", 0, "BYTES", "refuse longer strings" },                                         \
-    { "max-digits", 0, "N", "refuse numbers with more digits" }
+        { "max-depth", 0, "N", "refuse documents nested deeper" },                                 \
+        { "max-array", 0, "N", "refuse longer arrays" },                                           \
+        { "max-members", 0, "N", "refuse objects with more members" },                             \
+        { "max-string", 0, "BYTES", "refuse longer strings" },                                     \
+    {                                                                                              \
+        "max-digits", 0, "N", "refuse numbers with more digits"                                    \
+    }
 #define LIMIT_OPTION_COUNT 6
 /* The limits that the options from index `first` on ask for; ERR_USAGE where one is no number. */
 int verb_limits(const struct invocation *invocation, size_t first, struct json_limits *ret,

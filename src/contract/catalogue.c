@@ -75,9 +75,9 @@ int catalogue_fetch(struct str uri, yyjson_doc **ret_doc, struct err *err)
     struct str type = str_from_offset(uri, strlen(CATALOGUE_URI_PREFIX));
     type.len -= strlen(".json");
     const struct embedded_schema *schema = catalogue_find(type);
-    return schema ? json_read(str_make(schema->text, schema->len), &json_limits_default, ret_doc,
-                              err)
-                  : -ENOENT;
+    return schema
+               ? json_read(str_make(schema->text, schema->len), &json_limits_default, ret_doc, err)
+               : -ENOENT;
 }
 
 static int fetch(void *context, struct str uri, yyjson_doc **ret_doc, struct err *err)

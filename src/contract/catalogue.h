@@ -42,8 +42,8 @@ int catalogue_fetch(struct str uri, yyjson_doc **ret_doc, struct err *err) MUST_
 
 /* The programs of the types, compiled when first asked for. */
 struct catalogue;
-int catalogue_new(const struct compile_options *options, struct catalogue **ret, struct err *err)
-    MUST_CHECK;
+int catalogue_new(const struct compile_options *options, struct catalogue **ret,
+                  struct err *err) MUST_CHECK;
 void catalogue_free(struct catalogue *catalogue);
 int catalogue_program(struct catalogue *catalogue, const struct embedded_schema *schema,
                       const struct program **ret, struct err *err) MUST_CHECK;

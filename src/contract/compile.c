@@ -21,9 +21,9 @@
 #include "contract/program.h"
 #include "contract/value.h"
 
-#define STEP                "compile a schema"
-#define NAMES_COMPARED_MAX  4 /* tables up to this size are searched one by one */
-#define NODE_NONE           UINT32_MAX
+#define STEP               "compile a schema"
+#define NAMES_COMPARED_MAX 4  /* tables up to this size are searched one by one */
+#define REFERENCE_HOPS_MAX 64 /* references that are followed ahead of time */
 
 struct compiler {
     struct program *program;
@@ -33,7 +33,7 @@ struct compiler {
     uint32_t *node_of; /* by location: node + 1, or 0 */
     size_t node_of_capacity;
     size_t node_capacity, instruction_capacity, regex_capacity;
-    size_t compiled; /* nodes whose body stands */
+    size_t compiled;          /* nodes whose body stands */
     struct map dynamic_names; /* name → index in dynamics */
     struct dynamic **dynamics;
     size_t dynamic_count, dynamic_capacity;
@@ -118,7 +118,7 @@ static int new_node(struct compiler *c, uint32_t *ret)
     if (!grow(&p->nodes, sizeof(*p->nodes), p->node_count + 1, &c->node_capacity))
         return out_of_memory(c);
     *ret = (uint32_t)p->node_count++;
-    p->nodes[*ret] = (struct node){ .types = TYPE_ANY, .is_leaf = true };
+    p->nodes[*ret] = (struct node){ .types = TYPE_ANY, .is_leaf = true, .target = *ret };
     return 0;
 }
 
@@ -152,8 +152,9 @@ static int child_node(struct compiler *c, const struct frame *f, enum keyword ke
 {
     uint32_t location;
     if (!yyjson_is_obj((yyjson_val *)schema) && !yyjson_is_bool((yyjson_val *)schema)) {
-        int r = err_set(c->err, ERR_SCHEMA, STEP, "`%s` holds something that is no schema: an "
-                                                  "object or a boolean is expected",
+        int r = err_set(c->err, ERR_SCHEMA, STEP,
+                        "`%s` holds something that is no schema: an "
+                        "object or a boolean is expected",
                         keyword_rows[keyword].name.ptr);
         say_where(c, f->location, keyword_rows[keyword].name.ptr);
         return r;
@@ -202,9 +203,9 @@ static int compile_body(struct compiler *c, uint32_t node)
     int r = set_types(c, &f);
     uint32_t first = (uint32_t)p->instruction_count;
     size_t e = 0;
-    for (size_t class = 0; class < CLASS_COUNT; class++) {
+    for (size_t class = 0; class < CLASS_COUNT; class ++) {
         p->nodes[node].begin[class] = (uint32_t)p->instruction_count;
-        for (; e < emitter_count && emitters[e].class == (enum value_class)class; e++) {
+        for (; e < emitter_count && emitters[e].class == (enum value_class) class; e++) {
             const yyjson_val *present = f.keywords[emitters[e].keyword];
             if (r == 0 && present)
                 r = emitters[e].emit(c, &f, &emitters[e], present);
@@ -367,8 +368,8 @@ static int emit_format(struct compiler *c, const struct frame *f, const struct e
 {
     if (!yyjson_is_str((yyjson_val *)value))
         return wrong(c, f, e->keyword, "a string");
-    bool asserts = c->options.assert_formats ||
-                   (f->dialect.vocabularies & VOCABULARY_FORMAT_ASSERTION);
+    bool asserts =
+        c->options.assert_formats || (f->dialect.vocabularies & VOCABULARY_FORMAT_ASSERTION);
     const struct format *format = asserts ? format_find(json_str(value)) : NULL;
     return format ? emit(c, e->op, e->keyword, (struct instruction){ .format = format }) : 0;
 }
@@ -492,8 +493,7 @@ static int add_required(struct compiler *c, const struct frame *f, struct member
     {
         if (!yyjson_is_str(item))
             return wrong(c, f, KEYWORD_REQUIRED, expected);
-        struct member *member =
-            &members->members[name_table_add(&members->table, json_str(item))];
+        struct member *member = &members->members[name_table_add(&members->table, json_str(item))];
         if (!member->is_required)
             members->required_count++;
         member->is_required = true;
@@ -557,8 +557,7 @@ static int emit_members(struct compiler *c, const struct frame *f, const struct 
     if (r == 0 && additional) {
         members->has_additional = true;
         members->additional_is_false = yyjson_is_false((yyjson_val *)additional);
-        r = child_node(c, f, KEYWORD_ADDITIONAL_PROPERTIES, NULL, additional,
-                       &members->additional);
+        r = child_node(c, f, KEYWORD_ADDITIONAL_PROPERTIES, NULL, additional, &members->additional);
     }
     if (r == 0 && f->keywords[KEYWORD_PROPERTY_NAMES]) {
         members->has_names = true;
@@ -678,8 +677,8 @@ static int dynamic_of_name(struct compiler *c, struct str name, const struct dyn
         return 0;
     }
     struct dynamic *dynamic = arena_new(&c->program->arena, struct dynamic);
-    if (!dynamic || !grow(&c->dynamics, sizeof(struct dynamic *), c->dynamic_count + 1,
-                          &c->dynamic_capacity) ||
+    if (!dynamic ||
+        !grow(&c->dynamics, sizeof(struct dynamic *), c->dynamic_count + 1, &c->dynamic_capacity) ||
         map_put(&c->dynamic_names, name, (uint32_t)c->dynamic_count) < 0)
         return out_of_memory(c);
     c->dynamics[c->dynamic_count++] = dynamic;
@@ -701,10 +700,10 @@ static int emit_dynamic_ref(struct compiler *c, const struct frame *f, const str
         say_where(c, f->location, keyword_rows[e->keyword].name.ptr);
         return r;
     }
-    yyjson_val *own = yyjson_obj_get((yyjson_val *)schema_location(c->set, location)->schema,
-                                     "$dynamicAnchor");
-    bool is_dynamic = schema_location(c->set, location)->dynamic_anchor &&
-                      str_equal(anchor, json_str(own));
+    yyjson_val *own =
+        yyjson_obj_get((yyjson_val *)schema_location(c->set, location)->schema, "$dynamicAnchor");
+    bool is_dynamic =
+        schema_location(c->set, location)->dynamic_anchor && str_equal(anchor, json_str(own));
     r = node_at(c, location, &node);
     if (r < 0)
         return r;
@@ -867,6 +866,22 @@ static int bind_dynamic(struct compiler *c, bool *ret_added)
     return 0;
 }
 
+/* Where a node that is nothing but a reference leads; a chain without end leads to itself. */
+static uint32_t target_of(const struct program *p, uint32_t node)
+{
+    uint32_t at = node;
+    for (size_t hops = 0; hops < REFERENCE_HOPS_MAX; hops++) {
+        const struct node *n = &p->nodes[at];
+        const struct instruction *only = &p->instructions[n->begin[CLASS_ANY]];
+        bool refers = n->types == TYPE_ANY && n->begin[0] == n->begin[CLASS_ANY] &&
+                      n->begin[CLASS_COUNT] - n->begin[CLASS_ANY] == 1 && only->op == OP_REF;
+        if (!refers)
+            return at;
+        at = only->node;
+    }
+    return node;
+}
+
 static int compile_all(struct compiler *c, uint32_t location)
 {
     uint32_t always;
@@ -882,6 +897,10 @@ static int compile_all(struct compiler *c, uint32_t location)
         if (r == 0)
             r = bind_dynamic(c, &added);
     }
+    /* With dynamic references, the resources on the way matter. */
+    for (uint32_t node = 0; r == 0 && !c->program->has_dynamic && node < c->program->node_count;
+         node++)
+        c->program->nodes[node].target = target_of(c->program, node);
     return r;
 }
 

@@ -89,8 +89,7 @@ int host_name_read(struct str text, struct host_name *ret, struct err *err)
         return r;
     memcpy(unicode, text.ptr, text.len);
     unicode[text.len] = '\0';
-    r = idn.idn2_lookup_u8((const uint8_t *)unicode, &ascii,
-                           IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL);
+    r = idn.idn2_lookup_u8((const uint8_t *)unicode, &ascii, IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL);
     if (r == IDN2_MALLOC)
         return err_set(err, ERR_MEMORY, "read a host name", "there is not enough memory");
     if (r != IDN2_OK)
@@ -158,8 +157,8 @@ bool address_range_read(struct str text, struct address_range *ret)
     range.prefix_bits = range.is_ipv6 ? IPV6_BITS : IPV4_BITS;
     if (inet_pton(range.is_ipv6 ? AF_INET6 : AF_INET, address, range.address) != 1)
         return false;
-    if (slash < text.len && !read_prefix(str_from_offset(text, slash + 1), range.prefix_bits,
-                                         &range.prefix_bits))
+    if (slash < text.len &&
+        !read_prefix(str_from_offset(text, slash + 1), range.prefix_bits, &range.prefix_bits))
         return false;
     struct in6_addr full;
     memcpy(&full, range.address, sizeof(full));

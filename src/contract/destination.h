@@ -27,7 +27,7 @@ int host_name_is_public_suffix(const struct host_name *name, struct err *err) MU
 
 struct address_range {
     bool is_ipv6;
-    bool has_host_bits;        /* the text had bits set beyond the prefix */
+    bool has_host_bits; /* the text had bits set beyond the prefix */
     unsigned prefix_bits;
     unsigned char address[16]; /* the first of the range; of IPv4 the first four bytes */
 };

@@ -9,10 +9,10 @@
 #include "base/json.h"
 #include "contract/value.h"
 
-#define SHOWN_BYTES_MAX      60 /* of a value's text */
-#define SHOWN_VALUES_MAX     8  /* of an enum */
-#define NEAREST_BYTES_MAX    64 /* longer words are not compared */
-#define NEAREST_MEMBERS_MAX  1000
+#define SHOWN_BYTES_MAX     60 /* of a value's text */
+#define SHOWN_VALUES_MAX    8  /* of an enum */
+#define NEAREST_BYTES_MAX   64 /* longer words are not compared */
+#define NEAREST_MEMBERS_MAX 1000
 
 /* --- likely meant -------------------------------------------------------------------------- */
 
@@ -235,9 +235,9 @@ static void expect_bound(const struct subject *s, struct buf *ret)
         [KEYWORD_MAX_PROPERTIES] = "an object with at most ",
     };
     static const char *const units[KEYWORD_COUNT] = {
-        [KEYWORD_MIN_LENGTH] = " characters",    [KEYWORD_MAX_LENGTH] = " characters",
-        [KEYWORD_MIN_ITEMS] = " items",          [KEYWORD_MAX_ITEMS] = " items",
-        [KEYWORD_MIN_PROPERTIES] = " members",   [KEYWORD_MAX_PROPERTIES] = " members",
+        [KEYWORD_MIN_LENGTH] = " characters",  [KEYWORD_MAX_LENGTH] = " characters",
+        [KEYWORD_MIN_ITEMS] = " items",        [KEYWORD_MAX_ITEMS] = " items",
+        [KEYWORD_MIN_PROPERTIES] = " members", [KEYWORD_MAX_PROPERTIES] = " members",
     };
     buf_add_text(ret, words[s->unit->keyword]);
     add_value(ret, s->keyword);

@@ -129,10 +129,12 @@ static const char *const secrets_of_system[] = {
 
 /* Of files, wherever they lie; with a "*" in front, how their names end. */
 static const char *const secret_names[] = {
-    ".netrc",     "_netrc",          ".npmrc",      ".pypirc", ".pgpass", ".my.cnf",
-    "id_rsa",     "id_dsa",          "id_ecdsa",    "id_ed25519", ".git-credentials",
-    "docker.sock", "containerd.sock", "podman.sock", "*.kdbx", "*.p12",   "*.pfx",
-    "*.jks",      "*.keystore",      "*.pem",       "*.key",   "*.sock",
+    ".netrc",          "_netrc",      ".npmrc",           ".pypirc",
+    ".pgpass",         ".my.cnf",     "id_rsa",           "id_dsa",
+    "id_ecdsa",        "id_ed25519",  ".git-credentials", "docker.sock",
+    "containerd.sock", "podman.sock", "*.kdbx",           "*.p12",
+    "*.pfx",           "*.jks",       "*.keystore",       "*.pem",
+    "*.key",           "*.sock",
 };
 
 static bool is_letter(char c)

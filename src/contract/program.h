@@ -56,14 +56,7 @@ enum op {
 };
 
 /* Which values a group of instructions looks at; CLASS_ANY comes last in every node. */
-enum value_class {
-    CLASS_NUMBER,
-    CLASS_STRING,
-    CLASS_ARRAY,
-    CLASS_OBJECT,
-    CLASS_ANY,
-    CLASS_COUNT
-};
+enum value_class { CLASS_NUMBER, CLASS_STRING, CLASS_ARRAY, CLASS_OBJECT, CLASS_ANY, CLASS_COUNT };
 
 #define NODE_TRUE 0u /* the schema that lets everything through */
 
@@ -128,8 +121,8 @@ struct dependent {
 
 struct value_set {
     const yyjson_val *array;
-    unsigned types;          /* of its values */
-    bool all_strings;        /* then the table answers */
+    unsigned types;   /* of its values */
+    bool all_strings; /* then the table answers */
     struct name_table table;
 };
 
@@ -164,10 +157,11 @@ struct instruction {
 };
 
 struct node {
-    uint8_t types;             /* the bits of value.h that pass */
-    bool is_leaf;              /* nothing but types */
-    bool opens_evaluation;     /* has unevaluatedItems or unevaluatedProperties */
-    bool annotates;            /* has keywords that say something and check nothing */
+    uint8_t types;         /* the bits of value.h that pass */
+    bool is_leaf;          /* nothing but types */
+    bool opens_evaluation; /* has unevaluatedItems or unevaluatedProperties */
+    bool annotates;        /* has keywords that say something and check nothing */
+    uint32_t target;       /* itself; or, where it is nothing but a reference, what it leads to */
     uint32_t resource;
     uint32_t location;
     uint32_t begin[CLASS_COUNT + 1];

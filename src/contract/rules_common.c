@@ -66,9 +66,9 @@ static int report_secret(void *context, struct str pointer, const yyjson_val *st
     if (!found)
         return 0;
     return lint_find(v->lint, v->rule, v->document, pointer.ptr,
-                     "this looks like a credential (%s, by its form %s); revoke it if it is one, "
-                     "keep its successor where secrets are kept, and name it here by reference",
-                     redact_kind_name(found->kind), found->id);
+                     "this looks like a credential (%s); revoke it if it is one, keep its "
+                     "successor where secrets are kept, and name it here by reference",
+                     found->id);
 }
 
 /* The scanner is made once in a process: compiling its rules takes longer than linting a set. */

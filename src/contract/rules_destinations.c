@@ -58,7 +58,8 @@ static int visit_suffix(void *context, struct str pointer, const yyjson_val *str
     if (r <= 0)
         return r;
     return lint_find(v->lint, v->rule, v->document, pointer.ptr,
-                     "anyone can register a name below %s; name the hosts that are meant", name.text);
+                     "anyone can register a name below %s; name the hosts that are meant",
+                     name.text);
 }
 
 int check_public_suffix_wildcard(struct lint *lint, const struct rule *rule,
@@ -95,8 +96,7 @@ int check_address_among_names(struct lint *lint, const struct rule *rule,
     return visit_strings(document->root, visit_address, &visit, err);
 }
 
-static int visit_range(void *context, struct str pointer, const yyjson_val *string,
-                       struct err *err)
+static int visit_range(void *context, struct str pointer, const yyjson_val *string, struct err *err)
 {
     static const char *const members[] = { "allowCidrs", "denyCidrs" };
     const struct lint_visit *v = context;
@@ -163,8 +163,8 @@ int check_star_restates_default(struct lint *lint, const struct rule *rule,
 }
 
 /* Reports whatever a list of an offline entry has that is not on this machine. */
-static int check_offline_list(const struct lint_visit *v, const yyjson_val *entry, size_t entry_index,
-                              const char *list, struct err *err)
+static int check_offline_list(const struct lint_visit *v, const yyjson_val *entry,
+                              size_t entry_index, const char *list, struct err *err)
 {
     char path[DESTINATION_PATH_SIZE];
     struct destination destination;

@@ -62,8 +62,8 @@ static void check_mesh(struct lint *lint, const struct rule *rule,
                        const struct lint_document *document, const yyjson_val *way,
                        const char *pointer)
 {
-    bool is_mesh = text_is(member(way, "profileClass"), "mesh") ||
-                   text_of(member(way, "meshBindingRef")).len;
+    bool is_mesh =
+        text_is(member(way, "profileClass"), "mesh") || text_of(member(way, "meshBindingRef")).len;
     if (is_mesh && !text_of(member(way, "firewallBindingRef")).len)
         lint_find(lint, rule, document, pointer,
                   "nothing keeps traffic from going around this mesh; name a "

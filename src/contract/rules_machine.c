@@ -267,7 +267,8 @@ static void check_variables(struct lint *lint, const struct rule *rule,
 int check_surface_name_undefined(struct lint *lint, const struct rule *rule,
                                  const struct lint_document *document, struct err *err)
 {
-    static const char *const expanded[] = { "/command", "/versionCommand", "/ownSandbox/arguments" };
+    static const char *const expanded[] = { "/command", "/versionCommand",
+                                            "/ownSandbox/arguments" };
     const yyjson_val *environment = member(document->root, "environment");
     size_t index, count;
     yyjson_val *item;
@@ -302,10 +303,14 @@ int check_name_given_twice(struct lint *lint, const struct rule *rule,
     static const struct {
         const char *list, *name;
     } lists[] = {
-        { "/environment", "name" },        { "/stateDirectories", "name" },
-        { "/stateDirectories", "agentPath" }, { "/capabilities", "capability" },
-        { "/safeArguments", "argument" },  { "/isolation/limits", "limit" },
-        { "/mounts", "agentPath" },        { "/policy/layers", "layer" },
+        { "/environment", "name" },
+        { "/stateDirectories", "name" },
+        { "/stateDirectories", "agentPath" },
+        { "/capabilities", "capability" },
+        { "/safeArguments", "argument" },
+        { "/isolation/limits", "limit" },
+        { "/mounts", "agentPath" },
+        { "/policy/layers", "layer" },
         { "/probes", "probe" },
     };
     size_t mount_count = yyjson_arr_size(member(document->root, "mounts"));

@@ -9,8 +9,8 @@ rule_check check_inline_credential, check_references_resolve, check_ids_differ, 
 
 /* rules_doors.c */
 rule_check check_enterprise_first, check_precedence_order, check_mesh_without_firewall,
-    check_mesh_model_egress, check_fixed_switches, check_side_effects_default,
-    check_id_given_twice, check_reference_of_other_kind;
+    check_mesh_model_egress, check_fixed_switches, check_side_effects_default, check_id_given_twice,
+    check_reference_of_other_kind;
 /* rules_destinations.c: of the doors family too */
 rule_check check_user_allows_denied, check_public_suffix_wildcard, check_offline_reaches_nothing,
     check_allow_cancelled, check_star_restates_default, check_address_among_names,

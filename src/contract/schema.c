@@ -25,10 +25,10 @@
 #include "contract/metaschema.h"
 #include "contract/uri.h"
 
-#define STEP                "resolve a schema"
-#define URI_BYTES_MAX       ((size_t)64 << 10)
-#define DIALECT_CHAIN_MAX   8
-#define LOCATIONS_MAX       ((size_t)4000000)
+#define STEP              "resolve a schema"
+#define URI_BYTES_MAX     ((size_t)64 << 10)
+#define DIALECT_CHAIN_MAX 8
+#define LOCATIONS_MAX     ((size_t)4000000)
 
 struct document {
     yyjson_doc *doc;
@@ -53,8 +53,9 @@ struct schema_set {
 
 static int out_of_memory(struct err *err)
 {
-    return err_set(err, ERR_MEMORY, STEP, "the schemas need more memory than there is or than the "
-                                          "limit of %zu bytes allows",
+    return err_set(err, ERR_MEMORY, STEP,
+                   "the schemas need more memory than there is or than the "
+                   "limit of %zu bytes allows",
                    SCHEMA_SET_BYTES_MAX);
 }
 
@@ -123,8 +124,14 @@ static const struct {
     enum draft draft;
     unsigned vocabulary;
 } vocabularies[] = {
-#define V2020(name, bit) { STR("https://json-schema.org/draft/2020-12/vocab/" name), DRAFT_2020_12, bit }
-#define V2019(name, bit) { STR("https://json-schema.org/draft/2019-09/vocab/" name), DRAFT_2019_09, bit }
+#define V2020(name, bit)                                                                           \
+    {                                                                                              \
+        STR("https://json-schema.org/draft/2020-12/vocab/" name), DRAFT_2020_12, bit               \
+    }
+#define V2019(name, bit)                                                                           \
+    {                                                                                              \
+        STR("https://json-schema.org/draft/2019-09/vocab/" name), DRAFT_2019_09, bit               \
+    }
     V2020("core", VOCABULARY_CORE),
     V2020("applicator", VOCABULARY_APPLICATOR),
     V2020("unevaluated", VOCABULARY_UNEVALUATED),
@@ -150,8 +157,8 @@ static const struct {
 static const struct dialect dialect_default = { DRAFT_2020_12, VOCABULARIES_DEFAULT };
 
 /* What a metaschema's $vocabulary makes of the keywords. */
-static int dialect_of_vocabulary(yyjson_val *vocabulary, struct str metaschema,
-                                 struct dialect *ret, struct err *err)
+static int dialect_of_vocabulary(yyjson_val *vocabulary, struct str metaschema, struct dialect *ret,
+                                 struct err *err)
 {
     struct dialect dialect = { DRAFT_2020_12, VOCABULARY_CORE };
     size_t index, count;
@@ -189,8 +196,9 @@ static int dialect_of(struct schema_set *set, struct str metaschema, struct dial
         return 0;
     }
     if (set->dialect_chain >= DIALECT_CHAIN_MAX)
-        return err_set(err, ERR_SCHEMA, STEP, "the metaschema %.*s is its own metaschema, or the "
-                                              "chain of metaschemas is longer than %d",
+        return err_set(err, ERR_SCHEMA, STEP,
+                       "the metaschema %.*s is its own metaschema, or the "
+                       "chain of metaschemas is longer than %d",
                        STR_ARG(metaschema), DIALECT_CHAIN_MAX);
     uint32_t location;
     set->dialect_chain++;
@@ -536,8 +544,8 @@ static int unescape_token(struct str escaped, struct buf *ret)
     return ret->error;
 }
 
-static int follow_pointer(struct schema_set *set, uint32_t from, struct str pointer,
-                          uint32_t *ret, struct err *err)
+static int follow_pointer(struct schema_set *set, uint32_t from, struct str pointer, uint32_t *ret,
+                          struct err *err)
 {
     uint32_t resource = set->locations[from].resource;
     uint32_t document = set->resources[resource].document;
@@ -580,8 +588,7 @@ static int find_resource(struct schema_set *set, struct str uri, uint32_t *ret, 
     return r < 0 ? r : schema_set_add(set, uri, doc, ret, err);
 }
 
-int schema_set_find(struct schema_set *set, struct str uri, uint32_t *ret_location,
-                    struct err *err)
+int schema_set_find(struct schema_set *set, struct str uri, uint32_t *ret_location, struct err *err)
 {
     size_t hash = str_index(uri, '#', 0);
     uint32_t root;
@@ -608,8 +615,7 @@ int schema_resolve(struct schema_set *set, uint32_t from, struct str reference,
     _cleanup_(buf_release) struct buf uri = BUF_INIT_LIMIT(URI_BYTES_MAX);
     struct str base = set->resources[set->locations[from].resource].uri;
     if (uri_resolve(base, reference, &uri) < 0)
-        return err_set(err, ERR_LIMIT, STEP, "a reference is longer than %zu bytes",
-                       URI_BYTES_MAX);
+        return err_set(err, ERR_LIMIT, STEP, "a reference is longer than %zu bytes", URI_BYTES_MAX);
     return schema_set_find(set, buf_str(&uri), ret_location, err);
 }
 

@@ -49,8 +49,8 @@ struct schema_location {
 typedef int schema_fetch(void *context, struct str uri, yyjson_doc **ret_doc, struct err *err);
 
 /* fetch may be NULL. The metaschemas of draft 2020-12 are always known. */
-int schema_set_new(schema_fetch *fetch, void *context, struct schema_set **ret, struct err *err)
-    MUST_CHECK;
+int schema_set_new(schema_fetch *fetch, void *context, struct schema_set **ret,
+                   struct err *err) MUST_CHECK;
 void schema_set_free(struct schema_set *set);
 
 /*

@@ -18,8 +18,8 @@
  * resources entered, outermost first.
  *
  * Bounds. Every node costs a step, every comparison of uniqueItems too;
- * depth is counted, and so is the stack that it takes; time in patterns is measured. Whatever runs out sets
- * `error`, after which every node fails at once.
+ * depth is counted, and so is the stack that it takes; time in patterns is measured. Whatever runs
+ * out sets `error`, after which every node fails at once.
  *
  * Trust: program and value are hostile in what they contain, not in how they
  * are built: the compiler and json_read have seen to that.
@@ -92,8 +92,9 @@ COLD static bool out_of_memory(struct vm *vm)
 INLINE bool charge(struct vm *vm, uint64_t steps)
 {
     if (vm->steps_left < steps)
-        return give_up(vm, ERR_LIMIT, "the schema needs more steps than the limit allows: it is "
-                                      "recursive without end, or it branches exponentially");
+        return give_up(vm, ERR_LIMIT,
+                       "the schema needs more steps than the limit allows: it is "
+                       "recursive without end, or it branches exponentially");
     vm->steps_left -= steps;
     return true;
 }
@@ -118,8 +119,9 @@ static bool search(struct vm *vm, const struct regex *regex, struct str subject)
     if (timed) {
         vm->pattern_ns += (now_ns() - start) * (subject.len > 256 ? 1 : PATTERN_CLOCK_EACH);
         if (vm->pattern_ns / 1000000 > VALIDATE_PATTERN_MS_MAX)
-            return give_up(vm, ERR_LIMIT, "the schema's patterns take longer than the limit "
-                                          "allows");
+            return give_up(vm, ERR_LIMIT,
+                           "the schema's patterns take longer than the limit "
+                           "allows");
     }
     return r == 1;
 }
@@ -164,9 +166,10 @@ static struct report_unit *add_unit(struct vm *vm, struct report_unit **units, s
         *capacity = larger;
     }
     struct report_unit *unit = &(*units)[(*count)++];
-    *unit = (struct report_unit){ .instance = arena_copy(&vm->report->arena, buf_str(&vm->instance)),
-                                  .keyword_path = arena_copy(&vm->report->arena,
-                                                             buf_str(&vm->keyword_path)) };
+    *unit =
+        (struct report_unit){ .instance = arena_copy(&vm->report->arena, buf_str(&vm->instance)),
+                              .keyword_path =
+                                  arena_copy(&vm->report->arena, buf_str(&vm->keyword_path)) };
     if (vm->instance.error || vm->keyword_path.error || !unit->instance || !unit->keyword_path) {
         (*count)--;
         out_of_memory(vm);
@@ -302,16 +305,31 @@ static void snapshot_release(struct snapshot *s)
 
 /* --- children ------------------------------------------------------------------------------ */
 
+/* The types of a mask that a value's own tag settles; numbers may need a look at the fraction. */
+INLINE bool has_type(unsigned types, yyjson_val *value)
+{
+    static const uint8_t types_of[] = {
+        [YYJSON_TYPE_NONE] = 0,          [YYJSON_TYPE_RAW] = TYPE_NUMBER,
+        [YYJSON_TYPE_NULL] = TYPE_NULL,  [YYJSON_TYPE_BOOL] = TYPE_BOOLEAN,
+        [YYJSON_TYPE_NUM] = TYPE_NUMBER, [YYJSON_TYPE_STR] = TYPE_STRING,
+        [YYJSON_TYPE_ARR] = TYPE_ARRAY,  [YYJSON_TYPE_OBJ] = TYPE_OBJECT,
+    };
+    unsigned possible = types_of[yyjson_get_type(value)];
+    if (!(possible & types))
+        return false;
+    return possible != TYPE_NUMBER || (types & TYPE_NUMBER) == TYPE_NUMBER ||
+           (types & value_type(value));
+}
+
 /* A node applied in the same place, or to a member whose place the caller has entered. */
 INLINE bool apply(struct vm *vm, uint32_t node, const yyjson_val *value, struct evaluation *e,
                   bool thorough)
 {
-    if (!thorough) {
-        const struct node *n = &vm->program->nodes[node];
-        if (n->is_leaf && n->types == TYPE_ANY)
-            return true;
-    }
-    return thorough ? run_thorough(vm, node, value, e) : run_fast(vm, node, value, e);
+    if (thorough)
+        return run_thorough(vm, node, value, e);
+    node = vm->program->nodes[node].target;
+    const struct node *n = &vm->program->nodes[node];
+    return n->is_leaf ? has_type(n->types, (yyjson_val *)value) : run_fast(vm, node, value, e);
 }
 
 /* A subschema in the same place, under a keyword and perhaps a token of it. */
@@ -439,9 +457,8 @@ INLINE bool run_items(struct vm *vm, const struct items *items, yyjson_val *arra
         if (!in_prefix && !items->has_rest)
             break;
         uint32_t node = in_prefix ? items->prefix[index] : items->rest;
-        ok &= apply_to_item(vm, node, item,
-                            in_prefix ? items->prefix_keyword : items->rest_keyword, in_prefix,
-                            index, thorough);
+        ok &= apply_to_item(vm, node, item, in_prefix ? items->prefix_keyword : items->rest_keyword,
+                            in_prefix, index, thorough);
         mark(e, index);
         if (!ok && !thorough)
             return false;
@@ -682,8 +699,8 @@ COLD static void consider_closest(const struct vm *vm, struct closest *closest, 
     for (size_t i = first; i < vm->report->count; i++)
         if (strlen(vm->report->units[i].instance) > depth)
             depth = strlen(vm->report->units[i].instance);
-    if (closest->known && (depth < closest->depth ||
-                           (depth == closest->depth && faults >= closest->faults)))
+    if (closest->known &&
+        (depth < closest->depth || (depth == closest->depth && faults >= closest->faults)))
         return;
     *closest = (struct closest){ first, depth, faults, true };
 }
@@ -906,27 +923,11 @@ INLINE bool run_group(struct vm *vm, uint32_t node, enum value_class class, yyjs
 }
 
 static const uint8_t class_of_type[] = {
-    [YYJSON_TYPE_NONE] = CLASS_ANY, [YYJSON_TYPE_RAW] = CLASS_NUMBER,
-    [YYJSON_TYPE_NULL] = CLASS_ANY, [YYJSON_TYPE_BOOL] = CLASS_ANY,
+    [YYJSON_TYPE_NONE] = CLASS_ANY,   [YYJSON_TYPE_RAW] = CLASS_NUMBER,
+    [YYJSON_TYPE_NULL] = CLASS_ANY,   [YYJSON_TYPE_BOOL] = CLASS_ANY,
     [YYJSON_TYPE_NUM] = CLASS_NUMBER, [YYJSON_TYPE_STR] = CLASS_STRING,
-    [YYJSON_TYPE_ARR] = CLASS_ARRAY, [YYJSON_TYPE_OBJ] = CLASS_OBJECT,
+    [YYJSON_TYPE_ARR] = CLASS_ARRAY,  [YYJSON_TYPE_OBJ] = CLASS_OBJECT,
 };
-
-/* The types of a mask that a value's own tag settles; numbers may need a look at the fraction. */
-INLINE bool has_type(unsigned types, yyjson_val *value)
-{
-    static const uint8_t types_of[] = {
-        [YYJSON_TYPE_NONE] = 0,           [YYJSON_TYPE_RAW] = TYPE_NUMBER,
-        [YYJSON_TYPE_NULL] = TYPE_NULL,   [YYJSON_TYPE_BOOL] = TYPE_BOOLEAN,
-        [YYJSON_TYPE_NUM] = TYPE_NUMBER,  [YYJSON_TYPE_STR] = TYPE_STRING,
-        [YYJSON_TYPE_ARR] = TYPE_ARRAY,   [YYJSON_TYPE_OBJ] = TYPE_OBJECT,
-    };
-    unsigned possible = types_of[yyjson_get_type(value)];
-    if (!(possible & types))
-        return false;
-    return possible != TYPE_NUMBER || (types & TYPE_NUMBER) == TYPE_NUMBER ||
-           (types & value_type(value));
-}
 
 INLINE bool run_body(struct vm *vm, uint32_t node, yyjson_val *value, struct evaluation *e,
                      bool thorough)
@@ -974,8 +975,7 @@ INLINE bool run(struct vm *vm, uint32_t node, const yyjson_val *value, struct ev
     if (vm->depth >= VALIDATE_DEPTH_MAX || stack_used > VALIDATE_STACK_BYTES_MAX)
         return give_up(vm, ERR_LIMIT, "the schema refers to itself without end");
     size_t scopes = vm->scope_count;
-    if (vm->scopes && node != NODE_TRUE &&
-        (!scopes || vm->scopes[scopes - 1] != n->resource))
+    if (vm->scopes && node != NODE_TRUE && (!scopes || vm->scopes[scopes - 1] != n->resource))
         vm->scopes[vm->scope_count++] = n->resource;
     vm->depth++;
     bool ok = run_evaluating(vm, node, (yyjson_val *)value, outer, thorough);

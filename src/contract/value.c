@@ -18,8 +18,8 @@ static bool object_equal(yyjson_val *a, yyjson_val *b)
     yyjson_val *key, *value;
     yyjson_obj_foreach(a, index, count, key, value)
     {
-        yyjson_val *other = yyjson_obj_iter_getn(&in_b, unsafe_yyjson_get_str(key),
-                                                 unsafe_yyjson_get_len(key));
+        yyjson_val *other =
+            yyjson_obj_iter_getn(&in_b, unsafe_yyjson_get_str(key), unsafe_yyjson_get_len(key));
         if (!other || !value_equal(value, other))
             return false;
     }

@@ -44,6 +44,7 @@ static const struct limit_words {
     [LIMIT_STRING] = { "the string", "bytes", "--max-string", false },
     [LIMIT_DIGITS] = { "the number", "characters", "--max-digits", false },
 };
+static_assert(ARRAY_LEN(limit_words) == LIMIT_DIGITS + 1, "every limit has its words");
 
 /* An open mapping or sequence. */
 struct frame {
@@ -116,13 +117,13 @@ static int read_events(struct reading *reading)
         if (r == 0)
             r = take_event(reading, &event);
         if (r < 0)
-            return r;
+            return reading->json.error ? out_of_memory(reading) : r;
     } while (reading->depth);
     int r = yaml_reader_next(&reading->reader, &event, reading->err);
     if (r == 0 && event.type != YAML_END)
         r = yaml_refuse(reading->reader.body, event.offset, ERR_SYNTAX, reading->err,
                         "expected the end of the text behind the document's value");
-    return r < 0 ? r : reading->json.error ? out_of_memory(reading) : 0;
+    return r;
 }
 
 static int refuse(struct reading *reading, const struct yaml_event *event, const char *cause)
@@ -207,15 +208,17 @@ static int refuse_duplicate(struct reading *reading, const struct yaml_event *ke
                        shown.data, before.line, before.column);
 }
 
+static const char *const meaning_text[] = {
+    [YAML_MEANS_STRING] = "a string",  [YAML_MEANS_NULL] = "null",
+    [YAML_MEANS_TRUE] = "true",        [YAML_MEANS_FALSE] = "false",
+    [YAML_MEANS_DECIMAL] = "a number", [YAML_MEANS_OCTAL] = "a number",
+    [YAML_MEANS_HEX] = "a number",     [YAML_MEANS_NOT_FINITE] = "a number",
+};
+static_assert(ARRAY_LEN(meaning_text) == YAML_MEANS_NOT_FINITE + 1, "every meaning has its text");
+
 /* A key is a scalar, and a string. */
 static int check_key(struct reading *reading, const struct yaml_event *key)
 {
-    static const char *const meaning_text[] = {
-        [YAML_MEANS_STRING] = "a string",  [YAML_MEANS_NULL] = "null",
-        [YAML_MEANS_TRUE] = "true",        [YAML_MEANS_FALSE] = "false",
-        [YAML_MEANS_DECIMAL] = "a number", [YAML_MEANS_OCTAL] = "a number",
-        [YAML_MEANS_HEX] = "a number",     [YAML_MEANS_NOT_FINITE] = "a number",
-    };
     if (key->type != YAML_SCALAR)
         return refuse(reading, key, "a key is a string; found a mapping or a sequence");
     if (key->text.len > reading->limits->string_bytes)

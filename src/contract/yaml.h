@@ -3,7 +3,8 @@
  *
  * One document of YAML 1.2's core schema: mappings with string keys, sequences
  * and scalars. Anchors, aliases, tags, merge keys and duplicate keys are
- * refused: a contract says what it says in one place. Limits as json_read's.
+ * refused: a contract says what it says in one place. Limits as json_read's,
+ * but a text has no more than YAML_SIZE_MAX bytes (yaml_text.h).
  */
 #ifndef AM_CONTRACT_YAML_H
 #define AM_CONTRACT_YAML_H

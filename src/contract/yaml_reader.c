@@ -10,8 +10,11 @@
  * would point: at a quote or at the bar of a block rather than behind it, and
  * for a value that is not there at the colon or the hyphen that announces it.
  *
- * Owns the parser, its diagnostics and the last event; an event's text belongs
- * to libfyaml and goes with the event.
+ * What a scalar says is read by yaml_content from the bytes between its places.
+ * Where the two disagree on the end of a block, the text is refused.
+ *
+ * Owns the parser, its diagnostics, the last event and the text of a scalar
+ * that does not stand in the document as it is.
  *
  * Limits: those of yaml_text. libfyaml keeps the tokens of a collection in
  * brackets until it knows that it is no key, which takes up to 400 bytes of
@@ -92,59 +95,54 @@ enum fault_place { AT_START, AT_QUOTE, AT_END };
 
 /* What libfyaml says (a part that its versions have in common), and what we say. The first fits. */
 static const struct fault {
-    const char *said;
+    const char *said, *words;
     enum fault_place place;
-    const char *words;
 } faults[] = {
-    { "without closing quote", AT_QUOTE, "the quote that opens here is not closed" },
-    { "invalid nested block mapping on the same line", AT_START, COLON_WORDS },
-    { "key on same line as previous key", AT_START, COLON_WORDS },
-    { "invalid multiline", AT_END, KEY_WORDS },
-    { "Illegal placement of ':'", AT_START, KEY_WORDS },
-    { "in plain multiline", AT_START, KEY_WORDS },
-    { "expected ':'", AT_START, VALUE_WORDS },
-    { "missing ':'", AT_START, VALUE_WORDS },
-    { "invalid value after mapping", AT_START, MEMBER_WORDS },
-    { "did not find expected key", AT_START, MEMBER_WORDS },
-    { "invalid mapping key", AT_START,
-      "found '? ' where no key can start; put the text in quotes" },
-    { "starting at --- line", AT_START,
-      "found a mapping behind \"---\"; it starts on the line below" },
-    { "missing document start", AT_START, "found text behind the end of the document's value" },
-    { "tab ", AT_START, TAB_WORDS },
-    { "tabs ", AT_START, TAB_WORDS },
-    { "anchor", AT_START, ANCHOR_WORDS },
-    { "alias", AT_START, ALIAS_WORDS },
-    { "tag ", AT_START, TAG_WORDS },
-    { "URI", AT_START, TAG_WORDS },
-    { "end of block sequence", AT_START, ITEM_WORDS },
-    { "expected '-'", AT_START, ITEM_WORDS },
-    { "block sequence", AT_START, SEQUENCE_WORDS },
-    { "indentation in mapping", AT_START, COLUMN_WORDS },
-    { "indendation in sequence", AT_START, COLUMN_WORDS },
-    { "wrongly indented sequence item", AT_START, COLUMN_WORDS },
-    { "in flow mode", AT_START, FLOW_WORDS },
-    { "wrongly indented flow", AT_START, FLOW_WORDS },
-    { "wrongly indented single-quoted", AT_START, FLOW_WORDS },
-    { "wrongly indented double-quoted", AT_START, FLOW_WORDS },
-    { "without a closing bracket", AT_START, "the text ends before a bracket is closed" },
-    { "extra closing", AT_START, "found a closing bracket, and none is open" },
-    { "mismatched flow", AT_START,
-      "found a closing bracket of another kind than the one that is open" },
-    { "missing comma", AT_START, "expected ',' or a closing bracket" },
-    { "after comma", AT_START, COMMENT_WORDS },
-    { "comma", AT_START, "found ',' without a value before it" },
-    { "node content", AT_START,
+    { "without closing quote", "the quote that opens here is not closed", AT_QUOTE },
+    { "invalid nested block mapping on the same line", COLON_WORDS },
+    { "key on same line as previous key", COLON_WORDS },
+    { "invalid multiline", KEY_WORDS, AT_END },
+    { "Illegal placement of ':'", KEY_WORDS },
+    { "in plain multiline", KEY_WORDS },
+    { "expected ':'", VALUE_WORDS },
+    { "missing ':'", VALUE_WORDS },
+    { "invalid value after mapping", MEMBER_WORDS },
+    { "did not find expected key", MEMBER_WORDS },
+    { "invalid mapping key", "found '? ' where no key can start; put the text in quotes" },
+    { "starting at --- line", "found a mapping behind \"---\"; it starts on the line below" },
+    { "missing document start", "found text behind the end of the document's value" },
+    { "tab ", TAB_WORDS },
+    { "tabs ", TAB_WORDS },
+    { "anchor", ANCHOR_WORDS },
+    { "alias", ALIAS_WORDS },
+    { "tag ", TAG_WORDS },
+    { "URI", TAG_WORDS },
+    { "end of block sequence", ITEM_WORDS },
+    { "expected '-'", ITEM_WORDS },
+    { "block sequence", SEQUENCE_WORDS },
+    { "indentation in mapping", COLUMN_WORDS },
+    { "indendation in sequence", COLUMN_WORDS },
+    { "wrongly indented sequence item", COLUMN_WORDS },
+    { "in flow mode", FLOW_WORDS },
+    { "wrongly indented flow", FLOW_WORDS },
+    { "wrongly indented single-quoted", FLOW_WORDS },
+    { "wrongly indented double-quoted", FLOW_WORDS },
+    { "without a closing bracket", "the text ends before a bracket is closed" },
+    { "extra closing", "found a closing bracket, and none is open" },
+    { "mismatched flow", "found a closing bracket of another kind than the one that is open" },
+    { "missing comma", "expected ',' or a closing bracket" },
+    { "after comma", COMMENT_WORDS },
+    { "comma", "found ',' without a value before it" },
+    { "node content",
       "expected a value: is a bracket not closed, or an item empty, which is written null?" },
-    { "trailing content after", AT_START, BEHIND_QUOTE_WORDS },
-    { "escape", AT_START, ESCAPE_WORDS },
-    { "surrogate", AT_START, ESCAPE_WORDS },
-    { "empty block scalar", AT_START, BLOCK_WORDS },
-    { "comment", AT_START, COMMENT_WORDS },
-    { "block scalar", AT_START, BLOCK_WORDS },
-    { "indentation indicator", AT_START, BLOCK_WORDS },
-    { "plain scalar cannot start", AT_START,
-      "this character cannot start a value; put the value in quotes" },
+    { "trailing content after", BEHIND_QUOTE_WORDS },
+    { "escape", ESCAPE_WORDS },
+    { "surrogate", ESCAPE_WORDS },
+    { "empty block scalar", BLOCK_WORDS },
+    { "comment", COMMENT_WORDS },
+    { "block scalar", BLOCK_WORDS },
+    { "indentation indicator", BLOCK_WORDS },
+    { "plain scalar cannot start", "this character cannot start a value; put the value in quotes" },
 };
 
 static int explain_fault(struct yaml_reader *reader, struct err *err);
@@ -231,13 +229,6 @@ static size_t line_of(struct str body, size_t at)
     return at;
 }
 
-static void leave_behind(struct yaml_reader *reader, struct fy_token *token)
-{
-    const struct fy_mark *mark = token ? fyaml.fy_token_end_mark(token) : NULL;
-    if (mark && reader->start + mark->input_pos > reader->behind)
-        reader->behind = reader->start + mark->input_pos;
-}
-
 static int refuse_unread(struct yaml_reader *reader, size_t offset, struct err *err)
 {
     return yaml_refuse(reader->body, offset, ERR_SYNTAX, err,
@@ -245,11 +236,10 @@ static int refuse_unread(struct yaml_reader *reader, size_t offset, struct err *
                        "line, an empty one as \"\"");
 }
 
-/* The offset of a token's end; of the body's where libfyaml counts a line break that is not there.
- */
+/* The same of its end, which libfyaml may put behind the end of the text. */
 static size_t end_of(const struct yaml_reader *reader, struct fy_token *token)
 {
-    const struct fy_mark *mark = fyaml.fy_token_end_mark(token);
+    const struct fy_mark *mark = token ? fyaml.fy_token_end_mark(token) : NULL;
     size_t end = mark ? reader->start + mark->input_pos : reader->behind;
     return end < reader->body.len ? end : reader->body.len;
 }
@@ -272,7 +262,7 @@ static int set_text(struct yaml_reader *reader, struct str raw, enum yaml_style 
     buf_reset(&reader->content);
     int r = yaml_content_add(&reader->content, raw, style);
     if (r == -EINVAL)
-        return yaml_refuse(reader->body, ret->offset, ERR_SYNTAX, err, ESCAPE_WORDS);
+        return yaml_refuse(reader->body, ret->offset, ERR_SYNTAX, err, "%s", ESCAPE_WORDS);
     ret->text = buf_str(&reader->content);
     return r < 0 ? out_of_memory(reader, err) : 0;
 }
@@ -324,7 +314,7 @@ static int take_block(struct yaml_reader *reader, struct fy_token *token, struct
     buf_reset(&reader->content);
     int r = yaml_content_add_block(&reader->content, reader->body, ret->offset, parent, &end);
     if (r == -EINVAL)
-        return yaml_refuse(reader->body, ret->offset, ERR_SYNTAX, err, BLOCK_WORDS);
+        return yaml_refuse(reader->body, ret->offset, ERR_SYNTAX, err, "%s", BLOCK_WORDS);
     if (r < 0)
         return out_of_memory(reader, err);
     /* Blank lines and comments may count to either side of the end, and nothing else. */
@@ -335,11 +325,18 @@ static int take_block(struct yaml_reader *reader, struct fy_token *token, struct
     return 0;
 }
 
+/* A value that is not there: libfyaml 0.7 gives no token for it, later ones an empty one. */
+static bool is_absent(const struct yaml_reader *reader, struct fy_token *token)
+{
+    return !token || (fyaml.fy_token_scalar_style(token) == FYSS_PLAIN &&
+                      start_of(reader, token) == end_of(reader, token));
+}
+
 static int take_scalar(struct yaml_reader *reader, struct fy_token *token, struct yaml_event *ret,
                        struct err *err)
 {
     *ret = (struct yaml_event){ .type = YAML_SCALAR, .text = STR("") };
-    if (!token) { /* a value that is not there */
+    if (is_absent(reader, token)) {
         ret->is_plain = true;
         ret->offset = yaml_text_skip(reader->body, reader->behind, "");
         if (ret->offset < reader->body.len)
@@ -365,8 +362,8 @@ static void take_collection(struct yaml_reader *reader, enum yaml_event_type typ
     /* Of a pair in a sequence, [a: b], libfyaml gives the colon. */
     if (ret->offset < reader->body.len && reader->body.ptr[ret->offset] == ':')
         ret->offset = yaml_text_skip(reader->body, reader->behind, ",");
-    else
-        leave_behind(reader, token);
+    else if (end_of(reader, token) > reader->behind)
+        reader->behind = end_of(reader, token);
 }
 
 /* What stands before a value and is not accepted. */
@@ -385,12 +382,12 @@ static int refuse_property(struct yaml_reader *reader, const struct fy_event *ev
         tag = event->sequence_start.tag;
     } else if (event->type == FYET_ALIAS) {
         return yaml_refuse(reader->body, start_of(reader, event->alias.anchor) - 1, ERR_SYNTAX, err,
-                           ALIAS_WORDS);
+                           "%s", ALIAS_WORDS);
     }
     if (tag)
-        return yaml_refuse(reader->body, start_of(reader, tag), ERR_SYNTAX, err, TAG_WORDS);
+        return yaml_refuse(reader->body, start_of(reader, tag), ERR_SYNTAX, err, "%s", TAG_WORDS);
     if (anchor)
-        return yaml_refuse(reader->body, start_of(reader, anchor) - 1, ERR_SYNTAX, err,
+        return yaml_refuse(reader->body, start_of(reader, anchor) - 1, ERR_SYNTAX, err, "%s",
                            ANCHOR_WORDS);
     return 0;
 }
@@ -448,9 +445,8 @@ static size_t place_of(const struct yaml_reader *reader, struct fy_diag_error *e
     if (!error || !error->fyt)
         return yaml_text_skip(reader->body, reader->behind, ":-?");
     size_t start = start_of(reader, error->fyt);
-    const struct fy_mark *end = fyaml.fy_token_end_mark(error->fyt);
-    if (place == AT_END && end)
-        return reader->start + end->input_pos;
+    if (place == AT_END)
+        return end_of(reader, error->fyt);
     return place == AT_QUOTE && start > reader->start ? start - 1 : start;
 }
 

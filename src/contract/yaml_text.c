@@ -18,6 +18,14 @@
  *   4. No more than YAML_BLANKS_MAX blanks follow one another, and no word that
  *      may be a tag has more than YAML_TAG_ESCAPES_MAX per cent signs: libfyaml
  *      counts both from their start for each of them. Nor does the document end
+ *      in a backslash, behind which libfyaml looks without looking whether
+ *      there is anything.
+ *   5. Where there is an explicit key ("? "), no tab stands between a colon and
+ *      another indicator: libfyaml refuses that, having freed a key twice.
+ *
+ * Seen in libfyaml 0.7.12 and kept from it by these: no end to a directive of
+ * invalid UTF-8, stack taken for the length of a version directive, a crash on
+ * "? a:<tab>:<tab>". Later versions mend some.
  */
 #include "contract/yaml_text.h"
 
@@ -79,8 +87,7 @@ static int refuse_utf8(struct str body, struct err *err)
     while (utf8_next(body, &at) >= 0)
         ;
     return yaml_refuse(body, at, ERR_SYNTAX, err,
-                       "the byte 0x%02x is no UTF-8; save the text as "
-                       "UTF-8",
+                       "the byte 0x%02x is no UTF-8; save the text as UTF-8",
                        (unsigned char)body.ptr[at]);
 }
 
