@@ -235,13 +235,15 @@ static void expect_bound(const struct subject *s, struct buf *ret)
         [KEYWORD_MAX_PROPERTIES] = "an object with at most ",
     };
     static const char *const units[KEYWORD_COUNT] = {
-        [KEYWORD_MIN_LENGTH] = " characters",  [KEYWORD_MAX_LENGTH] = " characters",
-        [KEYWORD_MIN_ITEMS] = " items",        [KEYWORD_MAX_ITEMS] = " items",
-        [KEYWORD_MIN_PROPERTIES] = " members", [KEYWORD_MAX_PROPERTIES] = " members",
+        [KEYWORD_MIN_LENGTH] = "character",  [KEYWORD_MAX_LENGTH] = "character",
+        [KEYWORD_MIN_ITEMS] = "item",        [KEYWORD_MAX_ITEMS] = "item",
+        [KEYWORD_MIN_PROPERTIES] = "member", [KEYWORD_MAX_PROPERTIES] = "member",
     };
+    const char *unit = units[s->unit->keyword];
     buf_add_text(ret, words[s->unit->keyword]);
     add_value(ret, s->keyword);
-    buf_add_text(ret, units[s->unit->keyword] ? units[s->unit->keyword] : "");
+    if (unit)
+        buf_addf(ret, " %s%s", unit, yyjson_get_num(s->keyword) == 1 ? "" : "s");
 }
 
 static void expect_unique(const struct subject *s, struct buf *ret)

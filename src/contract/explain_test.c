@@ -51,7 +51,7 @@ TEST(each_keyword_says_what_it_expects)
         { "{\"exclusiveMaximum\":3}", "3", "expected a number below 3, found 3" },
         { "{\"multipleOf\":0.5}", "0.7", "expected a multiple of 0.5, found 0.7" },
         { "{\"maxLength\":1}", "\"ab\"",
-          "expected a string no longer than 1 characters, found \"ab\"" },
+          "expected a string no longer than 1 character, found \"ab\"" },
         { "{\"minItems\":2}", "[1]", "expected an array with at least 2 items, found an array "
                                      "with 1 item" },
         { "{\"uniqueItems\":true}", "[1,1]",
@@ -67,7 +67,7 @@ TEST(each_keyword_says_what_it_expects)
           "expected something that `not` does not describe, found null" },
         { "{\"properties\":{\"a\":false}}", "{\"a\":1}", "expected nothing here, found 1" },
         { "{\"propertyNames\":{\"maxLength\":1}}", "{\"ab\":1}",
-          "expected a string no longer than 1 characters, found the name \"ab\"" },
+          "expected a string no longer than 1 character, found the name \"ab\"" },
         { "{\"oneOf\":[{\"type\":\"integer\"},{\"minimum\":0}]}", "1",
           "expected exactly one of 2 alternatives to hold (2 do), found 1" },
         { "{\"anyOf\":[{\"type\":\"string\"},{\"properties\":{\"a\":{\"type\":\"null\"}}}]}",
