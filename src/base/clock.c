@@ -1,0 +1,76 @@
+/* clock: see the header. */
+#include "base/clock.h"
+
+#include <time.h>
+
+#define MS_PER_SECOND 1000
+#define MOMENT_MS_MAX INT64_C(253402300799999) /* the last of the year 9999 */
+
+int64_t clock_now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * MS_PER_SECOND + now.tv_nsec / 1000000;
+}
+
+void clock_text(int64_t moment_ms, char ret[CLOCK_TEXT_SIZE])
+{
+    int64_t moment = moment_ms < 0 ? 0 : moment_ms > MOMENT_MS_MAX ? MOMENT_MS_MAX : moment_ms;
+    time_t seconds = (time_t)(moment / MS_PER_SECOND);
+    struct tm calendar;
+    gmtime_r(&seconds, &calendar);
+    size_t len = strftime(ret, CLOCK_TEXT_SIZE, "%Y-%m-%dT%H:%M:%S", &calendar);
+    snprintf(ret + len, CLOCK_TEXT_SIZE - len, ".%03uZ", (unsigned)(moment % MS_PER_SECOND));
+}
+
+/* The number that `count` digits from an offset on make; -1 where one is no digit. */
+static int digits(struct str text, size_t offset, size_t count)
+{
+    int number = 0;
+    for (size_t i = offset; i < offset + count; i++) {
+        if (text.ptr[i] < '0' || text.ptr[i] > '9')
+            return -1;
+        number = number * 10 + (text.ptr[i] - '0');
+    }
+    return number;
+}
+
+/* The milliseconds of what stands behind the seconds; -1 where it is not as it should be. */
+static int fraction(struct str rest)
+{
+    int ms = 0, unit = 100;
+    if (str_equal(rest, STR("Z")))
+        return 0;
+    if (rest.len < 3 || rest.ptr[0] != '.' || rest.ptr[rest.len - 1] != 'Z')
+        return -1;
+    for (size_t i = 1; i + 1 < rest.len; i++, unit /= 10) {
+        int digit = digits(rest, i, 1);
+        if (digit < 0)
+            return -1;
+        ms += digit * unit;
+    }
+    return ms;
+}
+
+bool clock_parse(struct str text, int64_t *ret_moment_ms)
+{
+    static const char shape[] = "....-..-..T..:..:..";
+    const size_t whole = sizeof(shape) - 1;
+    if (text.len <= whole)
+        return false;
+    for (size_t i = 0; i < whole; i++)
+        if (shape[i] != '.' && text.ptr[i] != shape[i])
+            return false;
+    int year = digits(text, 0, 4), month = digits(text, 5, 2), day = digits(text, 8, 2);
+    int hour = digits(text, 11, 2), minute = digits(text, 14, 2), second = digits(text, 17, 2);
+    int ms = fraction(str_from_offset(text, whole));
+    if (year < 1970 || month < 1 || month > 12 || day < 1 || hour < 0 || hour > 23 || minute < 0 ||
+        minute > 59 || second < 0 || second > 60 || ms < 0)
+        return false;
+    struct tm calendar = { .tm_year = year - 1900, .tm_mon = month - 1, .tm_mday = day };
+    time_t midnight = timegm(&calendar);
+    if (calendar.tm_mday != day || calendar.tm_mon != month - 1)
+        return false; /* the 30th of February went over into March */
+    *ret_moment_ms = ((int64_t)midnight + hour * 3600 + minute * 60 + second) * MS_PER_SECOND + ms;
+    return true;
+}

@@ -1,0 +1,19 @@
+/* clock: moments in milliseconds since 1970, and as the timestamps of documents (RFC 3339, UTC). */
+#ifndef AM_BASE_CLOCK_H
+#define AM_BASE_CLOCK_H
+
+#include "base/base.h"
+#include "base/str.h"
+
+#define CLOCK_TEXT_SIZE 25 /* "2026-11-20T09:00:00.012Z" and NUL */
+
+int64_t clock_now_ms(void);
+/* For years 1970 to 9999; earlier and later moments are written as the nearest of these. */
+void clock_text(int64_t moment_ms, char ret[CLOCK_TEXT_SIZE]);
+/*
+ * Reads `YYYY-MM-DDTHH:MM:SS[.fraction]Z`; what is finer than a millisecond is cut off. False
+ * where it is none or names no real date (second 60 counts as the next minute's first).
+ */
+bool clock_parse(struct str text, int64_t *ret_moment_ms) MUST_CHECK;
+
+#endif
