@@ -1,0 +1,208 @@
+/*
+ * group: lead, or be led.
+ *
+ * Theory of operation. A commit takes the queue's lock if it is free: then it
+ * leads, which is to say that it makes its own batch durable together with
+ * whatever others have put into the queue by then, and answers them. If the
+ * lock is taken, the batch goes into the queue, where the leader of the moment
+ * or the next one takes it; that next one is one of those who wait.
+ *
+ *     alone          lock, transaction of one batch, unlock: no slot, no ticket
+ *     under load     slot, sleep, answer: one in so many leads
+ *     too large      no slot is large enough: the lock is waited for
+ *     in doubt       the leader died, or the slot makes no sense: lock, and
+ *                    the ticket in the database says whether it is in
+ *
+ * Invariants.
+ * 1. Only the holder of the lock commits what stands in the queue, and it asks
+ *    the database about every ticket it takes before it writes any.
+ * 2. A writer is told "durable" by a leader whose commit has returned, or by
+ *    the ticket it finds; and "failed" only where the batch is not in and
+ *    nobody has it any more. Where neither can be known (the leader is stuck),
+ *    the error says so.
+ * 3. A leader leads once, for one transaction: nobody works for others longer
+ *    than that.
+ *
+ * The write-ahead log is moved into the database by the leader that finds it
+ * LOG_FRAMES_MAX long, after those it has answered were woken.
+ */
+#include <time.h>
+
+#include "ledger/queue.h"
+
+#define LOG_FRAMES_MAX   4000 /* of 4 KiB */
+#define LOG_FRAMES_RETRY 1000 /* more, where readers have kept it from being emptied */
+#define WATCH_MS         250
+
+static int64_t now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* --- leading ------------------------------------------------------------------------------- */
+
+/* Empties the write-ahead log when it is time; what fails here is tried again later. */
+static void keep_log_short(struct ledger *ledger)
+{
+    struct err ignored;
+    int frames = db_log_frames(ledger->db), hint = queue_checkpoint_hint(ledger->queue);
+    if (frames < LOG_FRAMES_MAX || (frames < hint && hint <= frames + LOG_FRAMES_RETRY))
+        return;
+    queue_wake(ledger->queue);
+    bool emptied = db_checkpoint(ledger->db, &ignored) == 0;
+    queue_set_checkpoint_hint(ledger->queue, emptied ? 0 : frames + LOG_FRAMES_RETRY);
+}
+
+/* Commits the group; where that fails, it fails for all who are not in already. */
+static void commit_group(struct ledger *ledger, struct queue_group *group)
+{
+    struct err err = { 0 };
+    int r = commit_entries(ledger, queue_id(ledger->queue), group->entries, group->count, &err);
+    for (size_t i = 0; i < group->count && r < 0; i++) {
+        struct entry *entry = &group->entries[i];
+        if (entry->settled)
+            continue;
+        entry->result = r;
+        entry->err = err;
+    }
+}
+
+/* Under the lock, which it frees: own and whatever waits become durable. */
+static int lead(struct ledger *ledger, struct entry *own, struct err *err)
+{
+    struct queue_group *group = &ledger->group;
+    int r = queue_group_begin(group, own, err);
+    if (r == 0)
+        r = queue_collect(ledger->queue, group, err);
+    if (r == 0) {
+        commit_group(ledger, group);
+        *own = group->entries[0];
+        queue_answer(ledger->queue, group);
+        if (own->result == 0)
+            keep_log_short(ledger);
+    }
+    queue_clear(ledger->queue);
+    queue_unlock(ledger->queue);
+    return r;
+}
+
+static int lock_and_lead(struct ledger *ledger, struct entry *own, struct err *err)
+{
+    int r = queue_lock(ledger->queue, err);
+    return r < 0 ? r : lead(ledger, own, err);
+}
+
+/* --- being led ----------------------------------------------------------------------------- */
+
+static int give_up(struct queue *queue, struct err *err)
+{
+    if (queue_withdraw(queue))
+        return err_set_errno(err, EBUSY, STEP_LEDGER_WRITE,
+                             "another process has led for more than %d ms; nothing of this was "
+                             "written",
+                             queue_patience(queue));
+    return err_set_errno(err, EBUSY, STEP_LEDGER_WRITE,
+                         "the process that leads has not answered for %d ms; it may yet write this",
+                         queue_patience(queue));
+}
+
+/* Waits in the queue until there is an answer, or leads when the lock is free. */
+static int wait_or_lead(struct ledger *ledger, struct entry *own, struct err *err)
+{
+    struct queue *queue = ledger->queue;
+    int64_t end = now_ms() + queue_patience(queue);
+    enum queue_state state;
+    while ((state = queue_look(queue, own)) == QUEUE_WAITING) {
+        if (queue_try_lock(queue)) {
+            state = queue_look(queue, own);
+            if (state != QUEUE_ANSWERED)
+                return lead(ledger, own, err);
+            queue_unlock(queue);
+            break;
+        }
+        if (now_ms() > end)
+            return give_up(queue, err);
+        queue_wait(queue);
+    }
+    if (state == QUEUE_LOST)
+        return lock_and_lead(ledger, own, err);
+    if (own->result == -EILSEQ) { /* garbled on its way, so nobody has committed it */
+        own->result = 0;
+        own->has_ticket = false;
+        return lock_and_lead(ledger, own, err);
+    }
+    return 0;
+}
+
+/* --- the call ------------------------------------------------------------------------------ */
+
+static int open_queue(struct ledger *ledger, struct err *err)
+{
+    if (ledger->queue && queue_is_current(ledger->queue))
+        return 0;
+    queue_close(ledger->queue);
+    ledger->queue = NULL;
+    return queue_open(ledger->folder, &ledger->queue, err);
+}
+
+/* A leader had the batch and died, and then the database could not be asked. */
+static void say_doubt(struct entry *own)
+{
+    size_t len = strlen(own->err.cause);
+    if (own->in_doubt)
+        snprintf(own->err.cause + len, sizeof(own->err.cause) - len,
+                 "; the process that led before may have written this");
+}
+
+int ledger_commit(struct ledger *ledger, struct ledger_batch *batch, struct ledger_position *ret,
+                  struct err *err)
+{
+    struct entry own = { .bytes = buf_str(&batch->bytes), .position = { .sequence = -1 } };
+    if (ledger->mode == LEDGER_READ)
+        return err_set_errno(err, EROFS, STEP_LEDGER_WRITE, "%s was opened for reading",
+                             ledger->path);
+    int r = open_queue(ledger, err);
+    if (r < 0)
+        return r;
+    if (queue_try_lock(ledger->queue)) {
+        r = lead(ledger, &own, err);
+    } else if (queue_put(ledger->queue, own.bytes, &own) == 0) {
+        own.has_ticket = true;
+        r = wait_or_lead(ledger, &own, err);
+    } else {
+        r = lock_and_lead(ledger, &own, err);
+    }
+    if (r == 0 && own.result < 0) {
+        say_doubt(&own);
+        if (err)
+            *err = own.err;
+        r = own.result;
+    }
+    if (r == 0 && ret)
+        *ret = own.position;
+    return r;
+}
+
+int ledger_wait(struct ledger *ledger, int64_t size, int timeout_ms, struct err *err)
+{
+    int64_t end = now_ms() + timeout_ms, found = 0;
+    struct err ignored;
+    if (!ledger->queue && open_queue(ledger, &ignored) < 0)
+        ledger->queue = NULL;
+    for (;;) {
+        uint32_t seen = ledger->queue ? queue_commits(ledger->queue) : 0;
+        int r = ledger_size(ledger, &found, err);
+        if (r < 0 || found > size)
+            return r;
+        int64_t left = end - now_ms();
+        if (left <= 0)
+            return -ETIMEDOUT;
+        int nap_ms = (int)(left < WATCH_MS ? left : WATCH_MS);
+        if (ledger->queue)
+            queue_watch(ledger->queue, seen, nap_ms);
+        else
+            usleep((useconds_t)nap_ms * 1000);
+    }
+}

@@ -1,0 +1,140 @@
+/* hash: see the header. One context and one fetched algorithm for each user. */
+#include "ledger/hash.h"
+
+#include <openssl/evp.h>
+
+#include "base/lazy.h"
+
+#define EVP_FUNCTIONS(X)                                                                           \
+    X(EVP_DigestFinal_ex)                                                                          \
+    X(EVP_DigestInit_ex)                                                                           \
+    X(EVP_DigestUpdate)                                                                            \
+    X(EVP_MD_CTX_free)                                                                             \
+    X(EVP_MD_CTX_new)                                                                              \
+    X(EVP_MD_fetch)                                                                                \
+    X(EVP_MD_free)
+LAZY_LIBRARY(crypto, "libcrypto.so.3", EVP_FUNCTIONS)
+
+#define STEP_HASH   "compute SHA-256"
+#define TEXT_PREFIX "sha256:"
+#define LEAF        0x00
+#define NODE        0x01
+
+struct hash {
+    EVP_MD *algorithm;
+    EVP_MD_CTX *context;
+    bool failed;
+};
+
+int hash_new(struct hash **ret, struct err *err)
+{
+    int r = lazy_load(&crypto_library, err);
+    if (r < 0)
+        return r;
+    struct hash *hash = calloc(1, sizeof(*hash));
+    if (!hash)
+        return err_set(err, ERR_MEMORY, STEP_HASH, "no memory for it");
+    hash->algorithm = crypto.EVP_MD_fetch(NULL, "SHA256", NULL);
+    hash->context = crypto.EVP_MD_CTX_new();
+    if (!hash->algorithm || !hash->context) {
+        hash_free(hash);
+        return err_set(err, ERR_UNSUPPORTED, STEP_HASH,
+                       "libcrypto refuses it; its configuration may have it switched off");
+    }
+    *ret = hash;
+    return 0;
+}
+
+void hash_free(struct hash *hash)
+{
+    if (!hash)
+        return;
+    crypto.EVP_MD_CTX_free(hash->context);
+    crypto.EVP_MD_free(hash->algorithm);
+    free(hash);
+}
+
+static void begin(struct hash *hash)
+{
+    /* The same algorithm again: nothing is fetched and nothing allocated. */
+    hash->failed |= !crypto.EVP_DigestInit_ex(hash->context, hash->algorithm, NULL);
+}
+
+static void add(struct hash *hash, const void *bytes, size_t len)
+{
+    hash->failed |= !crypto.EVP_DigestUpdate(hash->context, bytes, len);
+}
+
+static void end(struct hash *hash, unsigned char ret[HASH_BYTES])
+{
+    hash->failed |= !crypto.EVP_DigestFinal_ex(hash->context, ret, NULL);
+}
+
+void hash_message(struct hash *hash, struct str message, unsigned char ret[HASH_BYTES])
+{
+    begin(hash);
+    add(hash, message.ptr, message.len);
+    end(hash, ret);
+}
+
+void hash_leaf(struct hash *hash, struct str message, unsigned char ret[HASH_BYTES])
+{
+    static const unsigned char first = LEAF;
+    begin(hash);
+    add(hash, &first, 1);
+    add(hash, message.ptr, message.len);
+    end(hash, ret);
+}
+
+void hash_node(struct hash *hash, const unsigned char left[HASH_BYTES],
+               const unsigned char right[HASH_BYTES], unsigned char ret[HASH_BYTES])
+{
+    unsigned char message[1 + 2 * HASH_BYTES] = { NODE };
+    memcpy(message + 1, left, HASH_BYTES);
+    memcpy(message + 1 + HASH_BYTES, right, HASH_BYTES);
+    hash_message(hash, str_make((char *)message, sizeof(message)), ret);
+}
+
+int hash_error(const struct hash *hash, struct err *err)
+{
+    return hash->failed ? err_set(err, ERR_UNSUPPORTED, STEP_HASH, "libcrypto failed") : 0;
+}
+
+void hash_hex(const unsigned char hash[HASH_BYTES], char ret[2 * HASH_BYTES])
+{
+    static const char digits[] = "0123456789abcdef";
+    for (size_t i = 0; i < HASH_BYTES; i++) {
+        ret[2 * i] = digits[hash[i] >> 4];
+        ret[2 * i + 1] = digits[hash[i] & 15];
+    }
+}
+
+void hash_text(const unsigned char hash[HASH_BYTES], char ret[DIGEST_TEXT_SIZE])
+{
+    memcpy(ret, TEXT_PREFIX, strlen(TEXT_PREFIX));
+    hash_hex(hash, ret + strlen(TEXT_PREFIX));
+    ret[DIGEST_TEXT_SIZE - 1] = '\0';
+}
+
+static int hex_value(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+bool hash_parse(struct str text, unsigned char ret[HASH_BYTES])
+{
+    unsigned char hash[HASH_BYTES];
+    if (text.len != DIGEST_TEXT_SIZE - 1 || !str_starts(text, STR(TEXT_PREFIX)))
+        return false;
+    const char *at = text.ptr + strlen(TEXT_PREFIX);
+    for (size_t i = 0; i < HASH_BYTES; i++) {
+        int high = hex_value(at[2 * i]), low = hex_value(at[2 * i + 1]);
+        if (high < 0 || low < 0)
+            return false;
+        hash[i] = (unsigned char)(high << 4 | low);
+    }
+    memcpy(ret, hash, HASH_BYTES);
+    return true;
+}
