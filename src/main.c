@@ -3,7 +3,8 @@
 
 int main(int argc, char **argv)
 {
-    const struct verb verbs[] = { verb_contract, verb_redact, verb_help, verb_version };
+    const struct verb verbs[] = { verb_init,   verb_delegation, verb_contract,
+                                  verb_redact, verb_help,       verb_version };
     const struct verb program = {
         .name = "agent-machine",
         .summary = "run any AI agent or command with no ambient authority",

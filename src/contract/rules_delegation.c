@@ -18,6 +18,7 @@
 #include <inttypes.h>
 #include <time.h>
 
+#include "contract/narrow.h"
 #include "contract/rules_table.h"
 #include "contract/vocabulary.h"
 
@@ -34,148 +35,31 @@ int check_delegation_window(struct lint *lint, const struct rule *rule,
     return 0;
 }
 
-/* A delegation and the one above it. */
+/* The check under way, for what narrow_compare finds. */
 struct narrowing {
     struct lint *lint;
     const struct rule *rule;
     const struct lint_document *document;
-    const yyjson_val *inner, *outer;
 };
 
-static void compare_times(const struct narrowing *n)
+static int find_wider(void *context, const char *pointer, const char *message)
 {
-    struct str begin = text_of(member(n->outer, "notBefore"));
-    struct str end = text_of(member(n->outer, "expiresAt"));
-    if (instant_compare(text_of(member(n->inner, "notBefore")), begin) < 0)
-        lint_find(n->lint, n->rule, n->document, "/notBefore",
-                  "the delegation above begins at %.*s; begin no earlier", STR_ARG(begin));
-    if (instant_compare(text_of(member(n->inner, "expiresAt")), end) > 0)
-        lint_find(n->lint, n->rule, n->document, "/expiresAt",
-                  "the delegation above expires at %.*s; end no later", STR_ARG(end));
-}
-
-/* Whether each item of a list is one of the list above. */
-static void compare_list(const struct narrowing *n, const char *pointer)
-{
-    size_t index, count;
-    yyjson_val *item;
-    yyjson_arr_foreach(at(n->inner, pointer), index, count, item)
-    {
-        if (!array_has(at(n->outer, pointer), text_of(item)))
-            lint_find(n->lint, n->rule, n->document, pointer_to("%s/%zu", pointer, index).text,
-                      "the delegation above does not have %.*s; leave it out",
-                      STR_ARG(text_of(item)));
-    }
-}
-
-static bool admits(const yyjson_val *outer_semantics, const yyjson_val *inner_semantics)
-{
-    static const struct {
-        const char *outer, *inner;
-    } rows[] = {
-        { "read-write", "read-write" }, { "read-write", "staged" }, { "read-write", "read-only" },
-        { "staged", "staged" },         { "staged", "read-only" },  { "read-only", "read-only" },
-        { "cache", "cache" },
-    };
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-        if (text_is(outer_semantics, rows[i].outer) && text_is(inner_semantics, rows[i].inner))
-            return true;
-    return false;
-}
-
-static bool climbs(struct str path)
-{
-    for (size_t start = 0; start < path.len;) {
-        size_t end = str_index(path, '/', start);
-        if (str_equal(str_make(path.ptr + start, end - start), STR("..")))
-            return true;
-        start = end + 1;
-    }
-    return false;
-}
-
-/* Whether an absolute path is a directory or beneath it; one with ".." is beneath none. */
-static bool is_within(struct str path, struct str directory)
-{
-    while (directory.len && directory.ptr[directory.len - 1] == '/')
-        directory.len--;
-    struct str rest = str_from_offset(path, directory.len);
-    return str_starts(path, directory) && (!rest.len || rest.ptr[0] == '/') && !climbs(rest);
-}
-
-static void compare_mounts(const struct narrowing *n)
-{
-    size_t index, count, outer_index, outer_count;
-    yyjson_val *mount, *outer;
-    yyjson_arr_foreach(at(n->inner, "/scope/mounts"), index, count, mount)
-    {
-        struct str path = text_of(member(mount, "hostPath"));
-        bool found = false;
-        yyjson_arr_foreach(at(n->outer, "/scope/mounts"), outer_index, outer_count, outer)
-        {
-            found = found || (is_within(path, text_of(member(outer, "hostPath"))) &&
-                              admits(member(outer, "semantics"), member(mount, "semantics")));
-        }
-        if (!found)
-            lint_find(n->lint, n->rule, n->document, pointer_to("/scope/mounts/%zu", index).text,
-                      "no mount of the delegation above lets %.*s be mounted %.*s; narrow the path "
-                      "or the semantics",
-                      STR_ARG(path), STR_ARG(text_of(member(mount, "semantics"))));
-    }
-}
-
-static void compare_network(const struct narrowing *n)
-{
-    const char *pointer = "/scope/networkAccessProfileRef";
-    struct str inner = text_of(at(n->inner, pointer)), outer = text_of(at(n->outer, pointer));
-    if (inner.len && !str_equal(inner, outer))
-        lint_find(n->lint, n->rule, n->document, pointer,
-                  "the delegation above has %s%.*s; name that, or none for no network",
-                  outer.len ? "" : "no network", STR_ARG(outer));
-}
-
-static void compare_ceilings(const struct narrowing *n)
-{
-    for (size_t i = 0; i < DIMENSION_COUNT; i++) {
-        struct pointer pointer = pointer_to("/budgetCeiling/%s", dimension_names[i]);
-        uint64_t ceiling = count_of(at(n->outer, pointer.text));
-        if (count_of(at(n->inner, pointer.text)) > ceiling)
-            lint_find(n->lint, n->rule, n->document, pointer.text,
-                      "the ceiling of the delegation above is %" PRIu64 "; pass on no more",
-                      ceiling);
-    }
+    const struct narrowing *n = context;
+    lint_find(n->lint, n->rule, n->document, pointer, "%s", message);
+    return 0;
 }
 
 int check_delegation_narrows(struct lint *lint, const struct rule *rule,
                              const struct lint_document *document, struct err *err)
 {
-    static const char *const lists[] = { "/operationTypes", "/scope/workspaceRefs",
-                                         "/scope/profileRefs", "/scope/toolRefs",
-                                         "/scope/modelProviderRefs" };
     const yyjson_val *inner = document->root;
     const yyjson_val *outer =
         lint_resolve_as(lint, at(inner, "/parent/delegationRef"), "Delegation");
-    const struct narrowing n = { lint, rule, document, inner, outer };
-    if (!outer)
-        return 0;
-    struct str holder = text_of(member(outer, "subjectRef"));
-    uint64_t depth = count_of(member(outer, "depth"));
-    if (!str_equal(text_of(member(inner, "issuerRef")), holder))
-        lint_find(lint, rule, document, "/issuerRef",
-                  "the delegation above is held by %.*s; only its holder passes it on",
-                  STR_ARG(holder));
-    if (count_of(member(inner, "depth")) >= depth)
-        lint_find(lint, rule, document, "/depth",
-                  depth ? "the delegation above has depth %" PRIu64 "; pass on less"
-                        : "the delegation above has depth %" PRIu64 " and cannot be passed on",
-                  depth);
-    compare_times(&n);
-    for (size_t i = 0; i < ARRAY_LEN(lists); i++)
-        compare_list(&n, lists[i]);
-    compare_mounts(&n);
-    compare_network(&n);
-    compare_ceilings(&n);
-    return match_digest(lint, rule, document, "/parent/digest", outer, "the delegation above", err);
+    struct narrowing narrowing = { lint, rule, document };
+    int r = outer ? narrow_compare(outer, inner, find_wider, &narrowing) : 0;
+    return r < 0 || !outer ? r
+                           : match_digest(lint, rule, document, "/parent/digest", outer,
+                                          "the delegation above", err);
 }
 
 int check_grant_within_delegation(struct lint *lint, const struct rule *rule,
