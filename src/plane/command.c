@@ -1,0 +1,100 @@
+/*
+ * command: the commands that a surface writes for a person, about an operation
+ * that stands in the ledger.
+ */
+#include "authority/key.h"
+#include "base/clock.h"
+#include "base/json.h"
+#include "contract/jcs.h"
+#include "plane/work.h"
+
+#define STEP_WRITE "write a command"
+
+static void add_text(struct buf *ret, const char *name, struct str text)
+{
+    buf_addf(ret, ",\"%s\":", name);
+    json_add_string(ret, text);
+}
+
+/* What every command begins with; the actor is who runs this program. */
+static int begin(struct buf *ret, const char *verb, struct err *err)
+{
+    char local[40], user[KEY_USER_TEXT_MAX], now[CLOCK_TEXT_SIZE];
+    int r = urn_fresh(local, err);
+    if (r < 0)
+        return r;
+    key_user(user);
+    clock_text(clock_now_ms(), now);
+    buf_addf(ret,
+             "{\"id\":\"urn:srcos:operation-command:%s\",\"type\":\"OperationCommand\","
+             "\"specVersion\":\"1.0.0\",\"command\":\"%s\",\"surface\":\"cli\",\"issuedAt\":\"%s\"",
+             local, verb, now);
+    add_text(ret, "actorRef", str_from(user));
+    return 0;
+}
+
+static int end(struct buf *ret, struct err *err)
+{
+    buf_add_char(ret, '}');
+    return ret->error ? err_set(err, ERR_MEMORY, STEP_WRITE, "there is not enough memory") : 0;
+}
+
+static int add_parameters(struct buf *ret, const struct buf *parameters, struct err *err)
+{
+    _cleanup_(cleanup_json_doc) yyjson_doc *doc = NULL;
+    char digest[DIGEST_TEXT_SIZE];
+    int r = json_read(buf_str(parameters), &json_limits_default, &doc, err);
+    if (r == 0)
+        r = jcs_digest(yyjson_doc_get_root(doc), digest, err);
+    if (r == 0)
+        buf_addf(ret, ",\"parameters\":%s,\"parametersDigest\":\"%s\"", parameters->data, digest);
+    return r;
+}
+
+int plane_write_cancel(struct plane *plane, struct str operation, bool forced,
+                       int64_t grace_seconds, struct str reason, struct buf *ret, struct err *err)
+{
+    _cleanup_(cleanup_work) struct work *work = NULL;
+    _cleanup_(buf_release) struct buf parameters = BUF_INIT;
+    char user[KEY_USER_TEXT_MAX];
+    int r = work_load(plane, operation, &work, err);
+    if (r == 0)
+        r = begin(ret, "submit", err);
+    if (r < 0)
+        return r;
+    key_user(user);
+    add_text(ret, "operationType", str_from(operation_type_names[OPERATION_EXECUTION_CANCEL]));
+    add_text(ret, "workspaceRef", work_text(work, WORK_OPERATION, "workspaceRef"));
+    add_text(ret, "subjectRef", str_from(user));
+    if (reason.len)
+        add_text(ret, "reason", reason);
+    buf_add_text(&parameters, "{\"executionCancel\":{\"executionOperationRef\":");
+    json_add_string(&parameters, operation);
+    buf_addf(&parameters, ",\"mode\":\"%s\"", forced ? "forced" : "graceful");
+    if (grace_seconds >= 0)
+        buf_addf(&parameters, ",\"gracePeriodSeconds\":%lld", (long long)grace_seconds);
+    buf_add_text(&parameters, "}}");
+    r = add_parameters(ret, &parameters, err);
+    return r < 0 ? r : end(ret, err);
+}
+
+int plane_write_retry(struct plane *plane, struct str operation, struct buf *ret, struct err *err)
+{
+    _cleanup_(cleanup_work) struct work *work = NULL;
+    int r = work_load(plane, operation, &work, err);
+    if (r < 0)
+        return r;
+    struct str key = work_text(work, WORK_OPERATION, "idempotencyKey");
+    if (!key.len)
+        return err_set(err, ERR_CONFLICT, STEP_WRITE,
+                       "%.*s cannot be tried again: its command has no idempotency key",
+                       STR_ARG(operation));
+    r = begin(ret, "retry", err);
+    if (r < 0)
+        return r;
+    add_text(ret, "operationRef", operation);
+    add_text(ret, "workspaceRef", work_text(work, WORK_OPERATION, "workspaceRef"));
+    add_text(ret, "subjectRef", work_text(work, WORK_OPERATION, "subjectRef"));
+    add_text(ret, "idempotencyKey", key);
+    return end(ret, err);
+}

@@ -1,0 +1,273 @@
+/*
+ * gates: what an operation uses is asked for, thing by thing, before it runs.
+ *
+ * Theory of operation. The table of operation types says which gates an
+ * operation passes always and which when it uses what they guard. For each
+ * thing a question is put: the delegation in force gives it (that it covers it
+ * has been checked), and the layers can take it away. Every answer becomes a
+ * PolicyDecision, bound to the chain by an event, before anything happens; the
+ * first denial ends the asking.
+ */
+#include "base/clock.h"
+#include "base/json.h"
+#include "contract/jcs.h"
+#include "contract/rules.h"
+#include "plane/work.h"
+
+#define STEP_GATES "ask the gates"
+
+struct asking {
+    struct work *work;
+    const struct delegation *delegation;
+    const struct delegation_request *request;
+    const yyjson_val *parameters; /* of the operation's type */
+    struct refusal *refusal;
+    char delegation_digest[DIGEST_TEXT_SIZE];
+    size_t asked;
+};
+
+/* --- the decision document ----------------------------------------------------------------- */
+
+static void add_member(struct buf *json, const char *name, struct str text)
+{
+    buf_addf(json, "%s\"%s\":", json->data[json->len - 1] == '{' ? "" : ",", name);
+    json_add_string(json, text);
+}
+
+static void add_answers(struct buf *json, const struct asking *asking,
+                        const struct gate_question *question, const struct gate_answer *answer)
+{
+    buf_add_text(json, ",\"answers\":[{\"layer\":\"user\",\"answer\":\"allow\"");
+    add_member(json, "ruleId", STR("delegated"));
+    add_member(json, "documentRef", asking->delegation->id);
+    add_member(json, "documentDigest", str_from(asking->delegation_digest));
+    add_member(json, "pointer", str_from(question->pointer));
+    buf_add_char(json, '}');
+    if (answer->answer != ANSWER_NOTHING && !answer->built_in) {
+        buf_addf(json, ",{\"layer\":\"%s\",\"answer\":\"%s\"", layer_names[answer->layer],
+                 answer->answer == ANSWER_ALLOW ? "allow"
+                 : answer->answer == ANSWER_ASK ? "ask"
+                                                : "deny");
+        add_member(json, "ruleId", str_from(answer->rule));
+        if (answer->document[0])
+            add_member(json, "documentRef", str_from(answer->document));
+        buf_add_char(json, '}');
+    }
+    buf_add_char(json, ']');
+}
+
+static void add_decided(struct buf *json, const struct asking *asking,
+                        const struct gate_question *question, const struct gate_answer *answer,
+                        bool denied)
+{
+    char command[PLANE_URN_MAX + 64];
+    buf_add_text(json, ",\"decidedBy\":{");
+    if (denied) {
+        add_member(json, "layer",
+                   answer->built_in ? STR("built-in") : str_from(layer_names[answer->layer]));
+        add_member(json, "ruleId", str_from(answer->rule));
+        if (answer->document[0])
+            add_member(json, "documentRef", str_from(answer->document));
+        buf_add_text(json, "},\"smallestChange\":{");
+        add_member(json, "summary", str_from(answer->smallest_change));
+        buf_add_char(json, '}');
+        add_member(json, "reason", str_from(answer->reason));
+        return;
+    }
+    add_member(json, "layer", STR("user"));
+    add_member(json, "ruleId", STR("delegated"));
+    add_member(json, "documentRef", asking->delegation->id);
+    add_member(json, "pointer", str_from(question->pointer));
+    buf_add_text(json, "},\"smallestChange\":{");
+    add_member(json, "summary", STR("Revoke the delegation."));
+    add_member(json, "layer", STR("user"));
+    snprintf(command, sizeof(command), "agent-machine delegation revoke %.*s",
+             STR_ARG(asking->delegation->id));
+    add_member(json, "command", str_from(command));
+    buf_add_char(json, '}');
+    add_member(json, "reason", STR("The delegation in force gives it and no layer takes it away."));
+}
+
+static int write_decision(struct buf *json, const struct asking *asking,
+                          const struct gate_question *question, const struct gate_answer *answer,
+                          const char *id, struct err *err)
+{
+    bool denied = answer->answer == ANSWER_DENY || answer->answer == ANSWER_ASK;
+    char now[CLOCK_TEXT_SIZE], policy[DIGEST_TEXT_SIZE];
+    int r = digest_text(STR("[]"), policy, err); /* no layer has been compiled */
+    if (r < 0)
+        return r;
+    clock_text(clock_now_ms(), now);
+    buf_add_char(json, '{');
+    add_member(json, "id", str_from(id));
+    add_member(json, "type", STR("PolicyDecision"));
+    add_member(json, "specVersion", STR("1.0.0"));
+    add_member(json, "gate", str_from(gate_names[question->gate]));
+    add_member(json, "verdict", denied ? STR("deny") : STR("allow"));
+    add_member(json, "subjectRef", question->subject);
+    add_member(json, "operationRef", work_operation(asking->work));
+    buf_add_text(json, ",\"resource\":{");
+    add_member(json, "kind", str_from(question->kind));
+    add_member(json, "name", question->name);
+    buf_add_char(json, '}');
+    add_decided(json, asking, question, answer, denied);
+    add_answers(json, asking, question, answer);
+    add_member(json, "policyDigest", str_from(policy));
+    add_member(json, "decidedAt", str_from(now));
+    buf_add_char(json, '}');
+    return json->error ? err_set(err, ERR_MEMORY, STEP_GATES, "there is not enough memory") : 0;
+}
+
+/* The document, the event that binds it, and its place in the operation. */
+static int record(struct asking *asking, const struct gate_question *question,
+                  const struct gate_answer *answer, char ret_id[PLANE_URN_MAX], struct err *err)
+{
+    _cleanup_(cleanup_json_doc) yyjson_doc *doc = NULL;
+    _cleanup_(buf_release) struct buf json = BUF_INIT, extra = BUF_INIT;
+    char local[40], digest[DIGEST_TEXT_SIZE];
+    const char *gate = gate_names[question->gate];
+    bool denied = answer->answer == ANSWER_DENY || answer->answer == ANSWER_ASK;
+    int r = urn_fresh(local, err);
+    if (r < 0)
+        return r;
+    urn_make("policy-decision", str_from(local), ret_id);
+    r = write_decision(&json, asking, question, answer, ret_id, err);
+    if (r == 0)
+        r = json_read(buf_str(&json), &json_limits_default, &doc, err);
+    if (r == 0)
+        r = jcs_digest(yyjson_doc_get_root(doc), digest, err);
+    if (r == 0)
+        r = ledger_put_document(asking->work->batch, STR("PolicyDecision"), str_from(ret_id),
+                                work_operation(asking->work), buf_str(&json), LEDGER_NEW, err);
+    if (r < 0)
+        return r;
+    buf_addf(&extra,
+             ",\"decision\":{\"policyDecisionRef\":\"%s\",\"gate\":\"%s\",\"verdict\":\"%s\"}"
+             ",\"documents\":[{\"documentRef\":\"%s\",\"digest\":\"%s\"}]",
+             ret_id, gate, denied ? "deny" : "allow", ret_id, digest);
+    r = work_event(asking->work, EVENT_PROGRESS, buf_str(&extra), err);
+    if (r < 0)
+        return r;
+    buf_reset(&extra);
+    buf_addf(&extra, "{\"gate\":\"%s\",\"policyDecisionRef\":\"%s\"}", gate, ret_id);
+    return work_append(asking->work, WORK_OPERATION, "gateDecisions", buf_str(&extra), err);
+}
+
+/* --- asking -------------------------------------------------------------------------------- */
+
+static int refuse(struct asking *asking, const struct gate_answer *answer, const char *id,
+                  struct err *err)
+{
+    struct refusal *refusal = asking->refusal;
+    *refusal = (struct refusal){ .layer = answer->built_in ? NULL : layer_names[answer->layer] };
+    snprintf(refusal->rule, sizeof(refusal->rule), "%s", answer->rule);
+    snprintf(refusal->smallest_change, sizeof(refusal->smallest_change), "%s",
+             answer->smallest_change);
+    snprintf(refusal->decision, sizeof(refusal->decision), "%s", id);
+    err_set(&refusal->err, ERR_DENIED, STEP_GATES, "%s", answer->reason);
+    return err_set(err, ERR_DENIED, STEP_GATES, "%s", answer->reason);
+}
+
+static int ask(struct asking *asking, enum gate gate, const char *kind, struct str name,
+               const char *pointer, struct err *err)
+{
+    const struct plane_options *options = &asking->work->plane->options;
+    char id[PLANE_URN_MAX];
+    struct gate_answer answer = { 0 };
+    struct gate_question question = { .gate = gate,
+                                      .kind = kind,
+                                      .name = name,
+                                      .pointer = pointer,
+                                      .subject = asking->request->subject,
+                                      .workspace = asking->request->workspace };
+    if (asking->asked++ >= PLANE_QUESTIONS_MAX)
+        return err_set(err, ERR_LIMIT, STEP_GATES, "it asks for more than %d things",
+                       PLANE_QUESTIONS_MAX);
+    int r = options->gate ? options->gate(options->gate_context, &question, &answer, err) : 0;
+    if (r == 0)
+        r = record(asking, &question, &answer, id, err);
+    if (r == 0 && (answer.answer == ANSWER_DENY || answer.answer == ANSWER_ASK))
+        r = refuse(asking, &answer, id, err);
+    return r;
+}
+
+static int ask_all(struct asking *asking, enum gate gate, const char *kind, const struct str *names,
+                   size_t count, const char *pointer, struct err *err)
+{
+    int r = 0;
+    for (size_t i = 0; i < count && r == 0; i++)
+        r = ask(asking, gate, kind, names[i], pointer, err);
+    return r;
+}
+
+static int ask_tools(struct asking *asking, bool always, struct err *err)
+{
+    (void)always;
+    return ask_all(asking, GATE_TOOL_GRANT, "tool", asking->request->tools,
+                   asking->request->tool_count, "/scope/toolRefs", err);
+}
+
+static int ask_providers(struct asking *asking, bool always, struct err *err)
+{
+    (void)always;
+    return ask_all(asking, GATE_MODEL_PROVIDER_USE, "model-provider", asking->request->providers,
+                   asking->request->provider_count, "/scope/modelProviderRefs", err);
+}
+
+/* To have no network is a decision too. */
+static int ask_network(struct asking *asking, bool always, struct err *err)
+{
+    struct str profile = asking->request->network_profile;
+    if (profile.len)
+        return ask(asking, GATE_NETWORK_PROFILE, "network-profile", profile,
+                   "/scope/networkAccessProfileRef", err);
+    return always ? ask(asking, GATE_NETWORK_PROFILE, "network-profile", STR("none"), "/scope", err)
+                  : 0;
+}
+
+static int ask_container(struct asking *asking, bool always, struct err *err)
+{
+    struct str image = text_of(at(asking->parameters, "/image/reference"));
+    (void)always;
+    return image.len ? ask(asking, GATE_CONTAINER_EXECUTION, "image", image, "/operationTypes", err)
+                     : 0;
+}
+
+static int ask_artifacts(struct asking *asking, bool always, struct err *err)
+{
+    const struct delegation_request *request = asking->request;
+    struct str change_set = text_of(member(asking->parameters, "continueChangeSetRef"));
+    struct str profile = text_of(member(asking->parameters, "profileRef"));
+    int r = ask_all(asking, GATE_ARTIFACT_ACCESS, "path", request->mount_paths,
+                    request->mount_count, "/scope/mounts", err);
+    if (r == 0 && change_set.len)
+        r = ask(asking, GATE_ARTIFACT_ACCESS, "artifact", change_set, "/scope/workspaceRefs", err);
+    if (r < 0 || !always)
+        return r;
+    return profile.len
+               ? ask(asking, GATE_ARTIFACT_ACCESS, "artifact", profile, "/scope/profileRefs", err)
+               : ask(asking, GATE_ARTIFACT_ACCESS, "artifact", request->workspace,
+                     "/scope/workspaceRefs", err);
+}
+
+int gates_pass(struct work *work, const struct delegation *delegation,
+               const struct delegation_request *request, struct refusal *ret, struct err *err)
+{
+    static int (*const askers[GATE_COUNT])(struct asking *, bool, struct err *) = {
+        [GATE_TOOL_GRANT] = ask_tools,          [GATE_MODEL_PROVIDER_USE] = ask_providers,
+        [GATE_NETWORK_PROFILE] = ask_network,   [GATE_CONTAINER_EXECUTION] = ask_container,
+        [GATE_ARTIFACT_ACCESS] = ask_artifacts,
+    };
+    struct asking asking = {
+        .work = work,
+        .delegation = delegation,
+        .request = request,
+        .refusal = ret,
+        .parameters = member(member(work_command(work), "parameters"), work->type->parameters),
+    };
+    int r = jcs_digest(yyjson_doc_get_root(delegation->doc), asking.delegation_digest, err);
+    for (size_t gate = 0; gate < GATE_COUNT && r == 0; gate++)
+        if (work->type->gates[gate] != GATE_NEVER)
+            r = askers[gate](&asking, work->type->gates[gate] == GATE_ALWAYS, err);
+    return r;
+}

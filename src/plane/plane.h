@@ -1,0 +1,147 @@
+/*
+ * plane: the one way in which durable state changes.
+ *
+ * A surface hands an OperationCommand to the plane. The plane finds the
+ * delegation under which it may act, asks the gates, sets the budget aside,
+ * and only then lets the effect of the operation happen; each of these is
+ * durable before what it permits. Surfaces read; nobody else writes.
+ */
+#ifndef AM_PLANE_PLANE_H
+#define AM_PLANE_PLANE_H
+
+#include <yyjson.h>
+
+#include "authority/verdict.h"
+#include "base/base.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/str.h"
+#include "contract/vocabulary.h"
+#include "ledger/ledger.h"
+
+#define PLANE_URN_MAX           512 /* bytes, the NUL included */
+#define PLANE_COMMAND_BYTES_MAX ((size_t)1 << 20)
+#define PLANE_QUESTIONS_MAX     300 /* asked of the gates by one attempt */
+
+struct plane;
+struct work;
+
+/* --- what others plug in ------------------------------------------------------------------- */
+
+/* What a gate is asked. */
+struct gate_question {
+    enum gate gate;
+    const char *kind;    /* of the resource, as PolicyDecision names it */
+    struct str name;     /* of the resource */
+    const char *pointer; /* into the delegation: where it is delegated */
+    struct str subject, workspace;
+};
+
+/* What the layers say; they can only narrow what the delegation gives. */
+struct gate_answer {
+    enum answer answer; /* ANSWER_NOTHING: no layer says anything */
+    enum layer layer;
+    bool built_in; /* a rule of the program itself */
+    char rule[200];
+    char document[PLANE_URN_MAX]; /* may be empty */
+    char reason[512];
+    char smallest_change[512];
+};
+/* ANSWER_ASK is a denial for now, as it is wherever nobody can be asked. */
+typedef int plane_gate(void *context, const struct gate_question *question, struct gate_answer *ret,
+                       struct err *err);
+
+/* How an effect ended. */
+struct effect_result {
+    enum state end;     /* completed, completed_with_warnings (with a warning) or failed */
+    struct err failure; /* why, where it failed */
+    char warning[1024];
+    struct amounts used; /* wall-clock seconds are measured by the plane */
+};
+/* Carries an operation out. -errno only where the plane itself failed: the ledger, memory. */
+typedef int plane_effect(void *context, struct work *work, struct effect_result *ret,
+                         struct err *err);
+
+/* The steps that are durable, in order; after each of them a crash may come. */
+enum plane_step {
+    PLANE_STEP_QUEUED,
+    PLANE_STEP_PREFLIGHTED,
+    PLANE_STEP_ACCOUNTS,
+    PLANE_STEP_RUNNING,
+    PLANE_STEP_ENDED,
+    PLANE_STEP_CANCELING,
+    PLANE_STEP_RETRYING,
+    PLANE_STEP_STALE,
+};
+
+struct plane_options {
+    const char *state_folder, *config_folder; /* the ledger's; the user's key's */
+    enum ledger_mode mode;
+    plane_gate *gate; /* NULL: no layer says anything */
+    void *gate_context;
+    plane_effect *execution_start; /* NULL: a typed `unsupported` */
+    void *effect_context;
+    void (*committed)(void *context, enum plane_step step); /* may be NULL: told of each step */
+    void *committed_context;
+};
+
+int plane_open(const struct plane_options *options, struct plane **ret, struct err *err) MUST_CHECK;
+void plane_close(struct plane *plane);
+struct ledger *plane_ledger(struct plane *plane);
+
+/* --- commands ------------------------------------------------------------------------------ */
+
+/* What the command's references lead to, for the delegation and the gates. */
+struct plane_asks {
+    struct str network_profile;
+    const struct str *providers, *mount_paths, *mount_semantics;
+    size_t provider_count, mount_count;
+};
+
+struct outcome {
+    char operation[PLANE_URN_MAX];
+    enum state state;
+    bool repeated;      /* the same command was given before; nothing was done now */
+    struct err failure; /* code ERR_NONE unless it failed */
+};
+
+/*
+ * Takes an OperationCommand (submit or retry). 0 with the outcome once an
+ * operation stands in the ledger, also where that operation failed. Otherwise
+ * nothing was recorded: ERR_DOCUMENT, ERR_SYNTAX, ERR_LIMIT the command is
+ * wrong; ERR_CONFLICT the key is another command's, or the operation's state
+ * forbids it; ERR_NOT_FOUND; ERR_UNSUPPORTED; or the ledger failed. `asks` may
+ * be NULL.
+ */
+int plane_submit(struct plane *plane, struct str command, const struct plane_asks *asks,
+                 struct outcome *ret, struct err *err) MUST_CHECK;
+
+/* How an operation stands now; ERR_NOT_FOUND where there is none. */
+int plane_outcome(struct plane *plane, struct str operation, struct outcome *ret,
+                  struct err *err) MUST_CHECK;
+
+/*
+ * Append the command with which who runs this program cancels an operation (`grace_seconds` below
+ * zero: the usual time), or tries it again.
+ */
+int plane_write_cancel(struct plane *plane, struct str operation, bool forced,
+                       int64_t grace_seconds, struct str reason, struct buf *ret,
+                       struct err *err) MUST_CHECK;
+int plane_write_retry(struct plane *plane, struct str operation, struct buf *ret,
+                      struct err *err) MUST_CHECK;
+
+/* Ends what dead processes left; counts what was found. Cheap where there is nothing. */
+struct recovered {
+    size_t failed, canceled, resumed;
+};
+int plane_recover(struct plane *plane, struct recovered *ret, struct err *err) MUST_CHECK;
+
+/* --- for effects --------------------------------------------------------------------------- */
+
+struct plane *work_plane(const struct work *work);
+const yyjson_val *work_command(const struct work *work);
+struct str work_operation(const struct work *work);
+/* Whether somebody has asked for its end; <0: it cannot be known. */
+int work_is_canceling(struct work *work, struct err *err) MUST_CHECK;
+
+#endif

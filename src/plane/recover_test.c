@@ -1,0 +1,478 @@
+/* recover: crashes after each durable step, cancels in each state, and what is left then. */
+#include <signal.h>
+
+#include "plane/plane_test.h"
+
+/* --- effects ------------------------------------------------------------------------------- */
+
+/* Waits until somebody asks for the end; reports that it began through its context, a pipe. */
+static int effect_waits(void *context, struct work *work, struct effect_result *ret,
+                        struct err *err)
+{
+    const int *pipe_in = context;
+    ret->end = STATE_COMPLETED;
+    if (write(*pipe_in, "", 1) != 1)
+        return -EIO;
+    for (int i = 0; i < 500; i++) {
+        int r = work_is_canceling(work, err);
+        if (r != 0)
+            return r < 0 ? r : 0;
+        usleep(20000);
+    }
+    return err_set(err, ERR_IO, "wait", "nobody asked for the end");
+}
+
+static int effect_ignores(void *context, struct work *work, struct effect_result *ret,
+                          struct err *err)
+{
+    const int *pipe_in = context;
+    (void)work;
+    (void)err;
+    ret->end = STATE_COMPLETED;
+    if (write(*pipe_in, "", 1) != 1)
+        return -EIO;
+    for (int i = 0; i < 10; i++)
+        sleep(1);
+    return 0;
+}
+
+static int effect_completes(void *context, struct work *work, struct effect_result *ret,
+                            struct err *err)
+{
+    (void)context;
+    (void)work;
+    (void)err;
+    ret->end = STATE_COMPLETED;
+    return 0;
+}
+
+/* --- crashes ------------------------------------------------------------------------------- */
+
+struct crash {
+    enum plane_step at;
+    int after; /* so many times it is passed */
+};
+
+static void crash_at(void *context, enum plane_step step)
+{
+    struct crash *crash = context;
+    if (step == crash->at && crash->after-- == 0)
+        kill(getpid(), SIGKILL);
+}
+
+/* Gives a command in a process that is killed at a step. Whether it was. */
+static bool crash_child(struct stage *stage, const struct buf *command, struct crash crash)
+{
+    int status;
+    pid_t child = fork();
+    if (child == 0) {
+        struct outcome outcome;
+        struct plane *plane;
+        stage->options.committed = crash_at;
+        stage->options.committed_context = &crash;
+        int r = plane_open(&stage->options, &plane, NULL);
+        if (r == 0)
+            r = plane_submit(plane, buf_str(command), NULL, &outcome, NULL);
+        _exit(r < 0);
+    }
+    waitpid(child, &status, 0);
+    return WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+}
+
+static int find_operation(void *context, struct str id, struct str json, int64_t revision,
+                          struct err *err)
+{
+    (void)json;
+    (void)revision;
+    (void)err;
+    snprintf(context, PLANE_URN_MAX, "%.*s", STR_ARG(id));
+    return 0;
+}
+
+/* The id of the last operation of the ledger. */
+static void last_operation(struct stage *stage, char ret[PLANE_URN_MAX])
+{
+    ret[0] = '\0';
+    CHECK_INT(ledger_each_document(plane_ledger(stage->plane), STR("WorkspaceOperation"), STR(""),
+                                   find_operation, ret, NULL),
+              0);
+}
+
+static void check_state(struct stage *stage, const char *operation, const char *state, int line)
+{
+    char text[64];
+    stage_text(stage, operation, "/state", text, sizeof(text));
+    if (strcmp(text, state) != 0)
+        test_fail(__FILE__, line, "%s is %s, expected %s", operation, text, state);
+}
+
+TEST(a_crash_after_any_step_of_a_run_ends_in_a_legal_state_without_a_reservation)
+{
+    static const struct {
+        enum plane_step at;
+        const char *state;
+        size_t failed;
+    } cases[] = {
+        { PLANE_STEP_QUEUED, "failed", 1 },   { PLANE_STEP_PREFLIGHTED, "failed", 1 },
+        { PLANE_STEP_ACCOUNTS, "failed", 1 }, { PLANE_STEP_RUNNING, "failed", 1 },
+        { PLANE_STEP_ENDED, "completed", 0 },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct stage stage;
+        struct buf command = BUF_INIT;
+        struct recovered recovered = { 0 };
+        char operation[PLANE_URN_MAX], code[64];
+        if (!stage_begin(&stage))
+            return;
+        plane_close(stage.plane);
+        stage.options.execution_start = effect_completes;
+        command_start(&stage, &command, ",\"idempotencyKey\":\"crash\"");
+        CHECK(crash_child(&stage, &command, (struct crash){ .at = cases[i].at }));
+        stage.options.committed = NULL;
+        if (!stage_open(&stage))
+            return;
+        CHECK_INT(plane_recover(stage.plane, &recovered, NULL), 0);
+        CHECK_INT(recovered.failed, cases[i].failed);
+        last_operation(&stage, operation);
+        check_state(&stage, operation, cases[i].state, __LINE__);
+        if (cases[i].failed) {
+            stage_text(&stage, operation, "/failure/code", code, sizeof(code));
+            CHECK_TEXT(code, "abandoned");
+        }
+        /* The same command again is the same operation, and can be tried again. */
+        struct outcome outcome = stage_submit(&stage, &command);
+        CHECK(outcome.repeated);
+        CHECK_TEXT(outcome.operation, operation);
+        if (cases[i].failed) {
+            command_retry(&stage, &command, operation, "crash");
+            CHECK_INT(stage_submit(&stage, &command).state, STATE_COMPLETED);
+        }
+        CHECK_INT(plane_recover(stage.plane, &recovered, NULL), 0);
+        CHECK_INT(recovered.failed, 0);
+        stage_check(&stage);
+        buf_release(&command);
+        stage_end(&stage);
+    }
+}
+
+TEST(a_crash_in_a_retry_fails_it_again)
+{
+    static const enum plane_step cases[] = { PLANE_STEP_RETRYING, PLANE_STEP_PREFLIGHTED,
+                                             PLANE_STEP_RUNNING };
+    struct stage stage;
+    struct buf command = BUF_INIT;
+    if (!stage_begin(&stage))
+        return;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        char key[64];
+        snprintf(key, sizeof(key), ",\"idempotencyKey\":\"k%zu\"", i);
+        command_start(&stage, &command, key);
+        struct outcome outcome = stage_submit(&stage, &command); /* no effect: it fails */
+        snprintf(key, sizeof(key), "k%zu", i);
+        command_retry(&stage, &command, outcome.operation, key);
+        plane_close(stage.plane);
+        CHECK(crash_child(&stage, &command, (struct crash){ .at = cases[i] }));
+        stage.options.committed = NULL;
+        if (!stage_open(&stage))
+            return;
+        struct recovered recovered = { 0 };
+        CHECK_INT(plane_recover(stage.plane, &recovered, NULL), 0);
+        CHECK_INT(recovered.failed, 1);
+        check_state(&stage, outcome.operation, "failed", __LINE__);
+    }
+    stage_check(&stage);
+    buf_release(&command);
+    stage_end(&stage);
+}
+
+/* --- cancelling ---------------------------------------------------------------------------- */
+
+struct runner {
+    pid_t child;
+    char operation[PLANE_URN_MAX];
+};
+
+/* A process that runs a command; it has begun when this returns. */
+static bool runner_begin(struct stage *stage, struct runner *ret, plane_effect *effect)
+{
+    int pipes[2];
+    char byte;
+    struct buf command = BUF_INIT;
+    command_start(stage, &command, "");
+    if (pipe2(pipes, O_CLOEXEC) < 0)
+        return false;
+    plane_close(stage->plane);
+    stage->plane = NULL;
+    ret->child = fork();
+    if (ret->child == 0) {
+        struct outcome outcome;
+        struct plane *plane;
+        close(pipes[0]);
+        stage->options.execution_start = effect;
+        stage->options.effect_context = &pipes[1];
+        int r = plane_open(&stage->options, &plane, NULL);
+        if (r == 0)
+            r = plane_submit(plane, buf_str(&command), NULL, &outcome, NULL);
+        _exit(r < 0 ? 99 : (int)outcome.state);
+    }
+    close(pipes[1]);
+    bool began = read(pipes[0], &byte, 1) == 1;
+    close(pipes[0]);
+    buf_release(&command);
+    CHECK(began);
+    if (!began || !stage_open(stage))
+        return false;
+    last_operation(stage, ret->operation);
+    return true;
+}
+
+static int runner_end(const struct runner *runner)
+{
+    int status;
+    waitpid(runner->child, &status, 0);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+TEST(a_run_that_is_cancelled_ends_by_itself)
+{
+    struct stage stage;
+    struct runner runner;
+    struct buf command = BUF_INIT;
+    if (!stage_begin(&stage) || !runner_begin(&stage, &runner, effect_waits))
+        return;
+    check_state(&stage, runner.operation, "running", __LINE__);
+    struct recovered recovered = { 0 };
+    CHECK_INT(plane_recover(stage.plane, &recovered, NULL), 0); /* it is alive: nothing to do */
+    CHECK_INT(recovered.failed, 0);
+    command_cancel(&stage, &command, runner.operation, "graceful", 20);
+    struct outcome outcome = stage_submit(&stage, &command);
+    CHECK_INT(outcome.state, STATE_COMPLETED);
+    CHECK_TEXT(outcome.failure.cause, "");
+    check_state(&stage, runner.operation, "canceled", __LINE__);
+    CHECK_INT(runner_end(&runner), STATE_CANCELED);
+    stage_check(&stage);
+    buf_release(&command);
+    stage_end(&stage);
+}
+
+TEST(a_run_that_does_not_obey_is_killed_when_the_grace_period_is_over)
+{
+    struct stage stage;
+    struct runner runner;
+    struct buf command = BUF_INIT;
+    if (!stage_begin(&stage) || !runner_begin(&stage, &runner, effect_ignores))
+        return;
+    command_cancel(&stage, &command, runner.operation, "graceful", 1);
+    struct outcome outcome = stage_submit(&stage, &command);
+    CHECK_INT(outcome.state, STATE_COMPLETED);
+    CHECK_TEXT(outcome.failure.cause, "");
+    CHECK_INT(runner_end(&runner), -SIGKILL);
+    check_state(&stage, runner.operation, "canceled", __LINE__);
+    stage_check(&stage);
+    buf_release(&command);
+    stage_end(&stage);
+}
+
+TEST(a_cancel_that_crashes_is_carried_on)
+{
+    static const struct {
+        enum plane_step at;
+        size_t canceled, resumed;
+    } cases[] = {
+        { PLANE_STEP_RUNNING, 1, 1 },   /* nothing was asked yet: asked again */
+        { PLANE_STEP_CANCELING, 1, 1 }, /* asked, and nobody waits */
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct stage stage;
+        struct runner runner;
+        struct buf command = BUF_INIT;
+        struct recovered recovered = { 0 };
+        char cancel[PLANE_URN_MAX];
+        if (!stage_begin(&stage) || !runner_begin(&stage, &runner, effect_ignores))
+            return;
+        command_cancel(&stage, &command, runner.operation, "forced", 0);
+        plane_close(stage.plane);
+        CHECK(crash_child(&stage, &command, (struct crash){ .at = cases[i].at }));
+        stage.options.committed = NULL;
+        if (!stage_open(&stage))
+            return;
+        last_operation(&stage, cancel);
+        CHECK_INT(plane_recover(stage.plane, &recovered, NULL), 0);
+        CHECK_INT(recovered.resumed, cases[i].resumed);
+        check_state(&stage, cancel, "completed", __LINE__);
+        check_state(&stage, runner.operation, "canceled", __LINE__);
+        CHECK_INT(runner_end(&runner), -SIGKILL);
+        stage_check(&stage);
+        buf_release(&command);
+        stage_end(&stage);
+    }
+}
+
+TEST(what_has_ended_or_is_anothers_cannot_be_cancelled)
+{
+    struct stage stage;
+    struct buf command = BUF_INIT;
+    if (!stage_begin(&stage))
+        return;
+    plane_close(stage.plane);
+    stage.options.execution_start = effect_completes;
+    if (!stage_open(&stage))
+        return;
+    command_start(&stage, &command, "");
+    struct outcome run = stage_submit(&stage, &command);
+    command_cancel(&stage, &command, run.operation, "graceful", 1);
+    struct outcome outcome = stage_submit(&stage, &command);
+    CHECK_INT(outcome.state, STATE_FAILED);
+    CHECK_INT(outcome.failure.code, ERR_CONFLICT);
+    command_cancel(&stage, &command, outcome.operation, "graceful", 1);
+    CHECK_INT(stage_submit(&stage, &command).failure.code, ERR_CONFLICT);
+    command_cancel(&stage, &command, "urn:srcos:workspace-operation:missing", "graceful", 1);
+    CHECK_INT(stage_submit(&stage, &command).failure.code, ERR_NOT_FOUND);
+    check_state(&stage, run.operation, "completed", __LINE__);
+    stage_check(&stage);
+    buf_release(&command);
+    stage_end(&stage);
+}
+
+/* --- every state --------------------------------------------------------------------------- */
+
+/* Ways into states in which an operation can be left, through the setter. */
+static const struct {
+    enum state state;
+    enum state way[4]; /* of the operation, from preflighting on; ends at STATE_QUEUED */
+} ways[] = {
+    { STATE_RUNNING, { STATE_RUNNING } },
+    { STATE_PAUSED, { STATE_RUNNING, STATE_PAUSED } },
+    { STATE_CANCELING, { STATE_RUNNING, STATE_CANCELING } },
+};
+
+struct stop {
+    enum plane_step at;
+};
+
+static void stop_at(void *context, enum plane_step step)
+{
+    const struct stop *stop = context;
+    if (step == stop->at)
+        kill(getpid(), SIGSTOP);
+}
+
+/* A child that stops right after its operation is running. */
+static pid_t begin_stopped(struct stage *stage, char ret_operation[PLANE_URN_MAX])
+{
+    struct stop stop = { PLANE_STEP_RUNNING };
+    struct buf command = BUF_INIT;
+    int status;
+    command_start(stage, &command, ",\"idempotencyKey\":\"s\"");
+    plane_close(stage->plane);
+    pid_t child = fork();
+    if (child == 0) {
+        struct outcome outcome;
+        struct plane *plane;
+        stage->options.committed = stop_at;
+        stage->options.committed_context = &stop;
+        int r = plane_open(&stage->options, &plane, NULL);
+        if (r == 0)
+            r = plane_submit(plane, buf_str(&command), NULL, &outcome, NULL);
+        _exit(r < 0 ? 99 : (int)outcome.state);
+    }
+    waitpid(child, &status, WUNTRACED);
+    CHECK(WIFSTOPPED(status));
+    CHECK(stage_open(stage));
+    last_operation(stage, ret_operation);
+    buf_release(&command);
+    return child;
+}
+
+static void enter(struct stage *stage, const char *operation, const enum state *way)
+{
+    struct work *work = NULL;
+    struct err err = { 0 };
+    CHECK_INT(work_load(stage->plane, str_from(operation), &work, &err), 0);
+    for (size_t i = 0; work && i < 4 && way[i] != STATE_QUEUED; i++) {
+        struct change change = { .to = way[i] };
+        CHECK_INT(work_change_both(work, &change, &err), 0);
+    }
+    if (work && work->records[WORK_OPERATION].changed)
+        CHECK_INT(work_commit(work, PLANE_STEP_QUEUED, &err), 0);
+    CHECK_TEXT(err.cause, "");
+    work_free(work);
+}
+
+TEST(every_command_in_every_state_that_lasts_is_obeyed_or_refused)
+{
+    for (size_t i = 0; i < ARRAY_LEN(ways); i++) {
+        struct stage stage;
+        struct buf command = BUF_INIT;
+        struct outcome outcome;
+        struct err err = { 0 };
+        char operation[PLANE_URN_MAX];
+        if (!stage_begin(&stage))
+            return;
+        pid_t child = begin_stopped(&stage, operation);
+        enter(&stage, operation, ways[i].way);
+        check_state(&stage, operation, state_names[ways[i].state], __LINE__);
+        command_start(&stage, &command, ",\"idempotencyKey\":\"s\"");
+        outcome = stage_submit(&stage, &command); /* submit again: as it stands */
+        CHECK(outcome.repeated);
+        CHECK_INT(outcome.state, ways[i].state);
+        command_retry(&stage, &command, operation, "s");
+        CHECK(plane_submit(stage.plane, buf_str(&command), NULL, &outcome, &err) < 0);
+        CHECK_INT(err.code, ERR_CONFLICT);
+        check_state(&stage, operation, state_names[ways[i].state], __LINE__);
+        command_cancel(&stage, &command, operation, "forced", 0);
+        outcome = stage_submit(&stage, &command);
+        CHECK_TEXT(outcome.failure.cause, "");
+        check_state(&stage, operation, "canceled", __LINE__);
+        int status;
+        waitpid(child, &status, 0);
+        stage_check(&stage);
+        buf_release(&command);
+        stage_end(&stage);
+    }
+}
+
+TEST(each_state_that_a_dead_process_leaves_has_its_end)
+{
+    static const struct {
+        enum state state;
+        const char *end;
+    } ends[ARRAY_LEN(ways)] = { { STATE_RUNNING, "failed" },
+                                { STATE_PAUSED, "failed" },
+                                { STATE_CANCELING, "canceled" } };
+    for (size_t i = 0; i < ARRAY_LEN(ways); i++) {
+        struct stage stage;
+        struct recovered recovered = { 0 };
+        char operation[PLANE_URN_MAX];
+        int status;
+        if (!stage_begin(&stage))
+            return;
+        pid_t child = begin_stopped(&stage, operation);
+        enter(&stage, operation, ways[i].way);
+        kill(child, SIGKILL);
+        waitpid(child, &status, 0);
+        CHECK_INT(plane_recover(stage.plane, &recovered, NULL), 0);
+        CHECK_INT(recovered.failed + recovered.canceled, 1);
+        check_state(&stage, operation, ends[i].end, __LINE__);
+        stage_check(&stage);
+        stage_end(&stage);
+    }
+}
+
+TEST(whoever_was_cancelled_meanwhile_does_not_complete)
+{
+    struct stage stage;
+    char operation[PLANE_URN_MAX];
+    int status;
+    if (!stage_begin(&stage))
+        return;
+    stage.options.execution_start = effect_completes;
+    pid_t child = begin_stopped(&stage, operation);
+    enter(&stage, operation, ways[2].way);
+    kill(child, SIGCONT);
+    waitpid(child, &status, 0);
+    CHECK_INT(WEXITSTATUS(status), STATE_CANCELED);
+    check_state(&stage, operation, "canceled", __LINE__);
+    stage_check(&stage);
+    stage_end(&stage);
+}

@@ -1,0 +1,610 @@
+/*
+ * submit: from a command to an operation that runs (stop 4 of a run).
+ *
+ * Theory of operation. A command is checked, then recorded with its operation
+ * and task in one batch (queued): from then on it has happened, whatever
+ * comes. Then, each durable before the next: the delegation is found and
+ * verified and the gates have answered (preflighting); accounts stand and the
+ * reservation is made (running). Only then the effect (finish.c).
+ *
+ * The same command twice is one operation. An idempotency key, and every
+ * command's own id, is a name in the ledger that can be taken once, in the
+ * same batch as the operation; who comes second finds the first's operation
+ * there. A key is known within a workspace and a subject, so that nobody meets
+ * the operations of others through it.
+ *
+ * A refusal on the way is an end of the operation: failed, with the denial or
+ * the ceiling. Where another process has ended the operation meanwhile (a
+ * cancel), the batch fails as a whole and that end stands.
+ */
+#include <time.h>
+
+#include "authority/key.h"
+#include "base/clock.h"
+#include "base/json.h"
+#include "contract/jcs.h"
+#include "contract/rules.h"
+#include "plane/work.h"
+
+#define STEP_SUBMIT     "submit a command"
+#define STEP_AUTHORITY  "find the delegation"
+#define KEY_SPACE       "idempotency"
+#define COMMAND_SPACE   "command"
+#define MINTED_VALID_MS ((int64_t)24 * 3600 * 1000) /* for beginning, not for running */
+
+static int take_submit(struct plane *plane, yyjson_doc *command, const struct plane_asks *asks,
+                       struct outcome *ret, struct err *err);
+static int take_retry(struct plane *plane, yyjson_doc *command, const struct plane_asks *asks,
+                      struct outcome *ret, struct err *err);
+
+int plane_submit(struct plane *plane, struct str text, const struct plane_asks *asks,
+                 struct outcome *ret, struct err *err)
+{
+    static const struct plane_asks nothing;
+    _cleanup_(cleanup_json_doc) yyjson_doc *doc = NULL;
+    struct json_limits limits = json_limits_default;
+    struct recovered recovered;
+    struct err unheard;
+    limits.size_bytes = PLANE_COMMAND_BYTES_MAX;
+    int r = json_read(text, &limits, &doc, err);
+    if (r == 0)
+        r = plane_check_command(plane, yyjson_doc_get_root(doc), err);
+    if (r < 0)
+        return r;
+    /* What others left must not stand in the way; if it cannot be mended, this may still go on. */
+    (void)!plane_recover(plane, &recovered, &unheard);
+    const yyjson_val *verb = member(yyjson_doc_get_root(doc), "command");
+    if (text_is(verb, "submit"))
+        return take_submit(plane, TAKE_PTR(doc), asks ? asks : &nothing, ret, err);
+    if (text_is(verb, "retry"))
+        return take_retry(plane, TAKE_PTR(doc), asks ? asks : &nothing, ret, err);
+    return err_set(err, ERR_UNSUPPORTED, STEP_SUBMIT, "the command %.*s is not in this release%s",
+                   STR_ARG(text_of(verb)),
+                   text_is(verb, "cancel") ? "; submit agent_machine.execution.cancel" : "");
+}
+
+/* --- the same command twice ---------------------------------------------------------------- */
+
+struct identity {
+    struct buf key; /* empty: the command has none */
+    struct str command;
+    char digest[DIGEST_TEXT_SIZE]; /* of the whole command */
+    struct str parameters_digest;
+};
+
+static void identity_release(struct identity *identity)
+{
+    buf_release(&identity->key);
+}
+
+static int identify(const yyjson_val *command, struct identity *ret, struct err *err)
+{
+    struct str key = text_of(member(command, "idempotencyKey"));
+    ret->command = text_of(member(command, "id"));
+    ret->parameters_digest = text_of(member(command, "parametersDigest"));
+    if (key.len) {
+        buf_add_char(&ret->key, '[');
+        json_add_string(&ret->key, text_of(member(command, "workspaceRef")));
+        buf_add_char(&ret->key, ',');
+        json_add_string(&ret->key, text_of(member(command, "subjectRef")));
+        buf_add_char(&ret->key, ',');
+        json_add_string(&ret->key, key);
+        buf_add_char(&ret->key, ']');
+    }
+    if (ret->key.error)
+        return err_set(err, ERR_MEMORY, STEP_SUBMIT, "there is not enough memory");
+    return jcs_digest(command, ret->digest, err);
+}
+
+/* 1 with the operation, 0, or -errno; ERR_CONFLICT where the name stands for something else. */
+static int find_name(struct plane *plane, struct str space, struct str name, struct str digest,
+                     char ret_operation[PLANE_URN_MAX], struct err *err)
+{
+    _cleanup_(buf_release) struct buf value = BUF_INIT;
+    struct err inner = { 0 };
+    int r = ledger_get_key(plane->ledger, space, name, &value, &inner);
+    if (r == -ENOENT)
+        return 0;
+    if (r < 0) {
+        if (err)
+            *err = inner;
+        return r;
+    }
+    struct str known = buf_str(&value);
+    size_t space_at = str_index(known, ' ', 0);
+    struct str operation = str_from_offset(known, space_at + 1);
+    if (!str_equal(str_make(known.ptr, space_at), digest))
+        return err_set(err, ERR_CONFLICT, STEP_SUBMIT,
+                       "this %s belongs to another command, that of %.*s; give a new one",
+                       str_equal(space, STR(KEY_SPACE)) ? "idempotency key" : "command id",
+                       STR_ARG(operation));
+    snprintf(ret_operation, PLANE_URN_MAX, "%.*s", STR_ARG(operation));
+    return 1;
+}
+
+static int find_earlier(struct plane *plane, const struct identity *identity, struct outcome *ret,
+                        struct err *err)
+{
+    char operation[PLANE_URN_MAX];
+    _cleanup_(cleanup_work) struct work *work = NULL;
+    int r = identity->key.len ? find_name(plane, STR(KEY_SPACE), buf_str(&identity->key),
+                                          identity->parameters_digest, operation, err)
+                              : 0;
+    if (r == 0)
+        r = find_name(plane, STR(COMMAND_SPACE), identity->command, str_from(identity->digest),
+                      operation, err);
+    if (r <= 0)
+        return r;
+    r = work_load(plane, str_from(operation), &work, err);
+    if (r < 0)
+        return r;
+    finish_outcome(work, ret);
+    ret->repeated = true;
+    return 1;
+}
+
+static int put_names(struct work *work, const struct identity *identity, struct err *err)
+{
+    _cleanup_(buf_release) struct buf value = BUF_INIT;
+    buf_addf(&value, "%s %.*s", identity->digest, STR_ARG(work_operation(work)));
+    int r =
+        ledger_put_key(work->batch, STR(COMMAND_SPACE), identity->command, buf_str(&value), err);
+    if (r < 0 || identity->key.len == 0)
+        return r;
+    buf_reset(&value);
+    buf_addf(&value, "%.*s %.*s", STR_ARG(identity->parameters_digest),
+             STR_ARG(work_operation(work)));
+    return ledger_put_key(work->batch, STR(KEY_SPACE), buf_str(&identity->key), buf_str(&value),
+                          err);
+}
+
+static int put_command(struct work *work, const yyjson_val *command, struct err *err)
+{
+    _cleanup_(buf_release) struct buf text = BUF_INIT_LIMIT(PLANE_COMMAND_BYTES_MAX);
+    int r = jcs_add(&text, command, err);
+    return r < 0 ? r
+                 : ledger_put_document(work->batch, STR("OperationCommand"),
+                                       text_of(member(command, "id")), work_operation(work),
+                                       buf_str(&text), LEDGER_NEW, err);
+}
+
+/* --- submit -------------------------------------------------------------------------------- */
+
+/* 1: it was given before; 0 with the work, queued; or -errno. */
+static int queue(struct plane *plane, yyjson_doc *command, const struct identity *identity,
+                 struct work **ret, struct outcome *ret_outcome, struct err *err)
+{
+    _cleanup_(cleanup_work) struct work *work = NULL;
+    int r = work_new(plane, command, &work, err);
+    if (r == 0)
+        r = put_names(work, identity, err);
+    if (r == 0)
+        r = put_command(work, work_command(work), err);
+    if (r < 0)
+        return r;
+    struct err inner = { 0 };
+    r = work_commit(work, PLANE_STEP_QUEUED, &inner);
+    if (r < 0 && inner.code == ERR_CONFLICT) { /* another process took the names meanwhile */
+        int found = find_earlier(plane, identity, ret_outcome, err);
+        if (found != 0)
+            return found;
+    }
+    if (r < 0) {
+        if (err)
+            *err = inner;
+        return r;
+    }
+    *ret = TAKE_PTR(work);
+    return 0;
+}
+
+static int take_submit(struct plane *plane, yyjson_doc *doc, const struct plane_asks *asks,
+                       struct outcome *ret, struct err *err)
+{
+    const yyjson_val *command = yyjson_doc_get_root(doc);
+    _cleanup_(identity_release) struct identity identity = { .key = BUF_INIT };
+    _cleanup_(cleanup_work) struct work *work = NULL;
+    _cleanup_(cleanup_json_doc) yyjson_doc *owned = doc;
+    struct str type = text_of(member(command, "operationType"));
+    int index = vocabulary_index(operation_type_names, OPERATION_TYPE_COUNT, type);
+    int r = identify(command, &identity, err);
+    if (r < 0)
+        return r;
+    if (operation_types[index].key_required && identity.key.len == 0) {
+        r = err_set(err, ERR_DOCUMENT, STEP_SUBMIT, "%.*s needs an idempotency key", STR_ARG(type));
+        err_where(err, "/idempotencyKey");
+        return r;
+    }
+    r = find_earlier(plane, &identity, ret, err);
+    if (r != 0)
+        return r < 0 ? r : 0;
+    r = queue(plane, TAKE_PTR(owned), &identity, &work, ret, err);
+    if (r != 0)
+        return r < 0 ? r : 0;
+    r = submit_run(work, asks, err);
+    if (r == 0)
+        finish_outcome(work, ret);
+    return r;
+}
+
+/* --- authority ----------------------------------------------------------------------------- */
+
+#define TOOLS_MAX 1000 /* as the schema has it */
+
+/* What the command asks a delegation for. */
+struct demand {
+    struct delegation_request request;
+    struct str tools[TOOLS_MAX];
+    struct str provider; /* of the command itself */
+};
+
+static void read_demand(const struct work *work, const struct plane_asks *asks, struct demand *ret)
+{
+    const yyjson_val *command = work_command(work);
+    const yyjson_val *parameters = member(member(command, "parameters"), work->type->parameters);
+    struct delegation_request *request = &ret->request;
+    *request = (struct delegation_request){
+        .operation_type = work->operation_type,
+        .subject = text_of(member(command, "subjectRef")),
+        .workspace = text_of(member(command, "workspaceRef")),
+        .profile = text_of(member(parameters, "profileRef")),
+        .network_profile = asks->network_profile,
+        .tools = ret->tools,
+        .providers = asks->providers,
+        .provider_count = asks->provider_count,
+        .mount_paths = asks->mount_paths,
+        .mount_semantics = asks->mount_semantics,
+        .mount_count = asks->mount_count,
+    };
+    if (!request->profile.len)
+        request->profile = text_of(member(parameters, "agentMachineProfileRef"));
+    ret->provider = text_of(member(parameters, "providerRef"));
+    if (ret->provider.len && !request->provider_count) {
+        request->providers = &ret->provider;
+        request->provider_count = 1;
+    }
+    struct str surface = text_of(member(parameters, "toolSurfaceRef"));
+    if (surface.len)
+        ret->tools[request->tool_count++] = surface;
+    size_t i, count;
+    yyjson_val *tool;
+    yyjson_arr_foreach((yyjson_val *)member(parameters, "tools"), i, count,
+                       tool) if (request->tool_count < TOOLS_MAX)
+        ret->tools[request->tool_count++] = text_of(member(tool, "toolRef"));
+    yyjson_val *ceiling = member(command, "budgetCeiling");
+    for (size_t d = 0; d < DIMENSION_COUNT; d++)
+        request->budget.of[d] = (int64_t)count_of(member(ceiling, dimension_names[d]));
+}
+
+static void add_list(struct buf *json, const char *name, const struct str *items, size_t count)
+{
+    buf_addf(json, ",\"%s\":[", name);
+    for (size_t i = 0; i < count; i++) {
+        bool seen = false; /* lists of a delegation hold each thing once */
+        for (size_t j = 0; j < i && !seen; j++)
+            seen = str_equal(items[i], items[j]);
+        if (seen)
+            continue;
+        if (i)
+            buf_add_char(json, ',');
+        json_add_string(json, items[i]);
+    }
+    buf_add_char(json, ']');
+}
+
+static void add_scope(struct buf *json, const struct delegation_request *request)
+{
+    buf_add_text(json, ",\"scope\":{\"workspaceRefs\":[");
+    json_add_string(json, request->workspace);
+    buf_add_char(json, ']');
+    add_list(json, "profileRefs", &request->profile, request->profile.len > 0);
+    add_list(json, "toolRefs", request->tools, request->tool_count);
+    add_list(json, "modelProviderRefs", request->providers, request->provider_count);
+    buf_add_text(json, ",\"mounts\":[");
+    for (size_t i = 0; i < request->mount_count; i++) {
+        buf_add_text(json, i ? ",{\"hostPath\":" : "{\"hostPath\":");
+        json_add_string(json, request->mount_paths[i]);
+        buf_add_text(json, ",\"semantics\":");
+        json_add_string(json, request->mount_semantics[i]);
+        buf_add_char(json, '}');
+    }
+    buf_add_char(json, ']');
+    if (request->network_profile.len) {
+        buf_add_text(json, ",\"networkAccessProfileRef\":");
+        json_add_string(json, request->network_profile);
+    }
+    buf_add_char(json, '}');
+}
+
+/* A delegation for exactly this attempt of this command. */
+static void write_delegation(struct buf *json, const struct work *work, struct str user,
+                             const struct delegation_request *request)
+{
+    char issued[CLOCK_TEXT_SIZE], end[CLOCK_TEXT_SIZE];
+    struct str begin = work_text(work, WORK_OPERATION, "createdAt"); /* it covers all of it */
+    struct str local = urn_local(work_operation(work));
+    bool has_ceiling = member(work_command(work), "budgetCeiling") != NULL;
+    const struct amounts *ceiling = has_ceiling ? &request->budget : &work->type->usual;
+    int64_t now = clock_now_ms();
+    clock_text(now, issued);
+    clock_text(now + MINTED_VALID_MS, end);
+    buf_addf(json, "{\"id\":\"urn:srcos:delegation:%.*s-%llu\",\"type\":\"Delegation\"",
+             STR_ARG(local), (unsigned long long)work_count(work, WORK_OPERATION, "attempt"));
+    buf_add_text(json, ",\"specVersion\":\"1.0.0\",\"depth\":0,\"issuerRef\":");
+    json_add_string(json, user);
+    buf_add_text(json, ",\"subjectRef\":");
+    json_add_string(json, request->subject);
+    buf_addf(json, ",\"issuedAt\":\"%s\",\"notBefore\":\"%.*s\",\"expiresAt\":\"%s\"", issued,
+             STR_ARG(begin), end);
+    buf_addf(json, ",\"operationTypes\":[\"%s\"]", operation_type_names[work->operation_type]);
+    add_scope(json, request);
+    buf_add_text(json, ",\"budgetCeiling\":{");
+    for (size_t i = 0; i < DIMENSION_COUNT; i++)
+        buf_addf(json, "%s\"%s\":%lld", i ? "," : "", dimension_names[i],
+                 (long long)ceiling->of[i]);
+    buf_add_text(json, "},\"purpose\":\"One command that the user gave.\"}");
+}
+
+/* The user's own command, signed with the user's key. */
+static int mint(struct work *work, const struct delegation_request *request,
+                struct buf *ret_envelope, struct sign_public *ret_root, struct err *err)
+{
+    char user[KEY_USER_TEXT_MAX];
+    _cleanup_(buf_release) struct buf json = BUF_INIT;
+    struct sign_key *key;
+    key_user(user);
+    if (!text_is(member(work_command(work), "actorRef"), user))
+        return err_set(err, ERR_DENIED, STEP_AUTHORITY,
+                       "it names no delegation, and only %s could give one here", user);
+    int r = key_open_user(work->plane->options.config_folder, &key, err);
+    if (r < 0)
+        return r;
+    write_delegation(&json, work, str_from(user), request);
+    sign_key_public(key, ret_root);
+    r = json.error ? err_set(err, ERR_MEMORY, STEP_AUTHORITY, "there is not enough memory")
+                   : delegation_seal(key, buf_str(&json), ret_envelope, err);
+    sign_key_free(key);
+    return r < 0 ? r : delegation_put(work->batch, buf_str(ret_envelope), clock_now_ms(), err);
+}
+
+static int fetch_named(struct work *work, struct str urn, struct buf *ret_envelope,
+                       struct sign_public *ret_root, struct err *err)
+{
+    _cleanup_(buf_release) struct buf path = BUF_INIT;
+    int64_t revision;
+    buf_addf(&path, "%s/%s", work->plane->options.config_folder, KEY_PUBLIC_FILE);
+    int r = path.error ? err_set(err, ERR_MEMORY, STEP_AUTHORITY, "there is not enough memory")
+                       : key_open_public(path.data, ret_root, err);
+    return r < 0 ? r : ledger_get_document(work->plane->ledger, urn, ret_envelope, &revision, err);
+}
+
+static int authorize(struct work *work, const struct demand *demand, struct delegation *ret,
+                     struct err *err)
+{
+    struct delegation_source source;
+    struct sign_public root;
+    _cleanup_(buf_release) struct buf envelope = BUF_INIT_LIMIT(DELEGATION_ENVELOPE_MAX);
+    struct str named = text_of(member(work_command(work), "delegationRef"));
+    if (!named.len) /* another attempt is under the delegation that the first was given */
+        named = work_text(work, WORK_OPERATION, "delegationRef");
+    if (work->operation_type == OPERATION_EXECUTION_START && !demand->request.mount_count &&
+        at(work_command(work), "/parameters/executionStart/mountRefs/0"))
+        return err_set(err, ERR_DENIED, STEP_AUTHORITY,
+                       "nothing says which folders its mounts lead to");
+    int r = named.len ? fetch_named(work, named, &envelope, &root, err)
+                      : mint(work, &demand->request, &envelope, &root, err);
+    if (r < 0)
+        return r;
+    delegation_source_of(work->plane->ledger, &root, &source);
+    r = delegation_verify(buf_str(&envelope), &source, clock_now_ms(), ret, err);
+    if (r < 0)
+        return r;
+    r = delegation_covers(ret, &demand->request, err);
+    if (r < 0)
+        delegation_release(ret);
+    return r;
+}
+
+/* --- preflight ----------------------------------------------------------------------------- */
+
+static bool is_refusal(enum err_code code)
+{
+    return code == ERR_DENIED || code == ERR_NOT_FOUND || code == ERR_DOCUMENT ||
+           code == ERR_SYNTAX || code == ERR_LIMIT || code == ERR_SCHEMA;
+}
+
+/* 0; or ERR_DENIED with the refusal; or what made it impossible to know. */
+static int preflight(struct work *work, const struct demand *demand, struct delegation *ret,
+                     struct refusal *refusal, struct err *err)
+{
+    struct change change = { .of = WORK_OPERATION, .to = STATE_PREFLIGHTING };
+    int r = work_state(work, WORK_OPERATION) == STATE_QUEUED ? work_change(work, &change, err) : 0;
+    if (r < 0)
+        return r;
+    if (demand->request.budget.of[DIMENSION_GPU_SECONDS] > 0) {
+        err_set(&refusal->err, ERR_UNSUPPORTED, STEP_AUTHORITY,
+                "this host has no meter for gpuSeconds, so none can be granted");
+        return -EACCES;
+    }
+    struct err why = { 0 };
+    r = authorize(work, demand, ret, &why);
+    if (r < 0 && is_refusal(why.code)) { /* what cannot be decided is denied */
+        refusal->err = why;
+        refusal->err.code = ERR_DENIED;
+        return -EACCES;
+    }
+    if (r < 0) {
+        if (err)
+            *err = why;
+        return r;
+    }
+    work_set_text(work, WORK_OPERATION, "delegationRef", ret->id);
+    r = gates_pass(work, ret, &demand->request, refusal, err);
+    if (r < 0 && r != -EACCES) {
+        delegation_release(ret);
+        return r;
+    }
+    if (r < 0)
+        delegation_release(ret);
+    return r;
+}
+
+static int reserve_and_start(struct work *work, const struct delegation *delegation,
+                             struct refusal *refusal, struct err *err)
+{
+    struct change running = { .to = STATE_RUNNING };
+    struct err why = { 0 };
+    int r = budget_open_chain(work->plane, delegation, err);
+    if (r == 0)
+        r = budget_reserve(work, delegation, err);
+    if (r == 0)
+        r = work_change_both(work, &running, err);
+    if (r < 0)
+        return r;
+    r = work_commit(work, PLANE_STEP_RUNNING, &why);
+    if (r < 0 && why.code == ERR_BUDGET) {
+        refusal->err = why;
+        snprintf(refusal->smallest_change, sizeof(refusal->smallest_change),
+                 "See `agent-machine budget show`; wait, or have more delegated.");
+        r = work_reload(work, err);
+        return r < 0 ? r : -EACCES;
+    }
+    if (r < 0 && err)
+        *err = why;
+    return r;
+}
+
+/* Another process may have ended it, or asked for its end: then that stands. */
+static int yield_to_others(struct work *work, int failed, struct err *err)
+{
+    struct err inner = { 0 };
+    int r = work_reload(work, &inner);
+    if (r < 0)
+        return failed;
+    enum state state = work_state(work, WORK_OPERATION);
+    if (state_is_end(state))
+        return 0;
+    if (state == STATE_CANCELING)
+        return finish_canceled(work, "graceful", NULL, err);
+    struct refusal refusal = { 0 };
+    if (err)
+        refusal.err = *err;
+    return finish_fail(work, &refusal, NULL, &inner) < 0 ? failed : 0;
+}
+
+int submit_run(struct work *work, const struct plane_asks *asks, struct err *err)
+{
+    _cleanup_(cleanup_free) struct demand *demand = calloc(1, sizeof(*demand));
+    struct delegation delegation = { 0 };
+    struct refusal refusal = { 0 };
+    struct err inner = { 0 };
+    if (!demand)
+        return err_set(err, ERR_MEMORY, STEP_SUBMIT, "there is not enough memory");
+    read_demand(work, asks, demand);
+    int r = preflight(work, demand, &delegation, &refusal, &inner);
+    if (r == 0) {
+        r = work_commit(work, PLANE_STEP_PREFLIGHTED, &inner);
+        if (r == 0)
+            r = reserve_and_start(work, &delegation, &refusal, &inner);
+        delegation_release(&delegation);
+    }
+    if (r < 0 && refusal.err.code != ERR_NONE)
+        r = finish_fail(work, &refusal, NULL, &inner);
+    else if (r == 0)
+        return finish_run(work, err);
+    if (r < 0) {
+        r = yield_to_others(work, r, &inner);
+        if (r < 0 && err)
+            *err = inner;
+    }
+    return r;
+}
+
+/* --- retry --------------------------------------------------------------------------------- */
+
+static int check_retry(const struct work *work, struct err *err)
+{
+    struct str operation = work_operation(work);
+    enum state state = work_state(work, WORK_OPERATION);
+    int64_t attempt = (int64_t)work_count(work, WORK_OPERATION, "attempt");
+    int r = state_check(STATE_OF_OPERATION, state, STATE_RETRYING, err);
+    if (r == 0 && state != STATE_FAILED)
+        return err_set(err, ERR_CONFLICT, STEP_SUBMIT, "%.*s has not failed", STR_ARG(operation));
+    if (r < 0)
+        return r;
+    if (!work->type->retry.retryable || !work_text(work, WORK_OPERATION, "idempotencyKey").len)
+        return err_set(err, ERR_CONFLICT, STEP_SUBMIT,
+                       "%.*s cannot be tried again: %s; submit a new command", STR_ARG(operation),
+                       work->type->retry.retryable ? "its command has no idempotency key"
+                                                   : "its type is not retried");
+    if (attempt >= work->type->retry.max_attempts)
+        return err_set(err, ERR_CONFLICT, STEP_SUBMIT,
+                       "%.*s was tried %lld times, which is the most; submit a new command",
+                       STR_ARG(operation), (long long)attempt);
+    return 0;
+}
+
+/* What is left of the wait before the next attempt: doubled each time, up to the longest. */
+static int64_t retry_delay(const struct work *work)
+{
+    int64_t attempt = (int64_t)work_count(work, WORK_OPERATION, "attempt");
+    int64_t delay = work->type->retry.initial_delay_ms, failed_at, now = clock_now_ms();
+    for (int64_t i = 1; i < attempt && delay < work->type->retry.max_delay_ms; i++)
+        delay *= 2;
+    if (delay > work->type->retry.max_delay_ms)
+        delay = work->type->retry.max_delay_ms;
+    if (!clock_parse(work_text(work, WORK_OPERATION, "endedAt"), &failed_at) || failed_at > now)
+        return delay;
+    return now - failed_at >= delay ? 0 : delay - (now - failed_at);
+}
+
+static int take_retry(struct plane *plane, yyjson_doc *doc, const struct plane_asks *asks,
+                      struct outcome *ret, struct err *err)
+{
+    _cleanup_(cleanup_json_doc) yyjson_doc *owned = doc;
+    _cleanup_(identity_release) struct identity identity = { .key = BUF_INIT };
+    _cleanup_(cleanup_work) struct work *work = NULL;
+    const yyjson_val *command = yyjson_doc_get_root(doc);
+    int r = identify(command, &identity, err);
+    if (r < 0)
+        return r;
+    buf_reset(&identity.key); /* it names the operation's, which exists; this command has its id */
+    r = find_earlier(plane, &identity, ret, err);
+    if (r != 0)
+        return r < 0 ? r : 0;
+    r = work_load(plane, text_of(member(command, "operationRef")), &work, err);
+    if (r == 0)
+        r = check_retry(work, err);
+    if (r < 0)
+        return r;
+    if (!str_equal(text_of(member(command, "idempotencyKey")),
+                   work_text(work, WORK_OPERATION, "idempotencyKey")) ||
+        !str_equal(text_of(member(command, "workspaceRef")),
+                   work_text(work, WORK_OPERATION, "workspaceRef")) ||
+        !str_equal(text_of(member(command, "subjectRef")),
+                   work_text(work, WORK_OPERATION, "subjectRef")))
+        return err_set(err, ERR_CONFLICT, STEP_SUBMIT,
+                       "a retry has the workspace, subject and idempotency key of its operation");
+    struct change retrying = { .to = STATE_RETRYING,
+                               .actor = text_of(member(command, "actorRef")),
+                               .command = identity.command,
+                               .retry_delay_ms = retry_delay(work) };
+    work_set_holder(work);
+    r = work_change_both(work, &retrying, err);
+    if (r == 0)
+        r = put_names(work, &identity, err);
+    if (r == 0)
+        r = put_command(work, command, err);
+    if (r == 0)
+        r = work_commit(work, PLANE_STEP_RETRYING, err);
+    if (r < 0)
+        return r;
+    struct timespec wait = { .tv_sec = retrying.retry_delay_ms / 1000,
+                             .tv_nsec = retrying.retry_delay_ms % 1000 * 1000000 };
+    while (nanosleep(&wait, &wait) < 0 && errno == EINTR)
+        ;
+    r = submit_run(work, asks, err);
+    if (r == 0)
+        finish_outcome(work, ret);
+    return r;
+}

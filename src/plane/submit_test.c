@@ -1,0 +1,527 @@
+/* submit: what becomes of a command. */
+#include "plane/plane_test.h"
+
+/* --- effects ------------------------------------------------------------------------------- */
+
+static int effect_completes(void *context, struct work *work, struct effect_result *ret,
+                            struct err *err)
+{
+    (void)work;
+    (void)err;
+    if (context)
+        ++*(int *)context;
+    ret->end = STATE_COMPLETED;
+    return 0;
+}
+
+static int effect_warns(void *context, struct work *work, struct effect_result *ret,
+                        struct err *err)
+{
+    (void)context;
+    (void)work;
+    (void)err;
+    ret->end = STATE_COMPLETED_WITH_WARNINGS;
+    snprintf(ret->warning, sizeof(ret->warning), "One file is held apart.");
+    return 0;
+}
+
+/* Fails as often as its context says. */
+static int effect_fails(void *context, struct work *work, struct effect_result *ret,
+                        struct err *err)
+{
+    int *left = context;
+    (void)work;
+    (void)err;
+    ret->end = STATE_COMPLETED;
+    if ((*left)-- > 0) {
+        ret->end = STATE_FAILED;
+        err_set(&ret->failure, ERR_IO, "run", "the command could not be run");
+    }
+    return 0;
+}
+
+/* --- ends ---------------------------------------------------------------------------------- */
+
+TEST(a_run_that_completes_leaves_valid_documents_and_no_reservation)
+{
+    struct stage stage;
+    struct buf command = BUF_INIT;
+    char text[PLANE_URN_MAX];
+    int ran = 0;
+    if (!stage_begin(&stage))
+        return;
+    plane_close(stage.plane);
+    stage.options.execution_start = effect_completes;
+    stage.options.effect_context = &ran;
+    if (!stage_open(&stage))
+        return;
+    command_start(&stage, &command, "");
+    struct outcome outcome = stage_submit(&stage, &command);
+    CHECK_INT(outcome.state, STATE_COMPLETED);
+    CHECK_INT(ran, 1);
+    stage_text(&stage, outcome.operation, "/delegationRef", text, sizeof(text));
+    CHECK(strstr(text, "urn:srcos:delegation:") == text);
+    stage_text(&stage, outcome.operation, "/gateDecisions/0/gate", text, sizeof(text));
+    CHECK_TEXT(text, "networkProfile");
+    stage_text(&stage, outcome.operation, "/budgetRef", text, sizeof(text));
+    struct account account = { 0 };
+    CHECK_INT(ledger_get_account(plane_ledger(stage.plane), str_from(text), &account, NULL), 0);
+    CHECK_INT(account.used.of[DIMENSION_WALL_CLOCK_SECONDS], 1);
+    CHECK_INT(account.used.of[DIMENSION_AGENT_CONCURRENCY], 0);
+    stage_text(&stage, text, "/state", text, sizeof(text));
+    CHECK_TEXT(text, "settled");
+    stage_check(&stage);
+    buf_release(&command);
+    stage_end(&stage);
+}
+
+TEST(a_warning_is_an_end_of_its_own)
+{
+    struct stage stage;
+    struct buf command = BUF_INIT;
+    if (!stage_begin(&stage))
+        return;
+    plane_close(stage.plane);
+    stage.options.execution_start = effect_warns;
+    if (!stage_open(&stage))
+        return;
+    command_start(&stage, &command, "");
+    CHECK_INT(stage_submit(&stage, &command).state, STATE_COMPLETED_WITH_WARNINGS);
+    stage_check(&stage);
+    buf_release(&command);
+    stage_end(&stage);
+}
+
+TEST(an_effect_that_is_not_there_yet_is_a_typed_failure_and_recorded)
+{
+    static const struct {
+        const char *type, *parameters, *extra;
+    } cases[] = {
+        { "agent_machine.execution.start", START_PARAMETERS, "" },
+        { "agent_machine.profile.create",
+          "{\"profileCreate\":{\"profileKind\":\"personal\",\"profileRef\":\"" TEST_PROFILE "\","
+          "\"profileDigest\":\"sha256:"
+          "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b8"
+          "55\",\"store\":\"user\"}}",
+          "" },
+        { "agent_machine.tool_grant.apply",
+          "{\"toolGrantApply\":{\"granteeRef\":\"urn:srcos:agent:codex\",\"expiresAt\":"
+          "\"2026-11-20T20:00:00Z\",\"tools\":[{\"toolRef\":\"urn:srcos:agent-tool-surface:codex\"}"
+          "]}}",
+          ",\"idempotencyKey\":\"a\"" },
+        { "agent_machine.tool_grant.revoke",
+          "{\"toolGrantRevoke\":{\"toolGrantRecordRef\":\"urn:srcos:tool-grant-record:x\"}}",
+          ",\"idempotencyKey\":\"b\"" },
+        { "agent_machine.container.run",
+          "{\"containerRun\":{\"profileRef\":\"" TEST_PROFILE "\",\"image\":{\"reference\":"
+          "\"docker.io/library/debian:12\",\"source\":\"registry\"}}}",
+          "" },
+        { "agent_machine.model_provider.bind",
+          "{\"modelProviderBind\":{\"action\":\"unbind\",\"agentMachineProfileRef\":\"" TEST_PROFILE
+          "\",\"providerRef\":\"urn:srcos:model-profile:llama32-1b\"}}",
+          ",\"idempotencyKey\":\"c\"" },
+        { "agent_machine.diagnostics.export_redacted",
+          "{\"diagnosticsExportRedacted\":{\"maxBytes\":1000}}", ",\"idempotencyKey\":\"d\"" },
+    };
+    struct stage stage;
+    struct buf command = BUF_INIT;
+    if (!stage_begin(&stage))
+        return;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        command_make(&stage, &command, cases[i].type, TEST_AGENT, cases[i].parameters,
+                     cases[i].extra);
+        struct outcome outcome = stage_submit(&stage, &command);
+        CHECK_INT(outcome.state, STATE_FAILED);
+        if (outcome.failure.code != ERR_UNSUPPORTED)
+            test_fail(__FILE__, __LINE__, "%s: %s", cases[i].type, outcome.failure.cause);
+    }
+    CHECK_INT(stage_count(&stage, "WorkspaceOperation"), ARRAY_LEN(cases));
+    stage_check(&stage);
+    buf_release(&command);
+    stage_end(&stage);
+}
+
+/* --- refusals ------------------------------------------------------------------------------ */
+
+TEST(what_is_no_command_is_refused_and_nothing_is_recorded)
+{
+    static const struct {
+        const char *text;
+        enum err_code code;
+    } cases[] = {
+        { "", ERR_SYNTAX },
+        { "{", ERR_SYNTAX },
+        { "[]", ERR_DOCUMENT },
+        { "{\"type\":\"OperationCommand\"}", ERR_DOCUMENT },
+    };
+    struct stage stage;
+    struct outcome outcome;
+    if (!stage_begin(&stage))
+        return;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct err err = { 0 };
+        CHECK(plane_submit(stage.plane, str_from(cases[i].text), NULL, &outcome, &err) < 0);
+        CHECK_INT(err.code, cases[i].code);
+    }
+    CHECK_INT(stage_count(&stage, "WorkspaceOperation"), 0);
+    stage_end(&stage);
+}
+
+TEST(a_digest_of_other_parameters_is_refused)
+{
+    struct stage stage;
+    struct buf command = BUF_INIT;
+    struct outcome outcome;
+    struct err err = { 0 };
+    if (!stage_begin(&stage))
+        return;
+    command_start(&stage, &command, "");
+    char *digest = strstr(command.data, "parametersDigest\":\"sha256:") + 26;
+    *digest = *digest == '0' ? '1' : '0';
+    CHECK(plane_submit(stage.plane, buf_str(&command), NULL, &outcome, &err) < 0);
+    CHECK_INT(err.code, ERR_DOCUMENT);
+    CHECK(strstr(err.cause, "operations.parameters-digest"));
+    buf_release(&command);
+    stage_end(&stage);
+}
+
+TEST(without_a_key_or_for_another_actor_there_is_no_delegation)
+{
+    struct stage stage;
+    struct buf command = BUF_INIT;
+    char text[256];
+    if (!stage_begin(&stage))
+        return;
+    snprintf(text, sizeof(text), "%s/key.pem", stage.config);
+    CHECK_INT(unlink(text), 0);
+    command_start(&stage, &command, "");
+    struct outcome outcome = stage_submit(&stage, &command);
+    CHECK_INT(outcome.state, STATE_FAILED);
+    CHECK_INT(outcome.failure.code, ERR_DENIED);
+    stage_text(&stage, outcome.operation, "/failure/denial/ruleId", text, sizeof(text));
+    CHECK_TEXT(text, "no-delegation");
+    snprintf(stage.user, sizeof(stage.user), "urn:srcos:user:somebody-else");
+    command_start(&stage, &command, "");
+    outcome = stage_submit(&stage, &command);
+    CHECK_INT(outcome.failure.code, ERR_DENIED);
+    stage_check(&stage);
+    buf_release(&command);
+    stage_end(&stage);
+}
+
+/* Issues a delegation to the agent with the user's key. */
+static void issue(struct stage *stage, const char *id, const char *workspace, int64_t seconds,
+                  int64_t begin_ms)
+{
+    struct buf json = BUF_INIT, envelope = BUF_INIT;
+    struct sign_key *key;
+    struct ledger_batch *batch;
+    struct ledger_position position;
+    struct err err = { 0 };
+    char begin[CLOCK_TEXT_SIZE], end[CLOCK_TEXT_SIZE];
+    clock_text(begin_ms, begin);
+    clock_text(begin_ms + 3600000, end);
+    buf_addf(
+        &json,
+        "{\"id\":\"%s\",\"type\":\"Delegation\",\"specVersion\":\"1.0.0\",\"issuerRef\":\"%s\","
+        "\"subjectRef\":\"" TEST_AGENT "\",\"depth\":0,\"issuedAt\":\"%s\",\"notBefore\":\"%s\","
+        "\"expiresAt\":\"%s\",\"operationTypes\":[\"agent_machine.execution.start\"],\"scope\":{"
+        "\"workspaceRefs\":[\"%s\"],\"profileRefs\":[\"" TEST_PROFILE "\"],\"toolRefs\":[],"
+        "\"modelProviderRefs\":[],\"mounts\":[]},\"budgetCeiling\":{\"wallClockSeconds\":%lld,"
+        "\"agentConcurrency\":2,\"cpuSeconds\":100}}",
+        id, stage->user, begin, begin, end, workspace, (long long)seconds);
+    CHECK_INT(key_open_user(stage->config, &key, &err), 0);
+    CHECK_INT(delegation_seal(key, buf_str(&json), &envelope, &err), 0);
+    sign_key_free(key);
+    CHECK_INT(ledger_batch_new(&batch, &err), 0);
+    CHECK_INT(delegation_put(batch, buf_str(&envelope), clock_now_ms(), &err), 0);
+    CHECK_INT(ledger_commit(plane_ledger(stage->plane), batch, &position, &err), 0);
+    CHECK_TEXT(err.cause, "");
+    ledger_batch_free(batch);
+    buf_release(&json);
+    buf_release(&envelope);
+}
+
+TEST(a_named_delegation_must_be_there_cover_it_and_be_in_force)
+{
+    static const struct {
+        const char *id;
+        enum err_code code;
+    } cases[] = {
+        { "urn:srcos:delegation:fits", ERR_UNSUPPORTED }, /* as far as the missing effect */
+        { "urn:srcos:delegation:elsewhere", ERR_DENIED },
+        { "urn:srcos:delegation:expired", ERR_DENIED },
+        { "urn:srcos:delegation:revoked", ERR_DENIED },
+        { "urn:srcos:delegation:missing", ERR_DENIED },
+    };
+    struct stage stage;
+    struct buf command = BUF_INIT;
+    struct ledger_batch *batch;
+    struct ledger_position position;
+    char extra[256];
+    int64_t now = clock_now_ms();
+    if (!stage_begin(&stage))
+        return;
+    issue(&stage, "urn:srcos:delegation:fits", TEST_WORKSPACE, 100, now);
+    issue(&stage, "urn:srcos:delegation:elsewhere", "urn:srcos:workspace:other", 100, now);
+    issue(&stage, "urn:srcos:delegation:expired", TEST_WORKSPACE, 100, now - 7200000);
+    issue(&stage, "urn:srcos:delegation:revoked", TEST_WORKSPACE, 100, now);
+    CHECK_INT(ledger_batch_new(&batch, NULL), 0);
+    CHECK_INT(delegation_put_revocation(batch, STR("urn:srcos:delegation:revoked"),
+                                        str_from(stage.user), STR(""), now, NULL),
+              0);
+    CHECK_INT(ledger_commit(plane_ledger(stage.plane), batch, &position, NULL), 0);
+    ledger_batch_free(batch);
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        snprintf(extra, sizeof(extra), ",\"delegationRef\":\"%s\"", cases[i].id);
+        command_start(&stage, &command, extra);
+        struct outcome outcome = stage_submit(&stage, &command);
+        CHECK_INT(outcome.state, STATE_FAILED);
+        if (outcome.failure.code != cases[i].code)
+            test_fail(__FILE__, __LINE__, "%s: %s", cases[i].id, outcome.failure.cause);
+    }
+    stage_check(&stage);
+    buf_release(&command);
+    stage_end(&stage);
+}
+
+static int gate_denies_networks(void *context, const struct gate_question *question,
+                                struct gate_answer *ret, struct err *err)
+{
+    (void)context;
+    (void)err;
+    if (question->gate != GATE_NETWORK_PROFILE)
+        return 0;
+    *ret = (struct gate_answer){ .answer = ANSWER_DENY, .layer = LAYER_ENTERPRISE };
+    snprintf(ret->rule, sizeof(ret->rule), "no-agents");
+    snprintf(ret->reason, sizeof(ret->reason), "Agents are not run here.");
+    snprintf(ret->smallest_change, sizeof(ret->smallest_change), "Ask the security team.");
+    return 0;
+}
+
+TEST(a_gate_that_denies_ends_it_before_the_effect_and_says_who_denied)
+{
+    struct stage stage;
+    struct buf command = BUF_INIT;
+    char text[PLANE_URN_MAX];
+    int ran = 0;
+    if (!stage_begin(&stage))
+        return;
+    plane_close(stage.plane);
+    stage.options.gate = gate_denies_networks;
+    stage.options.execution_start = effect_completes;
+    stage.options.effect_context = &ran;
+    if (!stage_open(&stage))
+        return;
+    command_start(&stage, &command, "");
+    struct outcome outcome = stage_submit(&stage, &command);
+    CHECK_INT(outcome.failure.code, ERR_DENIED);
+    CHECK_INT(ran, 0);
+    stage_text(&stage, outcome.operation, "/failure/denial/layer", text, sizeof(text));
+    CHECK_TEXT(text, "enterprise");
+    stage_text(&stage, outcome.operation, "/failure/denial/ruleId", text, sizeof(text));
+    CHECK_TEXT(text, "no-agents");
+    stage_text(&stage, outcome.operation, "/failure/denial/policyDecisionRef", text, sizeof(text));
+    stage_text(&stage, text, "/verdict", text, sizeof(text));
+    CHECK_TEXT(text, "deny");
+    stage_check(&stage);
+    buf_release(&command);
+    stage_end(&stage);
+}
+
+TEST(a_ceiling_that_is_reached_names_the_dimension_and_whose_it_was)
+{
+    struct stage stage;
+    struct buf command = BUF_INIT;
+    char text[PLANE_URN_MAX];
+    if (!stage_begin(&stage))
+        return;
+    plane_close(stage.plane);
+    stage.options.execution_start = effect_completes;
+    if (!stage_open(&stage))
+        return;
+    issue(&stage, "urn:srcos:delegation:two-seconds", TEST_WORKSPACE, 2, clock_now_ms());
+    const char *extra = ",\"delegationRef\":\"urn:srcos:delegation:two-seconds\",\"budgetCeiling\":"
+                        "{\"wallClockSeconds\":2,\"agentConcurrency\":1}";
+    command_start(&stage, &command, extra);
+    CHECK_INT(stage_submit(&stage, &command).state, STATE_COMPLETED); /* one second of the two */
+    command_start(&stage, &command, extra);
+    struct outcome outcome = stage_submit(&stage, &command);
+    CHECK_INT(outcome.state, STATE_FAILED);
+    CHECK_INT(outcome.failure.code, ERR_BUDGET);
+    stage_text(&stage, outcome.operation, "/failure/exhaustion/dimension", text, sizeof(text));
+    CHECK_TEXT(text, "wallClockSeconds");
+    stage_text(&stage, outcome.operation, "/failure/exhaustion/budgetRef", text, sizeof(text));
+    CHECK_TEXT(text, "urn:srcos:budget:delegation-two-seconds");
+    command_start(&stage, &command, ",\"budgetCeiling\":{\"gpuSeconds\":1}");
+    CHECK_INT(stage_submit(&stage, &command).failure.code, ERR_UNSUPPORTED);
+    stage_check(&stage);
+    buf_release(&command);
+    stage_end(&stage);
+}
+
+/* --- the same command twice ---------------------------------------------------------------- */
+
+TEST(the_same_command_twice_is_one_operation)
+{
+    struct stage stage;
+    struct buf command = BUF_INIT;
+    int ran = 0;
+    if (!stage_begin(&stage))
+        return;
+    plane_close(stage.plane);
+    stage.options.execution_start = effect_completes;
+    stage.options.effect_context = &ran;
+    if (!stage_open(&stage))
+        return;
+    command_start(&stage, &command, "");
+    struct outcome first = stage_submit(&stage, &command);
+    struct outcome second = stage_submit(&stage, &command);
+    CHECK(!first.repeated);
+    CHECK(second.repeated);
+    CHECK_TEXT(second.operation, first.operation);
+    command_start(&stage, &command, ",\"idempotencyKey\":\"once\"");
+    first = stage_submit(&stage, &command);
+    command_start(&stage, &command, ",\"idempotencyKey\":\"once\""); /* another id, the same key */
+    second = stage_submit(&stage, &command);
+    CHECK(second.repeated);
+    CHECK_TEXT(second.operation, first.operation);
+    CHECK_INT(ran, 2);
+    stage_check(&stage);
+    buf_release(&command);
+    stage_end(&stage);
+}
+
+TEST(another_command_under_the_same_key_is_refused)
+{
+    struct stage stage;
+    struct buf command = BUF_INIT;
+    struct outcome outcome;
+    struct err err = { 0 };
+    if (!stage_begin(&stage))
+        return;
+    command_start(&stage, &command, ",\"idempotencyKey\":\"k\"");
+    stage_submit(&stage, &command);
+    command_make(&stage, &command, "agent_machine.tool_grant.revoke", TEST_AGENT,
+                 "{\"toolGrantRevoke\":{\"toolGrantRecordRef\":\"urn:srcos:tool-grant-record:x\"}}",
+                 ",\"idempotencyKey\":\"k\"");
+    CHECK(plane_submit(stage.plane, buf_str(&command), NULL, &outcome, &err) < 0);
+    CHECK_INT(err.code, ERR_CONFLICT);
+    CHECK_INT(stage_count(&stage, "WorkspaceOperation"), 1);
+    err = (struct err){ 0 };
+    command_make(&stage, &command, "agent_machine.tool_grant.revoke", TEST_AGENT,
+                 "{\"toolGrantRevoke\":{\"toolGrantRecordRef\":\"urn:srcos:tool-grant-record:x\"}}",
+                 "");
+    CHECK(plane_submit(stage.plane, buf_str(&command), NULL, &outcome, &err) < 0);
+    CHECK_INT(err.code, ERR_DOCUMENT); /* its type needs a key */
+    buf_release(&command);
+    stage_end(&stage);
+}
+
+#define RACERS 6
+
+TEST(of_processes_that_give_the_same_key_at_once_one_runs_it)
+{
+    struct stage stage;
+    struct buf command = BUF_INIT;
+    pid_t racers[RACERS];
+    if (!stage_begin(&stage))
+        return;
+    plane_close(stage.plane);
+    stage.options.execution_start = effect_completes;
+    for (size_t i = 0; i < RACERS; i++) {
+        racers[i] = fork();
+        if (racers[i] == 0) {
+            struct outcome outcome;
+            struct err err = { 0 };
+            command_start(&stage, &command, ",\"idempotencyKey\":\"race\"");
+            int r = plane_open(&stage.options, &stage.plane, &err);
+            if (r == 0)
+                r = plane_submit(stage.plane, buf_str(&command), NULL, &outcome, &err);
+            if (r < 0)
+                fprintf(stderr, "%s: %s\n", err.where, err.cause);
+            _exit(r < 0 ? 99 : outcome.repeated ? 1 : 0);
+        }
+    }
+    int ran = 0, repeated = 0;
+    for (size_t i = 0; i < RACERS; i++) {
+        int status;
+        waitpid(racers[i], &status, 0);
+        ran += WIFEXITED(status) && WEXITSTATUS(status) == 0;
+        repeated += WIFEXITED(status) && WEXITSTATUS(status) == 1;
+    }
+    CHECK_INT(ran, 1);
+    CHECK_INT(repeated, RACERS - 1);
+    if (!stage_open(&stage))
+        return;
+    CHECK_INT(stage_count(&stage, "WorkspaceOperation"), 1);
+    stage_check(&stage);
+    buf_release(&command);
+    stage_end(&stage);
+}
+
+/* --- retry --------------------------------------------------------------------------------- */
+
+TEST(a_failed_run_with_a_key_is_tried_again_up_to_its_limit)
+{
+    struct stage stage;
+    struct buf command = BUF_INIT;
+    struct outcome outcome;
+    struct err err = { 0 };
+    char operation[PLANE_URN_MAX];
+    int failures = 2;
+    if (!stage_begin(&stage))
+        return;
+    plane_close(stage.plane);
+    stage.options.execution_start = effect_fails;
+    stage.options.effect_context = &failures;
+    if (!stage_open(&stage))
+        return;
+    command_start(&stage, &command, ",\"idempotencyKey\":\"r\"");
+    outcome = stage_submit(&stage, &command);
+    CHECK_INT(outcome.state, STATE_FAILED);
+    CHECK_INT(outcome.failure.code, ERR_IO);
+    snprintf(operation, sizeof(operation), "%s", outcome.operation);
+    command_retry(&stage, &command, operation, "other");
+    CHECK(plane_submit(stage.plane, buf_str(&command), NULL, &outcome, &err) < 0);
+    CHECK_INT(err.code, ERR_CONFLICT);
+    command_retry(&stage, &command, operation, "r");
+    outcome = stage_submit(&stage, &command);
+    CHECK_INT(outcome.state, STATE_FAILED);
+    CHECK_TEXT(outcome.operation, operation);
+    CHECK(stage_submit(&stage, &command).repeated); /* a retry given twice is one, too */
+    command_retry(&stage, &command, operation, "r");
+    outcome = stage_submit(&stage, &command);
+    CHECK_INT(outcome.state, STATE_COMPLETED);
+    CHECK_TEXT(outcome.failure.cause, "");
+    err = (struct err){ 0 };
+    command_retry(&stage, &command, operation, "r");
+    CHECK(plane_submit(stage.plane, buf_str(&command), NULL, &outcome, &err) < 0);
+    CHECK_INT(err.code, ERR_CONFLICT);
+    stage_check(&stage);
+    buf_release(&command);
+    stage_end(&stage);
+}
+
+TEST(commands_of_later_releases_are_refused_by_name)
+{
+    static const char *const commands[] = { "cancel", "pause", "resume" };
+    struct stage stage;
+    struct buf command = BUF_INIT;
+    struct outcome outcome;
+    if (!stage_begin(&stage))
+        return;
+    for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
+        struct err err = { 0 };
+        command_retry(&stage, &command, "urn:srcos:workspace-operation:x", "k");
+        struct buf other = BUF_INIT;
+        char *at = strstr(command.data, "\"retry\"");
+        buf_add(&other, command.data, (size_t)(at - command.data));
+        buf_addf(&other, "\"%s\"%s", commands[i], at + 7);
+        CHECK(plane_submit(stage.plane, buf_str(&other), NULL, &outcome, &err) < 0);
+        CHECK_INT(err.code, ERR_UNSUPPORTED);
+        buf_release(&other);
+    }
+    buf_release(&command);
+    stage_end(&stage);
+}

@@ -1,0 +1,163 @@
+/*
+ * work: an operation in the hands of the process that carries it out.
+ *
+ * It holds the operation's documents as the ledger has them, and the batch
+ * that will change them. Every change of a state goes through work_change:
+ * it asks state_check, changes the document and adds the event. work_commit
+ * makes all of it durable at once, on condition that nobody else has changed
+ * the documents since they were read (ERR_CONFLICT; then work_reload).
+ */
+#ifndef AM_PLANE_WORK_H
+#define AM_PLANE_WORK_H
+
+#include "authority/delegation.h"
+#include "plane/operation_types.h"
+#include "plane/plane.h"
+#include "plane/state.h"
+
+#define STEP_PLANE           "carry out an operation"
+#define PLANE_ACTOR          STR("urn:srcos:component:supervisor")
+#define PLANE_RECOVERY_ACTOR STR("urn:srcos:component:recovery")
+
+/* Documents of the plane's own, that say which operations are not at their end. */
+#define SUPERVISION_OPEN  "Supervision"
+#define SUPERVISION_ENDED "SupervisionEnded"
+
+struct plane {
+    struct plane_options options;
+    struct buf state_folder, config_folder;
+    struct ledger *ledger;
+    struct catalogue *catalogue;
+    struct holder self;
+};
+
+enum work_document { WORK_OPERATION, WORK_TASK, WORK_DOCUMENT_COUNT };
+
+struct record {
+    yyjson_mut_doc *doc;
+    int64_t revision; /* in the ledger; LEDGER_NEW before it stands there */
+    bool changed;
+};
+
+struct work {
+    struct plane *plane;
+    const struct operation_type_row *type;
+    enum operation_type operation_type;
+    struct record records[WORK_DOCUMENT_COUNT];
+    yyjson_doc *command;
+    struct ledger_batch *batch;
+    struct str actor; /* of the events */
+    int64_t now_ms;   /* never before the last change of the documents */
+};
+
+/* Why an operation fails, for its document and its event. */
+struct refusal {
+    struct err err;
+    const char *id;               /* NULL: the error's own */
+    const char *layer;            /* of a denial; NULL: built-in */
+    char rule[200];               /* of a denial; empty: no-delegation */
+    char smallest_change[512];    /* of a denial, and the remedy of anything else; may be empty */
+    char decision[PLANE_URN_MAX]; /* may be empty */
+};
+
+/* What goes with a change of state. */
+struct change {
+    enum work_document of;
+    enum state to;
+    struct str actor;              /* empty: the work's */
+    struct str command;            /* that caused it; may be empty */
+    const char *message;           /* may be NULL */
+    const struct refusal *refusal; /* to failed */
+    const char *warning;           /* to completed_with_warnings */
+    const char *cancel_mode;       /* to canceling, canceled */
+    struct str cancel_reason;      /* may be empty */
+    int64_t retry_delay_ms;        /* to retrying */
+};
+
+/* Reads an operation, its task and its command. */
+int work_load(struct plane *plane, struct str operation, struct work **ret,
+              struct err *err) MUST_CHECK;
+/* Makes the documents of a new one from its command (which it takes over); nothing is durable yet.
+ */
+int work_new(struct plane *plane, yyjson_doc *command, struct work **ret,
+             struct err *err) MUST_CHECK;
+void work_free(struct work *work);
+/* Forgets the batch and reads the documents again. */
+int work_reload(struct work *work, struct err *err) MUST_CHECK;
+
+enum state work_state(const struct work *work, enum work_document of);
+struct str work_text(const struct work *work, enum work_document of, const char *member);
+uint64_t work_count(const struct work *work, enum work_document of, const char *member);
+/* Who carries the task out. */
+struct holder work_holder(const struct work *work);
+
+int work_change(struct work *work, const struct change *change, struct err *err) MUST_CHECK;
+/* The same change of both, the task's first, so far as their states differ from it. */
+int work_change_both(struct work *work, const struct change *change, struct err *err) MUST_CHECK;
+/* An event without a change of state; `extra` are further members, each with a comma before it. */
+int work_event(struct work *work, enum event_type type, struct str extra,
+               struct err *err) MUST_CHECK;
+void work_set_text(struct work *work, enum work_document of, const char *member, struct str text);
+/* Takes over the task: this process carries it out from now on. */
+void work_set_holder(struct work *work);
+/* Appends an object to an array member, which is made where it is missing. */
+int work_append(struct work *work, enum work_document of, const char *member, struct str json,
+                struct err *err) MUST_CHECK;
+int work_commit(struct work *work, enum plane_step step, struct err *err) MUST_CHECK;
+
+/* --- parts of the way ---------------------------------------------------------------------- */
+
+/* The part of a URN behind its type. */
+struct str urn_local(struct str urn);
+/* "urn:srcos:TYPE:LOCAL" */
+void urn_make(const char *type, struct str local, char ret[PLANE_URN_MAX]);
+/* A name that no other process has given, and that sorts by time. */
+int urn_fresh(char ret[40], struct err *err) MUST_CHECK;
+
+int plane_holder_self(struct holder *ret, struct err *err) MUST_CHECK;
+/* Whether the process still is there; what cannot be known counts as there. */
+bool plane_holder_alive(const struct holder *holder);
+
+/* ERR_DOCUMENT names the first fault that schema or rules find. */
+int plane_check_command(struct plane *plane, const yyjson_val *command, struct err *err) MUST_CHECK;
+
+/* Asks every gate of the operation and adds the decisions; ERR_DENIED fills the refusal. */
+int gates_pass(struct work *work, const struct delegation *delegation,
+               const struct delegation_request *request, struct refusal *ret,
+               struct err *err) MUST_CHECK;
+
+/* The accounts of a delegation and of all above it, opened where they are not open yet. */
+int budget_open_chain(struct plane *plane, const struct delegation *delegation,
+                      struct err *err) MUST_CHECK;
+/* Adds the operation's account and its first reservation to the batch. */
+int budget_reserve(struct work *work, const struct delegation *delegation,
+                   struct err *err) MUST_CHECK;
+/* Adds the end of every reservation of the operation; `used` NULL: its process is gone. */
+int budget_settle(struct work *work, const struct amounts *used, struct err *err) MUST_CHECK;
+void budget_urn(struct str holder, char ret[PLANE_URN_MAX]);
+
+/* The delegation in force, verified and covering; minted where none is named. See submit.c. */
+int submit_run(struct work *work, const struct plane_asks *asks, struct err *err) MUST_CHECK;
+/* Carries out the effect of a running operation and ends it. */
+int finish_run(struct work *work, struct err *err) MUST_CHECK;
+/* Ends an operation as failed, with its reservations. */
+int finish_fail(struct work *work, const struct refusal *refusal, const struct amounts *used,
+                struct err *err) MUST_CHECK;
+/* Ends an operation that was being cancelled. */
+int finish_canceled(struct work *work, const char *mode, const struct amounts *used,
+                    struct err *err) MUST_CHECK;
+void finish_outcome(const struct work *work, struct outcome *ret);
+
+/* Ends one operation whose holder is gone. */
+int recover_operation(struct plane *plane, struct str operation, struct recovered *ret,
+                      struct err *err) MUST_CHECK;
+
+int effect_execution_cancel(void *context, struct work *work, struct effect_result *ret,
+                            struct err *err);
+
+static inline void cleanup_work(struct work **work)
+{
+    work_free(*work);
+}
+
+#endif
