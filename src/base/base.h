@@ -61,6 +61,7 @@ static inline void cleanup_fclose(FILE **file)
     })
 
 /* Unbounded, stateful or error-blind: use buf, str and strtoll and their kin instead. */
+#undef sprintf /* clang's fortified headers make it a macro */
 #pragma GCC poison strcpy strncpy stpcpy strcat strncat sprintf vsprintf gets strtok strtok_r
 #pragma GCC poison atoi atol atoll atof mktemp tmpnam tempnam scanf fscanf sscanf
 
