@@ -142,6 +142,16 @@ check "the suite's failures are named" out_has "this one is wrong on purpose"
 check "the suite's cases are counted" out_matches '^1 passed, 1 failed$'
 check "a failure of the suite is a negative answer" exits 1
 
+mkdir "$scratch/two words"
+echo '{"$ref": "the%20other.json#/$defs/n"}' >"$scratch/two words/schema.json"
+echo '{"$defs": {"n": {"type": "integer"}}}' >"$scratch/two words/the other.json"
+echo 1 >"$scratch/one.json"
+run contract validate --schema "$scratch/two words/schema.json" "$scratch/one.json"
+check "a reference leads to the file beside the schema" exits 0
+printf '{"a\\u001b[31m": 1}\n' >"$scratch/escape.json"
+run contract validate --schema "$tree/schemas/Budget.json" "$scratch/escape.json"
+check "no control character of a document reaches the terminal" out_has '\x1b[31m'
+
 run contract
 check "a verb alone is wrong usage" exits 2
 run contract nonsense

@@ -15,6 +15,7 @@
 #include "contract/document.h"
 #include "contract/explain.h"
 #include "contract/output.h"
+#include "contract/uri.h"
 #include "contract/validate.h"
 
 #define LINES_READ_BYTES ((size_t)1 << 20)
@@ -64,14 +65,15 @@ struct run {
 static int fetch_file(void *context, struct str uri, yyjson_doc **ret_doc, struct err *err)
 {
     (void)context;
-    char path[PATH_MAX];
-    if (!str_starts(uri, STR("file:///")) || uri.len - 7 >= sizeof(path))
+    _cleanup_(buf_release) struct buf path = BUF_INIT_LIMIT(PATH_MAX);
+    if (!str_starts(uri, STR("file:///")) ||
+        !uri_percent_decode(str_from_offset(uri, strlen("file://")), &path) || path.error ||
+        strlen(path.data) != path.len)
         return -ENOENT;
-    snprintf(path, sizeof(path), "%.*s", STR_ARG(str_from_offset(uri, 7)));
     struct json_limits limits = json_limits_default;
     limits.size_bytes = SCHEMA_BYTES_MAX;
     struct document document;
-    int r = document_read(path, &limits, &document, err);
+    int r = document_read(path.data, &limits, &document, err);
     if (r < 0)
         return r;
     *ret_doc = TAKE_PTR(document.doc);
@@ -100,7 +102,13 @@ static int uri_of_name(const char *name, struct buf *ret, struct err *err)
     if (!realpath(file, path))
         return err_set_errno(err, errno, "open the schema",
                              "%s is neither a type of the catalogue nor a file", name);
-    return buf_addf(ret, "file://%s%s", path, hash ? hash : "");
+    buf_add_text(ret, "file://");
+    for (const char *c = path; *c; c++)
+        if (strchr("%?# ", *c))
+            buf_addf(ret, "%%%02X", (unsigned char)*c);
+        else
+            buf_add_char(ret, *c);
+    return buf_add_text(ret, hash ? hash : "");
 }
 
 int named_schema_open(const char *name, const struct compile_options *options,
