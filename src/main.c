@@ -3,7 +3,8 @@
 
 int main(int argc, char **argv)
 {
-    const struct verb verbs[] = { verb_init,   verb_delegation, verb_contract,
+    const struct verb verbs[] = { verb_init,   verb_delegation, verb_op,
+                                  verb_budget, verb_recover,    verb_contract,
                                   verb_redact, verb_help,       verb_version };
     const struct verb program = {
         .name = "agent-machine",
@@ -12,8 +13,9 @@ int main(int argc, char **argv)
             "Runs any AI agent, or any command, on this machine with no ambient authority: every "
             "file, host, model, tool and token is delegated, budgeted, gated by policy, and "
             "leaves evidence.\n\n"
-            "This release holds the contracts that say so: their schemas, the engine that "
-            "checks documents against them, and the scanner that keeps secrets out of them.",
+            "This release holds the contracts that say so, the engine that checks documents "
+            "against them, the scanner that keeps secrets out of them, and the ledger with "
+            "delegations, budgets and operations. The run itself comes next.",
         .verbs = verbs,
         .verb_count = ARRAY_LEN(verbs),
     };

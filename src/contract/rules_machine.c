@@ -201,7 +201,7 @@ int check_surface_lists_model_host(struct lint *lint, const struct rule *rule,
     yyjson_val *item;
     yyjson_arr_foreach(member(document->root, "hosts"), index, count, item)
     {
-        const struct model_host *found;
+        const struct model_host *found = NULL;
         struct str host = text_of(member(item, "host"));
         int r = find_model_host(host, &found, err);
         if (r < 0)

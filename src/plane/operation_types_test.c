@@ -23,9 +23,11 @@ static enum gate_use use_in(const yyjson_val *contract, const char *gate)
 {
     size_t i, count;
     yyjson_val *item;
-    yyjson_arr_foreach((yyjson_val *)member(contract, "gates"), i, count, item)
-        if (text_is(member(item, "gate"), gate))
-            return text_is(member(item, "when"), "always") ? GATE_ALWAYS : GATE_WHEN_USED;
+    yyjson_arr_foreach((yyjson_val *)member(contract, "gates"), i, count,
+                       item) if (text_is(member(item, "gate"),
+                                         gate)) return text_is(member(item, "when"), "always")
+        ? GATE_ALWAYS
+        : GATE_WHEN_USED;
     return GATE_NEVER;
 }
 
@@ -42,8 +44,8 @@ static void check_row(const struct operation_type_row *row, const char *name)
         CHECK(named || row->need.of[i] == 0); /* nothing is set aside that is not named */
         CHECK(named || row->usual.of[i] == 0);
     }
-    CHECK_INT(row->key_required, yyjson_is_true((yyjson_val *)member(root,
-                                                                     "idempotencyKeyRequired")));
+    CHECK_INT(row->key_required,
+              yyjson_is_true((yyjson_val *)member(root, "idempotencyKeyRequired")));
     CHECK_INT(row->retry.retryable, yyjson_is_true((yyjson_val *)at(root, "/retry/retryable")));
     CHECK_INT(row->retry.max_attempts, count_of(at(root, "/retry/maxAttempts")));
     CHECK_INT(row->retry.initial_delay_ms, count_of(at(root, "/retry/initialDelayMilliseconds")));

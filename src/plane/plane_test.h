@@ -146,7 +146,7 @@ static inline struct outcome stage_submit(struct stage *stage, const struct buf 
 
 /* --- what must hold ------------------------------------------------------------------------ */
 
-#define COLLECTED_MAX 4096
+#define COLLECTED_MAX 32768
 
 struct collection {
     yyjson_doc *docs[COLLECTED_MAX];

@@ -336,15 +336,21 @@ TEST(what_has_ended_or_is_anothers_cannot_be_cancelled)
 
 /* --- every state --------------------------------------------------------------------------- */
 
-/* Ways into states in which an operation can be left, through the setter. */
+/* How an operation comes into each state in which it can be left, and what follows. */
 static const struct {
     enum state state;
-    enum state way[4]; /* of the operation, from preflighting on; ends at STATE_QUEUED */
+    enum plane_step at; /* its process stops after this step */
+    enum state way[4];  /* then the setter leads on; ends at STATE_QUEUED */
+    const char *end;    /* if its process dies */
+    bool survives;      /* a cancel ends it without ending its process */
 } ways[] = {
-    { STATE_RUNNING, { STATE_RUNNING } },
-    { STATE_PAUSED, { STATE_RUNNING, STATE_PAUSED } },
-    { STATE_CANCELING, { STATE_RUNNING, STATE_CANCELING } },
+    { STATE_QUEUED, PLANE_STEP_QUEUED, { STATE_QUEUED }, "failed", true },
+    { STATE_PREFLIGHTING, PLANE_STEP_PREFLIGHTED, { STATE_QUEUED }, "failed", true },
+    { STATE_RUNNING, PLANE_STEP_RUNNING, { STATE_QUEUED }, "failed", false },
+    { STATE_PAUSED, PLANE_STEP_RUNNING, { STATE_PAUSED, STATE_QUEUED }, "failed", false },
+    { STATE_CANCELING, PLANE_STEP_RUNNING, { STATE_CANCELING, STATE_QUEUED }, "canceled", false },
 };
+#define WAY_CANCELING (ARRAY_LEN(ways) - 1)
 
 struct stop {
     enum plane_step at;
@@ -357,13 +363,12 @@ static void stop_at(void *context, enum plane_step step)
         kill(getpid(), SIGSTOP);
 }
 
-/* A child that stops right after its operation is running. */
-static pid_t begin_stopped(struct stage *stage, char ret_operation[PLANE_URN_MAX])
+/* A child that stops after a step of a command. */
+static pid_t begin_stopped(struct stage *stage, const struct buf *command, enum plane_step at,
+                           char ret_operation[PLANE_URN_MAX])
 {
-    struct stop stop = { PLANE_STEP_RUNNING };
-    struct buf command = BUF_INIT;
+    struct stop stop = { at };
     int status;
-    command_start(stage, &command, ",\"idempotencyKey\":\"s\"");
     plane_close(stage->plane);
     pid_t child = fork();
     if (child == 0) {
@@ -373,14 +378,13 @@ static pid_t begin_stopped(struct stage *stage, char ret_operation[PLANE_URN_MAX
         stage->options.committed_context = &stop;
         int r = plane_open(&stage->options, &plane, NULL);
         if (r == 0)
-            r = plane_submit(plane, buf_str(&command), NULL, &outcome, NULL);
+            r = plane_submit(plane, buf_str(command), NULL, &outcome, NULL);
         _exit(r < 0 ? 99 : (int)outcome.state);
     }
     waitpid(child, &status, WUNTRACED);
     CHECK(WIFSTOPPED(status));
     CHECK(stage_open(stage));
     last_operation(stage, ret_operation);
-    buf_release(&command);
     return child;
 }
 
@@ -399,7 +403,27 @@ static void enter(struct stage *stage, const char *operation, const enum state *
     work_free(work);
 }
 
-TEST(every_command_in_every_state_that_lasts_is_obeyed_or_refused)
+/* Brings an operation into a state; its process is stopped. */
+static pid_t bring(struct stage *stage, size_t way, char ret_operation[PLANE_URN_MAX])
+{
+    struct buf command = BUF_INIT;
+    command_start(stage, &command, ",\"idempotencyKey\":\"s\"");
+    pid_t child = begin_stopped(stage, &command, ways[way].at, ret_operation);
+    enter(stage, ret_operation, ways[way].way);
+    check_state(stage, ret_operation, state_names[ways[way].state], __LINE__);
+    buf_release(&command);
+    return child;
+}
+
+static int child_end(pid_t child)
+{
+    int status;
+    kill(child, SIGCONT);
+    waitpid(child, &status, 0);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+TEST(every_command_in_every_state_is_obeyed_or_refused)
 {
     for (size_t i = 0; i < ARRAY_LEN(ways); i++) {
         struct stage stage;
@@ -409,9 +433,7 @@ TEST(every_command_in_every_state_that_lasts_is_obeyed_or_refused)
         char operation[PLANE_URN_MAX];
         if (!stage_begin(&stage))
             return;
-        pid_t child = begin_stopped(&stage, operation);
-        enter(&stage, operation, ways[i].way);
-        check_state(&stage, operation, state_names[ways[i].state], __LINE__);
+        pid_t child = bring(&stage, i, operation);
         command_start(&stage, &command, ",\"idempotencyKey\":\"s\"");
         outcome = stage_submit(&stage, &command); /* submit again: as it stands */
         CHECK(outcome.repeated);
@@ -424,8 +446,8 @@ TEST(every_command_in_every_state_that_lasts_is_obeyed_or_refused)
         outcome = stage_submit(&stage, &command);
         CHECK_TEXT(outcome.failure.cause, "");
         check_state(&stage, operation, "canceled", __LINE__);
-        int status;
-        waitpid(child, &status, 0);
+        CHECK_INT(child_end(child), ways[i].survives ? (int)STATE_CANCELED : -SIGKILL);
+        check_state(&stage, operation, "canceled", __LINE__);
         stage_check(&stage);
         buf_release(&command);
         stage_end(&stage);
@@ -434,45 +456,105 @@ TEST(every_command_in_every_state_that_lasts_is_obeyed_or_refused)
 
 TEST(each_state_that_a_dead_process_leaves_has_its_end)
 {
-    static const struct {
-        enum state state;
-        const char *end;
-    } ends[ARRAY_LEN(ways)] = { { STATE_RUNNING, "failed" },
-                                { STATE_PAUSED, "failed" },
-                                { STATE_CANCELING, "canceled" } };
     for (size_t i = 0; i < ARRAY_LEN(ways); i++) {
         struct stage stage;
         struct recovered recovered = { 0 };
         char operation[PLANE_URN_MAX];
-        int status;
         if (!stage_begin(&stage))
             return;
-        pid_t child = begin_stopped(&stage, operation);
-        enter(&stage, operation, ways[i].way);
+        pid_t child = bring(&stage, i, operation);
         kill(child, SIGKILL);
-        waitpid(child, &status, 0);
+        CHECK_INT(child_end(child), -SIGKILL);
         CHECK_INT(plane_recover(stage.plane, &recovered, NULL), 0);
         CHECK_INT(recovered.failed + recovered.canceled, 1);
-        check_state(&stage, operation, ends[i].end, __LINE__);
+        check_state(&stage, operation, ways[i].end, __LINE__);
         stage_check(&stage);
         stage_end(&stage);
     }
+}
+
+TEST(a_run_between_two_attempts_is_not_cancelled_and_says_what_it_may_become)
+{
+    struct stage stage;
+    struct buf command = BUF_INIT;
+    char operation[PLANE_URN_MAX];
+    if (!stage_begin(&stage))
+        return;
+    command_start(&stage, &command, ",\"idempotencyKey\":\"s\"");
+    struct outcome outcome = stage_submit(&stage, &command);
+    command_retry(&stage, &command, outcome.operation, "s");
+    pid_t child = begin_stopped(&stage, &command, PLANE_STEP_RETRYING, operation);
+    check_state(&stage, operation, "retrying", __LINE__);
+    command_cancel(&stage, &command, operation, "forced", 0);
+    outcome = stage_submit(&stage, &command);
+    CHECK_INT(outcome.failure.code, ERR_CONFLICT);
+    CHECK(strstr(outcome.failure.cause, "it may become"));
+    CHECK_INT(child_end(child), STATE_FAILED);
+    stage_check(&stage);
+    buf_release(&command);
+    stage_end(&stage);
 }
 
 TEST(whoever_was_cancelled_meanwhile_does_not_complete)
 {
     struct stage stage;
     char operation[PLANE_URN_MAX];
-    int status;
     if (!stage_begin(&stage))
         return;
     stage.options.execution_start = effect_completes;
-    pid_t child = begin_stopped(&stage, operation);
-    enter(&stage, operation, ways[2].way);
-    kill(child, SIGCONT);
-    waitpid(child, &status, 0);
-    CHECK_INT(WEXITSTATUS(status), STATE_CANCELED);
+    pid_t child = bring(&stage, WAY_CANCELING, operation);
+    CHECK_INT(child_end(child), STATE_CANCELED);
     check_state(&stage, operation, "canceled", __LINE__);
+    stage_check(&stage);
+    stage_end(&stage);
+}
+
+/* --- any instant --------------------------------------------------------------------------- */
+
+#define KILL_ROUNDS 24
+
+/* Gives commands, each a run, until it is killed. */
+static void submit_for_ever(struct stage *stage)
+{
+    struct plane *plane;
+    struct buf command = BUF_INIT;
+    struct outcome outcome;
+    if (plane_open(&stage->options, &plane, NULL) < 0)
+        _exit(1);
+    for (;;) {
+        command_start(stage, &command, "");
+        if (plane_submit(plane, buf_str(&command), NULL, &outcome, NULL) < 0)
+            _exit(1);
+    }
+}
+
+TEST(processes_killed_at_any_instant_strand_nothing)
+{
+    struct stage stage;
+    struct recovered recovered = { 0 };
+    if (!stage_begin(&stage))
+        return;
+    plane_close(stage.plane);
+    stage.options.execution_start = effect_completes;
+    for (int i = 0; i < KILL_ROUNDS; i++) {
+        pid_t children[2];
+        int status;
+        for (size_t j = 0; j < ARRAY_LEN(children); j++) {
+            children[j] = fork();
+            if (children[j] == 0)
+                submit_for_ever(&stage);
+        }
+        usleep((useconds_t)(10000 + i * 3700)); /* from before the first commit to among many */
+        for (size_t j = 0; j < ARRAY_LEN(children); j++) {
+            kill(children[j], SIGKILL);
+            waitpid(children[j], &status, 0);
+            CHECK(WIFSIGNALED(status)); /* it never failed by itself */
+        }
+    }
+    if (!stage_open(&stage))
+        return;
+    CHECK_INT(plane_recover(stage.plane, &recovered, NULL), 0);
+    CHECK(stage_count(&stage, "WorkspaceOperation") > 0);
     stage_check(&stage);
     stage_end(&stage);
 }

@@ -564,7 +564,7 @@ static int take_retry(struct plane *plane, yyjson_doc *doc, const struct plane_a
     _cleanup_(cleanup_json_doc) yyjson_doc *owned = doc;
     _cleanup_(identity_release) struct identity identity = { .key = BUF_INIT };
     _cleanup_(cleanup_work) struct work *work = NULL;
-    const yyjson_val *command = yyjson_doc_get_root(doc);
+    const yyjson_val *command = yyjson_doc_get_root(owned);
     int r = identify(command, &identity, err);
     if (r < 0)
         return r;

@@ -360,6 +360,57 @@ TEST(a_ceiling_that_is_reached_names_the_dimension_and_whose_it_was)
     stage_end(&stage);
 }
 
+#define SPENDERS 12
+
+TEST(processes_under_one_ceiling_spend_no_more_than_it)
+{
+    struct stage stage;
+    struct buf command = BUF_INIT;
+    pid_t spenders[SPENDERS];
+    int completed = 0, refused = 0;
+    if (!stage_begin(&stage))
+        return;
+    issue(&stage, "urn:srcos:delegation:shared", TEST_WORKSPACE, 5, clock_now_ms());
+    plane_close(stage.plane);
+    stage.options.execution_start = effect_completes;
+    for (size_t i = 0; i < SPENDERS; i++) {
+        spenders[i] = fork();
+        if (spenders[i] == 0) {
+            struct outcome outcome;
+            command_start(&stage, &command,
+                          ",\"delegationRef\":\"urn:srcos:delegation:shared\",\"budgetCeiling\":"
+                          "{\"wallClockSeconds\":1,\"agentConcurrency\":1}");
+            int r = plane_open(&stage.options, &stage.plane, NULL);
+            if (r == 0)
+                r = plane_submit(stage.plane, buf_str(&command), NULL, &outcome, NULL);
+            _exit(r < 0                                ? 99
+                  : outcome.state == STATE_COMPLETED   ? 0
+                  : outcome.failure.code == ERR_BUDGET ? 1
+                                                       : 98);
+        }
+    }
+    for (size_t i = 0; i < SPENDERS; i++) {
+        int status;
+        waitpid(spenders[i], &status, 0);
+        completed += WIFEXITED(status) && WEXITSTATUS(status) == 0;
+        refused += WIFEXITED(status) && WEXITSTATUS(status) == 1;
+    }
+    CHECK_INT(completed + refused, SPENDERS);
+    CHECK(completed > 0);
+    if (!stage_open(&stage))
+        return;
+    struct account account = { 0 };
+    CHECK_INT(ledger_get_account(plane_ledger(stage.plane),
+                                 STR("urn:srcos:budget:delegation-shared"), &account, NULL),
+              0);
+    CHECK_INT(account.used.of[DIMENSION_WALL_CLOCK_SECONDS], completed);
+    CHECK(completed <= 5);
+    CHECK_INT(account.reserved.of[DIMENSION_WALL_CLOCK_SECONDS], 0);
+    stage_check(&stage);
+    buf_release(&command);
+    stage_end(&stage);
+}
+
 /* --- the same command twice ---------------------------------------------------------------- */
 
 TEST(the_same_command_twice_is_one_operation)

@@ -136,7 +136,7 @@ int budget_reserve(struct work *work, const struct delegation *delegation,
 int budget_settle(struct work *work, const struct amounts *used, struct err *err) MUST_CHECK;
 void budget_urn(struct str holder, char ret[PLANE_URN_MAX]);
 
-/* The delegation in force, verified and covering; minted where none is named. See submit.c. */
+/* From queued or retrying through delegation, gates, budget and effect to an end. */
 int submit_run(struct work *work, const struct plane_asks *asks, struct err *err) MUST_CHECK;
 /* Carries out the effect of a running operation and ends it. */
 int finish_run(struct work *work, struct err *err) MUST_CHECK;

@@ -1,0 +1,293 @@
+/* op: operations, from the command that asks for one to its end. */
+#include "cmd/op.h"
+
+#include "base/clock.h"
+#include "cmd/op_read.h"
+#include "cmd/tell.h"
+#include "contract/document.h"
+#include "contract/rules.h"
+#include "plane/state.h"
+
+#define EXIT_CANCELED 130
+#define SECONDS_MAX   31536000
+
+/* --- outcomes ------------------------------------------------------------------------------ */
+
+static int exit_status(const struct outcome *outcome)
+{
+    if (outcome->state == STATE_CANCELED)
+        return EXIT_CANCELED;
+    return err_exit_status(outcome->failure.code);
+}
+
+static void print_outcome_json(const struct outcome *outcome)
+{
+    struct buf out = BUF_INIT;
+    buf_add_text(&out, "{\"operation\":");
+    json_add_string(&out, str_from(outcome->operation));
+    buf_addf(&out, ",\"state\":\"%s\",\"repeated\":%s", state_names[outcome->state],
+             outcome->repeated ? "true" : "false");
+    if (outcome->failure.code) {
+        buf_addf(&out, ",\"failure\":{\"code\":\"%s\",\"message\":", err_id(outcome->failure.code));
+        json_add_string(&out, str_from(outcome->failure.cause));
+        buf_add_char(&out, '}');
+    }
+    buf_add_char(&out, '}');
+    puts(out.data);
+    buf_release(&out);
+}
+
+static int tell_outcome(const struct outcome *outcome, bool json)
+{
+    if (json) {
+        print_outcome_json(outcome);
+        return exit_status(outcome);
+    }
+    struct buf line = BUF_INIT;
+    buf_addf(&line, "%s%s %s", state_names[outcome->state],
+             outcome->repeated ? " (given before)" : "", outcome->operation);
+    op_print_wrapped("", 0, buf_str(&line));
+    if (outcome->failure.code)
+        op_print_wrapped("", 2, str_from(outcome->failure.cause));
+    buf_release(&line);
+    return exit_status(outcome);
+}
+
+static int submit_text(const struct invocation *invocation, struct plane *plane, struct str text,
+                       bool json)
+{
+    struct outcome outcome;
+    struct err err = { 0 };
+    if (plane_submit(plane, text, NULL, &outcome, &err) < 0)
+        return tell_error(invocation, &err);
+    return tell_outcome(&outcome, json);
+}
+
+/* --- submit -------------------------------------------------------------------------------- */
+
+static const struct option_row json_options[] = {
+    { "json", 'j', NULL, "print the outcome as a JSON object" },
+};
+
+static int run_submit(const struct invocation *invocation)
+{
+    _cleanup_(cleanup_plane) struct plane *plane = NULL;
+    _cleanup_(buf_release) struct buf text = BUF_INIT_LIMIT(PLANE_COMMAND_BYTES_MAX);
+    struct json_limits limits = json_limits_default;
+    struct document document = { 0 };
+    struct err err = { 0 };
+    limits.size_bytes = PLANE_COMMAND_BYTES_MAX;
+    int r = document_read(invocation->operands[0], &limits, &document, &err);
+    if (r == 0)
+        r = json_add_value(&text, yyjson_doc_get_root(document.doc), 0);
+    if (r < 0 && !err.code)
+        err_set(&err, ERR_LIMIT, "read a command", "it is longer than %zu bytes",
+                PLANE_COMMAND_BYTES_MAX);
+    document_release(&document);
+    if (r == 0)
+        r = op_open(LEDGER_CREATE, &plane, &err);
+    if (r < 0)
+        return tell_error(invocation, &err);
+    return submit_text(invocation, plane, buf_str(&text), invocation->values[0]);
+}
+
+/* --- cancel and retry ---------------------------------------------------------------------- */
+
+enum { CANCEL_JSON, CANCEL_FORCED, CANCEL_GRACE, CANCEL_REASON };
+
+static const struct option_row cancel_options[] = {
+    [CANCEL_JSON] = { "json", 'j', NULL, "print the outcome as a JSON object" },
+    [CANCEL_FORCED] = { "force", 'f', NULL, "end it at once" },
+    [CANCEL_GRACE] = { "grace", 'g', "SECONDS", "how long it may take to end by itself" },
+    [CANCEL_REASON] = { "reason", 'r', "TEXT", "why, for the record" },
+};
+
+static bool read_seconds(const char *text, int64_t *ret)
+{
+    char *end;
+    errno = 0;
+    long long seconds = strtoll(text, &end, 10);
+    if (errno || *end || end == text || seconds < 0 || seconds > SECONDS_MAX)
+        return false;
+    *ret = seconds;
+    return true;
+}
+
+static int run_cancel(const struct invocation *invocation)
+{
+    _cleanup_(cleanup_plane) struct plane *plane = NULL;
+    _cleanup_(buf_release) struct buf command = BUF_INIT;
+    const char *grace = invocation->values[CANCEL_GRACE];
+    const char *reason = invocation->values[CANCEL_REASON];
+    char urn[PLANE_URN_MAX];
+    int64_t seconds = -1;
+    struct err err = { 0 };
+    if (grace && !read_seconds(grace, &seconds))
+        return tell_usage(invocation->path, "--grace takes seconds from 0 to %d", SECONDS_MAX);
+    op_urn("workspace-operation", invocation->operands[0], urn);
+    int r = op_open(LEDGER_WRITE, &plane, &err);
+    if (r == 0)
+        r = plane_write_cancel(plane, str_from(urn), invocation->values[CANCEL_FORCED], seconds,
+                               str_from(reason ? reason : ""), &command, &err);
+    if (r < 0)
+        return tell_error(invocation, &err);
+    return submit_text(invocation, plane, buf_str(&command), invocation->values[CANCEL_JSON]);
+}
+
+static int run_retry(const struct invocation *invocation)
+{
+    _cleanup_(cleanup_plane) struct plane *plane = NULL;
+    _cleanup_(buf_release) struct buf command = BUF_INIT;
+    char urn[PLANE_URN_MAX];
+    struct err err = { 0 };
+    op_urn("workspace-operation", invocation->operands[0], urn);
+    int r = op_open(LEDGER_WRITE, &plane, &err);
+    if (r == 0)
+        r = plane_write_retry(plane, str_from(urn), &command, &err);
+    if (r < 0)
+        return tell_error(invocation, &err);
+    return submit_text(invocation, plane, buf_str(&command), invocation->values[0]);
+}
+
+/* --- wait ---------------------------------------------------------------------------------- */
+
+enum { WAIT_JSON, WAIT_TIMEOUT };
+
+#define LOOK_MS 1000 /* a process that died meanwhile is found this soon */
+
+static const struct option_row wait_options[] = {
+    [WAIT_JSON] = { "json", 'j', NULL, "print the outcome as a JSON object" },
+    [WAIT_TIMEOUT] = { "timeout", 't', "SECONDS", "wait no longer" },
+};
+
+static int wait_for_end(struct plane *plane, const char *urn, int64_t until_ms, struct outcome *ret,
+                        struct err *err)
+{
+    for (;;) {
+        int64_t size;
+        struct recovered recovered;
+        int r = ledger_size(plane_ledger(plane), &size, err);
+        if (r == 0)
+            r = plane_recover(plane, &recovered, err);
+        if (r == 0)
+            r = plane_outcome(plane, str_from(urn), ret, err);
+        if (r < 0 || state_is_end(ret->state))
+            return r;
+        int64_t left = until_ms - clock_now_ms();
+        if (left <= 0)
+            return err_set(err, ERR_NOT_FOUND, "wait for an end", "%s is still %s", urn,
+                           state_names[ret->state]);
+        r = ledger_wait(plane_ledger(plane), size, (int)(left < LOOK_MS ? left : LOOK_MS), err);
+        if (r < 0 && r != -ETIMEDOUT)
+            return r;
+    }
+}
+
+static int run_wait(const struct invocation *invocation)
+{
+    _cleanup_(cleanup_plane) struct plane *plane = NULL;
+    const char *timeout = invocation->values[WAIT_TIMEOUT];
+    char urn[PLANE_URN_MAX];
+    int64_t seconds = SECONDS_MAX;
+    struct outcome outcome = { 0 };
+    struct err err = { 0 };
+    if (timeout && !read_seconds(timeout, &seconds))
+        return tell_usage(invocation->path, "--timeout takes seconds from 0 to %d", SECONDS_MAX);
+    op_urn("workspace-operation", invocation->operands[0], urn);
+    int r = op_open(LEDGER_WRITE, &plane, &err);
+    if (r == 0)
+        r = wait_for_end(plane, urn, clock_now_ms() + seconds * 1000, &outcome, &err);
+    if (r < 0)
+        return tell_error(invocation, &err);
+    return tell_outcome(&outcome, invocation->values[WAIT_JSON]);
+}
+
+/* --- the table ----------------------------------------------------------------------------- */
+
+#define ONE_ID .operands = "ID", .operands_min = 1, .operands_max = 1
+
+static const struct verb verbs[] = {
+    {
+        .name = "submit",
+        .operands = "FILE",
+        .operand_kind = OPERAND_FILE,
+        .operands_min = 1,
+        .operands_max = 1,
+        .summary = "Give a command to the plane",
+        .description =
+            "Reads an OperationCommand (JSON or YAML; - is standard input), finds the delegation "
+            "that it names, or makes one for exactly this command with the user's key, asks the "
+            "gates, sets the budget aside, and carries it out. The same command twice is one "
+            "operation.\n\n"
+            "The exit status is 0 if the operation completed, 77 if it was denied, 78 if a budget "
+            "did not suffice, 65 if the command is invalid.",
+        .options = json_options,
+        .option_count = ARRAY_LEN(json_options),
+        .run = run_submit,
+    },
+    {
+        .name = "list",
+        .summary = "List the operations",
+        .description = "Prints each operation's id, state and type, oldest first.",
+        .options = op_list_options,
+        .option_count = OP_LIST_OPTION_COUNT,
+        .run = run_op_list,
+    },
+    {
+        .name = "show",
+        ONE_ID,
+        .summary = "Show one operation",
+        .description = "Prints how far an operation is, under which delegation, and why it failed.",
+        .options = op_show_options,
+        .option_count = OP_SHOW_OPTION_COUNT,
+        .run = run_op_show,
+    },
+    {
+        .name = "events",
+        .operands = "[ID]",
+        .operands_max = 1,
+        .summary = "Print the events of one operation, or all",
+        .description = "Prints what happened, in the order in which it was recorded.",
+        .options = op_events_options,
+        .option_count = OP_EVENTS_OPTION_COUNT,
+        .run = run_op_events,
+    },
+    {
+        .name = "cancel",
+        ONE_ID,
+        .summary = "End a run",
+        .description = "Asks a run to end, and ends it by force when the grace period is over.",
+        .options = cancel_options,
+        .option_count = ARRAY_LEN(cancel_options),
+        .run = run_cancel,
+    },
+    {
+        .name = "retry",
+        ONE_ID,
+        .summary = "Try a failed operation again",
+        .description = "Tries an operation again that failed, whose type allows it and whose "
+                       "command had an idempotency key. Each wait doubles the one before it.",
+        .options = json_options,
+        .option_count = ARRAY_LEN(json_options),
+        .run = run_retry,
+    },
+    {
+        .name = "wait",
+        ONE_ID,
+        .summary = "Wait until an operation ends",
+        .description = "Waits until an operation has ended. The exit status says how, as that of "
+                       "`op submit` does; 130 is a cancellation.",
+        .options = wait_options,
+        .option_count = ARRAY_LEN(wait_options),
+        .run = run_wait,
+    },
+};
+
+const struct verb verb_op = {
+    .name = "op",
+    .summary = "Work with operations",
+    .description = "Operations: every change of durable state, from the command that asked for it "
+                   "to its end.",
+    .verbs = verbs,
+    .verb_count = ARRAY_LEN(verbs),
+};

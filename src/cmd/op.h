@@ -1,0 +1,22 @@
+/* op: what the verbs around operations share. */
+#ifndef AM_CMD_OP_H
+#define AM_CMD_OP_H
+
+#include "cmd/verb.h"
+#include "plane/plane.h"
+
+#define OP_COLUMNS 80
+
+/* Opens the plane where the user's places are. */
+int op_open(enum ledger_mode mode, struct plane **ret, struct err *err) MUST_CHECK;
+/* A URN as it was given, or made from the part behind its type. */
+void op_urn(const char *type, const char *given, char ret[PLANE_URN_MAX]);
+/* Prints text that others wrote, wrapped to OP_COLUMNS behind a label of `indent` columns. */
+void op_print_wrapped(const char *label, int indent, struct str text);
+
+static inline void cleanup_plane(struct plane **plane)
+{
+    plane_close(*plane);
+}
+
+#endif

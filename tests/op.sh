@@ -1,0 +1,104 @@
+# Operations at the command line: submitted, looked at, retried, cancelled; and their budgets.
+# shellcheck shell=sh
+. "$(dirname "$0")/lib.sh"
+cd "$scratch" || exit
+export XDG_STATE_HOME="$scratch/state" XDG_CONFIG_HOME="$scratch/config"
+empty=sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
+
+user=$(id -un)
+command_file() { # NAME KEY
+    cat >"$1.json" <<END
+{"id": "urn:srcos:operation-command:$1", "type": "OperationCommand", "specVersion": "1.0.0",
+ "command": "submit", "operationType": "agent_machine.execution.start",
+ "workspaceRef": "urn:srcos:workspace:compass", "actorRef": "urn:srcos:user:$user",
+ "subjectRef": "urn:srcos:agent:codex", "surface": "cli", "issuedAt": "2026-11-20T09:00:00Z",
+ "idempotencyKey": "$2",
+ "parameters": {"executionStart": {
+   "profileRef": "urn:srcos:agent-machine-profile:personal-linux", "executable": "true",
+   "arguments": {"count": 0, "lengthBytes": 0, "digest": "$empty"}}},
+ "parametersDigest":
+   "sha256:3c54ff41341dcd74a9253c181f915a336befc6b3bcd3fd5270e141f7a5bdc866"}
+END
+}
+id_of() { # FILE-OF-JSON
+    sed -n 's/.*"operation":"\([^"]*\)".*/\1/p' "$1"
+}
+
+# ---- without a key ----
+
+run op list
+check "without a ledger there is nothing to list" exits 1
+command_file first one
+run op submit --json first.json
+check "without a key it is denied" exits 77
+check "the refusal is recorded" out_has '"state":"failed"'
+run op list
+check "a denied operation stands in the list" out_has execution.start
+
+# ---- with one ----
+
+run init
+check "init makes a key" exits 0
+command_file second two
+run op submit --json second.json
+check "what this release cannot do is a typed failure" exits 1
+check "the failure is named" out_has '"code":"unsupported"'
+id=$(id_of "$scratch/out")
+run op submit second.json
+check "the same command again is the same operation" out_has "(given before)"
+run op submit --json second.json
+check "and says so in JSON" out_has '"repeated":true'
+sed 's/"true"/"false"/; s/:second/:third/' second.json >third.json
+run op submit third.json
+check "other parameters with their old digest are refused" exits 65
+
+run op show "$id"
+check "an operation is shown" out_has "this release cannot carry out"
+check "within eighty columns" awk 'length > 80 { exit 1 }' "$scratch/out"
+run op show --json "${id##*:}"
+check "the short id will do" exits 0
+cp "$scratch/out" shown.json
+run contract validate shown.json
+check "what is shown is a valid document" exits 0
+run op events "$id"
+check "its events are printed" out_has "operation running"
+check "its events fit as well" awk 'length > 80 { exit 1 }' "$scratch/out"
+run op events --json
+check "all events are printed" out_has '"delegation":{"action":"issued"'
+run op events --follow "$id"
+check "following something that has ended ends" exits 0
+run op wait --timeout 1 "$id"
+check "waiting says how it ended" exits 1
+run op list --state failed
+check "the list is by state" out_has "${id##*:}"
+run op list --state completed
+check "nothing has completed" out_empty
+run op list --state sleeping
+check "there is no such state" exits 2
+run op show missing
+check "what is not there is said" exits 1
+
+# ---- again, and no more ----
+
+run op retry "$id"
+check "a retry fails as before" exits 1
+run op events --json "$id"
+check "it is the second attempt" out_has '"attempt":2'
+run op cancel "$id"
+check "what has ended cannot be cancelled" exits 1
+
+# ---- budgets ----
+
+run budget show
+check "the delegation's account is shown" out_has wallClockSeconds
+check "budgets fit" awk 'length > 80 { exit 1 }' "$scratch/out"
+run budget show --json "$id"
+check "an operation's budget is found by the operation" out_has '"state":"settled"'
+cp "$scratch/out" budget.json
+run contract lint --json budget.json
+check "it is a valid document" out_lacks '"rule":"schema"'
+run budget show missing
+check "no such account" exits 1
+run recover
+check "there is nothing to recover" out_is "nothing to recover"
+finish
