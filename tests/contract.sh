@@ -143,8 +143,12 @@ check "the suite's cases are counted" out_matches '^1 passed, 1 failed$'
 check "a failure of the suite is a negative answer" exits 1
 
 mkdir "$scratch/two words"
-echo '{"$ref": "the%20other.json#/$defs/n"}' >"$scratch/two words/schema.json"
-echo '{"$defs": {"n": {"type": "integer"}}}' >"$scratch/two words/the other.json"
+cat >"$scratch/two words/schema.json" <<'END'
+{"$ref": "the%20other.json#/$defs/n"}
+END
+cat >"$scratch/two words/the other.json" <<'END'
+{"$defs": {"n": {"type": "integer"}}}
+END
 echo 1 >"$scratch/one.json"
 run contract validate --schema "$scratch/two words/schema.json" "$scratch/one.json"
 check "a reference leads to the file beside the schema" exits 0

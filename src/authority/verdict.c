@@ -209,11 +209,11 @@ static bool seen_has(const struct seen *seen, uint32_t unit)
 static bool ports_apply(const struct policy *policy, const struct compiled_rule *rule,
                         const struct question *question, struct answers *answers)
 {
-    const uint16_t *ports = policy->ports + rule->first_port;
     size_t low = 0;
     size_t high = rule->port_count;
     if (!high)
         return true;
+    const uint16_t *ports = policy->ports + rule->first_port;
     if (question->mode != PORT_KNOWN) {
         answers->some_ports = true;
         return rule->answer == ANSWER_ALLOW ||
