@@ -363,21 +363,27 @@ static enum answer answer_of(const struct answers *answers, int layer)
     return answers->layers[layer] ? (enum answer)answers->layers[layer]->answer : ANSWER_NOTHING;
 }
 
+/* Whether the conflict policy lets a layer's answer count beside the others'. */
+static bool counts(const struct policy *policy, const struct answers *answers, int layer)
+{
+    if (policy->conflict == CONFLICT_ENTERPRISE && layer != LAYER_ENTERPRISE)
+        return answer_of(answers, LAYER_ENTERPRISE) <= ANSWER_ALLOW;
+    if (policy->conflict == CONFLICT_USER && (layer == LAYER_WORKSPACE || layer == LAYER_DEVICE))
+        return !answers->layers[LAYER_USER];
+    return true;
+}
+
 /* The layer whose answer holds; LAYER_COUNT where all are silent. *ret is the answer. */
 static int combine(const struct policy *policy, const struct answers *answers, enum answer *ret)
 {
-    enum answer enterprise = answer_of(answers, LAYER_ENTERPRISE);
-    bool enterprise_holds = policy->conflict == CONFLICT_ENTERPRISE && enterprise > ANSWER_ALLOW;
-    bool user_replaces = policy->conflict == CONFLICT_USER && answers->layers[LAYER_USER];
-    bool differ = false;
-    int highest = LAYER_COUNT;
     enum answer strictest = ANSWER_NOTHING;
+    int highest = LAYER_COUNT;
+    bool differ = false;
     for (int layer = 0; layer < LAYER_COUNT; layer++) {
-        bool replaced = user_replaces && (layer == LAYER_WORKSPACE || layer == LAYER_DEVICE);
-        enum answer here = replaced ? ANSWER_NOTHING : answer_of(answers, layer);
-        if (enterprise_holds && layer != LAYER_ENTERPRISE)
+        enum answer here = answer_of(answers, layer);
+        if (here == ANSWER_NOTHING || !counts(policy, answers, layer))
             continue;
-        differ = differ || (here && strictest && here != strictest);
+        differ = differ || (strictest != ANSWER_NOTHING && here != strictest);
         if (here > strictest) {
             strictest = here;
             highest = layer;
@@ -529,13 +535,10 @@ static void add_remedy(struct text *text, const struct policy *policy, int layer
 static void add_remedies(struct text *text, const struct policy *policy,
                          const struct answers *answers, const struct question *question)
 {
-    bool user_replaces = policy->conflict == CONFLICT_USER && answers->layers[LAYER_USER];
     bool is_first = true;
     for (int layer = 0; layer < LAYER_COUNT; layer++) {
         const struct compiled_rule *rule = answers->layers[layer];
-        if (!rule || rule->answer <= ANSWER_ALLOW)
-            continue;
-        if (user_replaces && (layer == LAYER_WORKSPACE || layer == LAYER_DEVICE))
+        if (answer_of(answers, layer) <= ANSWER_ALLOW || !counts(policy, answers, layer))
             continue;
         if (!is_first)
             ADD(text, "; and ");

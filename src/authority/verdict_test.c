@@ -310,6 +310,21 @@ TEST(without_a_port_the_question_is_whether_there_may_be_one)
     fixture_release(&f);
 }
 
+TEST(a_range_that_is_allowed_adds_no_answer_where_the_layer_has_none)
+{
+    struct fixture f;
+    fixture_init(&f);
+    fixture_add(&f, LAYER_ENTERPRISE, "e.json",
+                FIREWALL("enforce", ",'conflictPolicy':'deny-on-conflict'",
+                         RULE("r", "allow", "10.0.0.0/8", "")));
+    fixture_add(&f, LAYER_USER, "u.json",
+                NETWORK("deny", ENTRY("u", "user-firewall", "allow-with-prompt", "")));
+    fixture_build(&f);
+    CHECK_TEXT(fixture_ask(&f, "db.test", 443), "ask");
+    CHECK_TEXT(fixture_ask_address(&f, "db.test", 443, "10.1.2.3"), "ask");
+    fixture_release(&f);
+}
+
 /* --- inside a layer ------------------------------------------------------------------------- */
 
 TEST(the_most_specific_match_wins_and_deny_wins_ties)
