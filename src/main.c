@@ -3,8 +3,8 @@
 
 int main(int argc, char **argv)
 {
-    const struct verb verbs[] = { verb_init,   verb_delegation, verb_op,
-                                  verb_budget, verb_recover,    verb_contract,
+    const struct verb verbs[] = { verb_init,   verb_delegation, verb_op,      verb_budget,
+                                  verb_policy, verb_ledger,     verb_recover, verb_contract,
                                   verb_redact, verb_help,       verb_version };
     const struct verb program = {
         .name = "agent-machine",

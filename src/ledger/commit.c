@@ -13,11 +13,10 @@
  * 2. A batch that finds the ledger otherwise than it needs leaves nothing,
  *    and the others do not notice: batches that can fail stand in savepoints
  *    of their own, unless there is one batch alone.
- * 3. The tickets of a transaction's batches stand in row `committed` of its
- *    queue in the same transaction, so that whoever leads next can tell what
- *    is in, should the leader die before it could say so. The row holds the
- *    last transaction only: nobody leads a queue before having asked it about
- *    every ticket that waits (queue.c).
+ * 3. The last ticket that is in from each slot of a queue stands in the
+ *    queue's row `committed`, written in the same transaction; and no batch
+ *    goes in whose ticket stands there. So a batch goes in once, also if its
+ *    leader died before it could say so, or its slot was garbled afterwards.
  * 4. An operation's events are linked backwards (`previous`, from row
  *    `operation`), which costs no index page for each operation that is active.
  *
@@ -28,7 +27,12 @@
 #include "ledger/internal.h"
 
 #define COMMITTED_QUEUES_MAX INT64_C(16) /* of queue files that were lost, the oldest are forgotten */
-#define POSITION_BYTES       (TICKET_BYTES + sizeof(int64_t) + HASH_BYTES)
+
+/* A slot's last ticket, and the last event of its batch. */
+struct committed {
+    unsigned char ticket[TICKET_BYTES];
+    int64_t sequence;
+};
 
 struct commit {
     struct ledger *ledger;
@@ -36,6 +40,8 @@ struct commit {
     int64_t size_before;
     bool alone;     /* one batch: the transaction is its savepoint */
     size_t written; /* batches */
+    struct committed slots[COMMIT_SLOTS_MAX];
+    size_t slot_count; /* of them known */
 };
 
 /* --- events -------------------------------------------------------------------------------- */
@@ -252,62 +258,86 @@ static int write_head(struct commit *commit, struct err *err)
                     str_make((char *)frontier, len));
 }
 
-/* Leaves the tickets of what is in, for whoever leads the queue next. */
-static int write_tickets(struct commit *commit, struct str queue, const struct entry *entries,
-                         size_t count, struct err *err)
+static int read_tickets(struct commit *commit, struct str queue, struct err *err)
 {
-    _cleanup_(buf_release) struct buf tickets = BUF_INIT;
-    for (size_t i = 0; i < count; i++) {
-        const struct entry *entry = &entries[i];
-        unsigned char digest[HASH_BYTES] = { 0 };
-        if (!entry->has_ticket || entry->result < 0)
-            continue;
-        if (entry->position.sequence >= 0)
-            hash_parse(str_from(entry->position.digest), digest);
-        buf_add(&tickets, entry->ticket, TICKET_BYTES);
-        buf_add(&tickets, &entry->position.sequence, sizeof(entry->position.sequence));
-        buf_add(&tickets, digest, HASH_BYTES);
-    }
-    if (tickets.error)
-        return err_set(err, ERR_MEMORY, STEP_LEDGER_WRITE, "no memory for the tickets");
-    if (!tickets.len)
-        return 0;
     struct db *db = commit->ledger->db;
-    int64_t size = commit->head.frontier.size;
-    int r = db_query(db, SQL_COMMITTED_WRITE, err, "bib", queue, size, buf_str(&tickets));
-    if (r < 0 || db_changes(db))
+    int r = db_query(db, SQL_COMMITTED_READ, err, "b", queue);
+    if (r <= 0)
         return r;
-    r = db_query(db, SQL_COMMITTED_ADD, err, "bib", queue, size, buf_str(&tickets));
-    return r < 0 ? r : db_query(db, SQL_COMMITTED_PRUNE, err, "i", COMMITTED_QUEUES_MAX);
+    struct str tickets = db_bytes(db, SQL_COMMITTED_READ, 0);
+    commit->slot_count = tickets.len / sizeof(*commit->slots);
+    if (commit->slot_count > COMMIT_SLOTS_MAX)
+        commit->slot_count = COMMIT_SLOTS_MAX;
+    memcpy(commit->slots, tickets.ptr, commit->slot_count * sizeof(*commit->slots));
+    db_reset(db, SQL_COMMITTED_READ);
+    return 0;
 }
 
-/* Finds out which batches a leader that died has committed before it could say so. */
+/* The batch is in already: its writer gets the position that it has. */
+static int settle(struct commit *commit, struct entry *entry, struct err *err)
+{
+    struct ledger *ledger = commit->ledger;
+    struct ledger_position *position = &entry->position;
+    unsigned char digest[HASH_BYTES];
+    position->sequence = commit->slots[entry->slot].sequence;
+    position->digest[0] = '\0';
+    if (position->sequence >= 0) {
+        buf_reset(&ledger->text);
+        int r = ledger_read_event(ledger, position->sequence, &ledger->text, NULL, err);
+        if (r < 0)
+            return r;
+        hash_message(ledger->hash, buf_str(&ledger->text), digest);
+        hash_text(digest, position->digest);
+    }
+    entry->result = 0;
+    entry->settled = true;
+    return 0;
+}
+
+/* Finds out which batches are in already: a leader died, or a slot was garbled. */
 static int settle_entries(struct commit *commit, struct str queue, struct entry *entries,
                           size_t count, struct err *err)
 {
-    struct db *db = commit->ledger->db;
     bool any = false;
     for (size_t i = 0; i < count; i++)
-        any |= entries[i].has_ticket;
-    int r = any ? db_query(db, SQL_COMMITTED_READ, err, "b", queue) : 0;
-    if (r <= 0)
-        return r;
-    for (struct str tickets = db_bytes(db, SQL_COMMITTED_READ, 0); tickets.len >= POSITION_BYTES;
-         tickets = str_from_offset(tickets, POSITION_BYTES)) {
-        const unsigned char *bytes = (const unsigned char *)tickets.ptr;
-        for (size_t i = 0; i < count; i++) {
-            struct entry *entry = &entries[i];
-            if (!entry->has_ticket || memcmp(entry->ticket, bytes, TICKET_BYTES) != 0)
-                continue;
-            entry->settled = true;
-            entry->result = 0;
-            memcpy(&entry->position.sequence, bytes + TICKET_BYTES, sizeof(int64_t));
-            if (entry->position.sequence >= 0)
-                hash_text(bytes + TICKET_BYTES + sizeof(int64_t), entry->position.digest);
-        }
+        any |= entries[i].slot >= 0;
+    int r = any ? read_tickets(commit, queue, err) : 0;
+    for (size_t i = 0; i < count && r == 0; i++) {
+        size_t slot = (size_t)entries[i].slot;
+        if (entries[i].slot >= 0 && slot < commit->slot_count &&
+            memcmp(entries[i].ticket, commit->slots[slot].ticket, TICKET_BYTES) == 0)
+            r = settle(commit, &entries[i], err);
     }
-    db_reset(db, SQL_COMMITTED_READ);
-    return 0;
+    return r;
+}
+
+/* Notes what is in, for whoever leads the queue next. */
+static int write_tickets(struct commit *commit, struct str queue, const struct entry *entries,
+                         size_t count, struct err *err)
+{
+    struct db *db = commit->ledger->db;
+    bool any = false;
+    for (size_t i = 0; i < count; i++) {
+        const struct entry *entry = &entries[i];
+        if (entry->slot < 0 || entry->settled || entry->result < 0)
+            continue;
+        size_t slot = (size_t)entry->slot;
+        for (; commit->slot_count <= slot; commit->slot_count++)
+            commit->slots[commit->slot_count] = (struct committed){ .sequence = -1 };
+        memcpy(commit->slots[slot].ticket, entry->ticket, TICKET_BYTES);
+        commit->slots[slot].sequence = entry->position.sequence;
+        any = true;
+    }
+    if (!any)
+        return 0;
+    int64_t size = commit->head.frontier.size;
+    struct str tickets =
+        str_make((char *)commit->slots, commit->slot_count * sizeof(*commit->slots));
+    int r = db_query(db, SQL_COMMITTED_WRITE, err, "bib", queue, size, tickets);
+    if (r < 0 || db_changes(db))
+        return r;
+    r = db_query(db, SQL_COMMITTED_ADD, err, "bib", queue, size, tickets);
+    return r < 0 ? r : db_query(db, SQL_COMMITTED_PRUNE, err, "i", COMMITTED_QUEUES_MAX);
 }
 
 static int run_transaction(struct commit *commit, struct str queue, struct entry *entries,
@@ -335,7 +365,11 @@ static int run_transaction(struct commit *commit, struct str queue, struct entry
 int commit_entries(struct ledger *ledger, struct str queue, struct entry *entries, size_t count,
                    struct err *err)
 {
-    struct commit commit = { .ledger = ledger, .alone = count == 1 };
+    struct commit commit;
+    commit.ledger = ledger;
+    commit.alone = count == 1;
+    commit.written = 0;
+    commit.slot_count = 0;
     int r = ledger_check_file(ledger, err);
     if (r == 0)
         r = db_query(ledger->db, SQL_BEGIN, err, "");

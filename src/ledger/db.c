@@ -67,10 +67,9 @@ static int fail_io(struct db *db, int result, struct err *err)
     int system_error = db->handle ? sqlite.sqlite3_system_errno(db->handle) : 0;
     if (system_error == ENOSPC || system_error == EDQUOT)
         return err_set_errno(err, ENOSPC, STEP_USE, "%s: nothing of this was written", db->path);
-    if (!system_error)
-        system_error = EIO;
-    return err_set_errno(err, system_error, STEP_USE, "%s (SQLite: %s)", db->path,
-                         sqlite.sqlite3_errstr(result));
+    /* Other numbers mean something else to callers, such as "denied". */
+    return err_set(err, ERR_IO, STEP_USE, "%s (SQLite: %s): %s", db->path,
+                   sqlite.sqlite3_errstr(result), strerror(system_error ? system_error : EIO));
 }
 
 static int fail(struct db *db, int result, struct err *err)

@@ -73,6 +73,7 @@ static void commit_group(struct ledger *ledger, struct queue_group *group)
 static int lead(struct ledger *ledger, struct entry *own, struct err *err)
 {
     struct queue_group *group = &ledger->group;
+    ledger->queue_is_stale = !queue_is_current(ledger->queue);
     int r = queue_group_begin(group, own, err);
     if (r == 0)
         r = queue_collect(ledger->queue, group, err);
@@ -130,18 +131,20 @@ static int wait_or_lead(struct ledger *ledger, struct entry *own, struct err *er
         return lock_and_lead(ledger, own, err);
     if (own->result == -EILSEQ) { /* garbled on its way, so nobody has committed it */
         own->result = 0;
-        own->has_ticket = false;
         return lock_and_lead(ledger, own, err);
     }
+    queue_clear(queue);
     return 0;
 }
 
 /* --- the call ------------------------------------------------------------------------------ */
 
+/* A queue that was removed or mended by others still serves who waits in it; the next goes on. */
 static int open_queue(struct ledger *ledger, struct err *err)
 {
-    if (ledger->queue && queue_is_current(ledger->queue))
+    if (ledger->queue && !ledger->queue_is_stale)
         return 0;
+    ledger->queue_is_stale = false;
     queue_close(ledger->queue);
     ledger->queue = NULL;
     return queue_open(ledger->folder, &ledger->queue, err);
@@ -159,7 +162,7 @@ static void say_doubt(struct entry *own)
 int ledger_commit(struct ledger *ledger, struct ledger_batch *batch, struct ledger_position *ret,
                   struct err *err)
 {
-    struct entry own = { .bytes = buf_str(&batch->bytes), .position = { .sequence = -1 } };
+    struct entry own = { .bytes = buf_str(&batch->bytes), .slot = -1 };
     if (ledger->mode == LEDGER_READ)
         return err_set_errno(err, EROFS, STEP_LEDGER_WRITE, "%s was opened for reading",
                              ledger->path);
@@ -169,7 +172,6 @@ int ledger_commit(struct ledger *ledger, struct ledger_batch *batch, struct ledg
     if (queue_try_lock(ledger->queue)) {
         r = lead(ledger, &own, err);
     } else if (queue_put(ledger->queue, own.bytes, &own) == 0) {
-        own.has_ticket = true;
         r = wait_or_lead(ledger, &own, err);
     } else {
         r = lock_and_lead(ledger, &own, err);

@@ -26,8 +26,7 @@ struct entry;
 
 /* The batches of one transaction. */
 struct queue_group {
-    struct entry *entries;
-    int *slots; /* of each entry; -1 for the leader's own */
+    struct entry *entries; /* the leader's own first */
     size_t count, capacity;
     struct buf bytes; /* the batches, copied out of the slots */
 };
@@ -45,7 +44,8 @@ struct ledger {
     ino_t inode;
     struct db *db;
     struct hash *hash;
-    struct queue *queue; /* opened by the first commit */
+    struct queue *queue;  /* opened by the first commit */
+    bool queue_is_stale; /* there is another one by now */
     struct queue_group group;
     struct buf text;     /* an event while it is put together */
 };
@@ -94,15 +94,16 @@ static inline struct str piece_json(const struct piece *piece, size_t row)
 
 /* --- commit.c ------------------------------------------------------------------------------ */
 
-#define TICKET_BYTES 16
+#define TICKET_BYTES     16
+#define COMMIT_SLOTS_MAX 512 /* of a queue */
 
 /* A batch on its way: what it says, and what became of it. */
 struct entry {
     struct str bytes;
+    int slot; /* where its writer waits, which may outlive the leader; -1: nowhere */
     unsigned char ticket[TICKET_BYTES];
-    bool has_ticket; /* its writer waits in the queue, and may outlive the leader */
-    bool in_doubt;   /* a leader that died had it: only a ticket found says what became of it */
-    bool settled;    /* one was found: it is in already */
+    bool in_doubt; /* a leader that died had it: only the ticket says what became of it */
+    bool settled;  /* and it did: the batch is in already */
     int result;
     struct err err;
     struct ledger_position position;
@@ -112,8 +113,8 @@ struct entry {
  * Makes batches durable in one transaction; those with a result below 0 are
  * left alone, and those whose ticket is in already are found out (settled). 0:
  * each entry says what became of it. -errno: nothing was written, and err goes
- * for all that are not settled. The tickets of what is in stand under `queue`
- * in the same transaction.
+ * for all that are not settled. Each slot's last ticket that is in stands under
+ * `queue` in the same transaction.
  */
 int commit_entries(struct ledger *ledger, struct str queue, struct entry *entries, size_t count,
                    struct err *err) MUST_CHECK;

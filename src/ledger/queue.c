@@ -9,6 +9,7 @@
  *     IDLE → QUEUED     writer: the batch, its ticket and checksum are in place
  *     QUEUED → IDLE     writer: withdrawn
  *     QUEUED → TAKEN    leader: it will be in this transaction or be refused
+ *     QUEUED → IDLE     leader: its writer has died
  *     TAKEN → DONE      leader: the answer is in place
  *     DONE → IDLE       writer: the answer is read
  *
@@ -25,14 +26,14 @@
  *
  * Sleepers wait on one of a few counters, chosen so that those whom the same
  * leader will answer share one: one system call wakes them all. Nobody relies
- * on being woken: every sleep ends after NAP_MS.
+ * on being woken: every sleep ends after NAP_NS.
  *
  * Threats. Any process of the same user can write here. Lengths are checked
  * against the slot, batches and answers against checksums, states and
  * counters are only hints to look again; what a leader takes is copied before
  * it is looked at. Whatever makes no sense sends the writer to the lock and
  * the database. Who cuts the file short under those who have it mapped can
- * still end them by SIGBUS; they check its length before each use.
+ * still end them by SIGBUS; leaders check its length first.
  *
  * The blocks under a slot are allocated before it is used, because a mapping
  * has no other way to report a full disk than a signal.
@@ -53,11 +54,15 @@
 #define FILE_MODE         0600
 #define LOCK_BASE         ((off_t)1 << 40) /* beyond what the file holds */
 #define IN_USE            (LOCK_BASE + QUEUE_SLOTS)
-#define OPEN_ATTEMPTS_MAX 50
-#define OPEN_RETRY_US     2000
+#define OPEN_ATTEMPTS_MAX 3  /* with files made anew */
+#define MAP_ATTEMPTS_MAX  10 /* while somebody may be about to mend the file */
+#define MAP_RETRY_US      1000
 #define LOCK_RETRY_US     100
+#define SECOND_NS         INT64_C(1000000000)
 #define IMPATIENCE_NS     INT64_C(50000000)
-#define NAP_MS            20
+#define ALIVE_NS          INT64_C(5000000) /* so long a writer counts as alive unseen */
+#define NAP_NS            INT64_C(20000000)
+#define GATHER_NS         INT64_C(150000) /* how long a leader waits for those who wrote lately */
 #define COUNTERS          8 /* a power of two */
 #define GROUP_CAPACITY_MIN 16
 #define CHECKSUM_SEED     UINT64_C(0x9e3779b97f4a7c15)
@@ -72,10 +77,15 @@ struct shared_head {
     unsigned char id[QUEUE_ID_BYTES];
     uint64_t checksum; /* of what stands above */
     _Alignas(64) _Atomic uint32_t drains; /* how often slots have been collected */
+    _Atomic uint32_t leading; /* whether the lock is held: a hint that saves asking the kernel */
     _Atomic uint32_t commits;
     _Atomic uint32_t watchers;
     _Atomic int32_t checkpoint_hint;
     _Atomic int64_t impatient_until_ns; /* somebody without a slot wants the lock */
+    _Atomic uint32_t active;    /* how many wrote at the same time lately */
+    _Atomic uint32_t arrivals;  /* how often something was queued */
+    _Atomic uint32_t gathering; /* whether the leader waits for more */
+    _Atomic uint32_t wake_at;   /* until there were so many arrivals */
     _Alignas(64) _Atomic uint32_t counters[COUNTERS];
     _Alignas(64) _Atomic uint32_t words[QUEUE_SLOTS];
 };
@@ -101,6 +111,7 @@ struct shared_slot {
     _Atomic uint32_t counter; /* which one its writer sleeps on */
     unsigned char ticket[TICKET_BYTES];
     uint64_t checksum; /* of ticket and batch */
+    int64_t queued_ns; /* when */
     struct shared_answer answer;
     uint64_t answer_checksum; /* of answer, and of failure where it is one */
 };
@@ -120,6 +131,7 @@ struct queue {
     uint32_t word;
     uint32_t slept_on, slept_value;
     uint32_t to_wake; /* counters, by bit */
+    bool in_doubt;    /* a nap ended by itself: perhaps nobody leads, whatever the hint says */
     int patience_ms;
     unsigned char ticket[TICKET_BYTES];
 };
@@ -163,13 +175,15 @@ static int64_t now_ns(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+    return (int64_t)now.tv_sec * SECOND_NS + now.tv_nsec;
 }
 
-static void futex_wait(_Atomic uint32_t *word, uint32_t seen, int timeout_ms)
+/* False where the time was over. */
+static bool futex_wait(_Atomic uint32_t *word, uint32_t seen, int64_t timeout_ns)
 {
-    struct timespec timeout = { timeout_ms / 1000, (long)(timeout_ms % 1000) * 1000000 };
-    syscall(SYS_futex, word, FUTEX_WAIT, seen, &timeout, NULL, 0);
+    struct timespec timeout = { timeout_ns / SECOND_NS, timeout_ns % SECOND_NS };
+    return syscall(SYS_futex, word, FUTEX_WAIT, seen, &timeout, NULL, 0) == 0 ||
+           errno != ETIMEDOUT;
 }
 
 static void futex_wake(_Atomic uint32_t *word, int count)
@@ -257,14 +271,14 @@ static int rebuild(struct queue *queue)
 }
 
 /*
- * Leaves the handle with a shared lock on the file and a mapping of it, or
- * without a mapping where others hold a file that makes no sense.
+ * Leaves the handle with a shared lock on the file and a mapping of it.
+ * -EBUSY: others hold a file that makes no sense.
  */
 static int map_or_rebuild(struct queue *queue)
 {
-    for (int attempt = 0; attempt < OPEN_ATTEMPTS_MAX; attempt++) {
+    for (int attempt = 0; attempt < MAP_ATTEMPTS_MAX; attempt++) {
         if (!lock_byte(queue->fd, F_RDLCK, IN_USE)) { /* it is being rebuilt */
-            usleep(OPEN_RETRY_US);
+            usleep(MAP_RETRY_US);
             continue;
         }
         if (map_valid(queue))
@@ -276,10 +290,10 @@ static int map_or_rebuild(struct queue *queue)
             unmap(queue);
         } else { /* two who both wait for each other's shared lock would wait for ever */
             lock_byte(queue->fd, F_UNLCK, IN_USE);
-            usleep((useconds_t)(OPEN_RETRY_US / 2 + getpid() % OPEN_RETRY_US));
+            usleep((useconds_t)(MAP_RETRY_US / 2 + getpid() % MAP_RETRY_US));
         }
     }
-    return 0;
+    return -EBUSY;
 }
 
 static int open_file(struct queue *queue, const char *folder)
@@ -299,6 +313,21 @@ static int open_file(struct queue *queue, const char *folder)
     return 0;
 }
 
+/* A file that others hold and that makes no sense is left to them: they will notice. */
+static int open_and_map(struct queue *queue, const char *folder)
+{
+    int r = open_file(queue, folder);
+    for (int attempt = 1; r == 0; attempt++) {
+        r = map_or_rebuild(queue);
+        if (r != -EBUSY || attempt == OPEN_ATTEMPTS_MAX)
+            return r == -EBUSY ? 0 : r; /* the lock alone serves as well, only slower */
+        close(TAKE_FD(queue->fd));
+        unlink(queue->path);
+        r = open_file(queue, folder);
+    }
+    return r;
+}
+
 int queue_open(const char *folder, struct queue **ret, struct err *err)
 {
     struct queue *queue = calloc(1, sizeof(*queue));
@@ -309,9 +338,7 @@ int queue_open(const char *folder, struct queue **ret, struct err *err)
     queue->fd = -1;
     queue->slot = -1;
     queue->patience_ms = QUEUE_PATIENCE_MS;
-    int r = open_file(queue, folder);
-    if (r == 0)
-        r = map_or_rebuild(queue);
+    int r = open_and_map(queue, folder);
     if (r == 0 && getrandom(queue->ticket, sizeof(queue->ticket), 0) != TICKET_BYTES)
         r = -EIO;
     if (r < 0) {
@@ -352,9 +379,14 @@ struct str queue_id(const struct queue *queue)
 
 /* --- leading ------------------------------------------------------------------------------- */
 
-static bool take_lock(const struct queue *queue)
+static bool take_lock(struct queue *queue)
 {
-    return flock(queue->fd, LOCK_EX | LOCK_NB) == 0;
+    if (flock(queue->fd, LOCK_EX | LOCK_NB) < 0)
+        return false;
+    queue->in_doubt = false;
+    if (queue->map)
+        atomic_store(&queue->head->leading, 1);
+    return true;
 }
 
 /* While this is in force, those with slots do not take the lock from each other. */
@@ -369,6 +401,8 @@ static bool somebody_is_impatient(const struct queue *queue)
 
 bool queue_try_lock(struct queue *queue)
 {
+    if (queue->map && atomic_load(&queue->head->leading) && !queue->in_doubt)
+        return false;
     return !somebody_is_impatient(queue) && take_lock(queue);
 }
 
@@ -428,6 +462,9 @@ void queue_wake(struct queue *queue)
 
 void queue_unlock(struct queue *queue)
 {
+    /* Whoever queues sees this, or hand_over sees what was queued. */
+    if (queue->map)
+        atomic_store(&queue->head->leading, 0);
     flock(queue->fd, LOCK_UN);
     if (queue->map)
         hand_over(queue);
@@ -439,19 +476,16 @@ static struct entry *group_add(struct queue_group *group, int slot, struct err *
     if (group->count == group->capacity) {
         size_t capacity = group->capacity ? 2 * group->capacity : GROUP_CAPACITY_MIN;
         struct entry *entries = realloc(group->entries, capacity * sizeof(*entries));
-        if (entries)
-            group->entries = entries;
-        int *slots = entries ? realloc(group->slots, capacity * sizeof(*slots)) : NULL;
-        if (!slots) {
+        if (!entries) {
             err_set(err, ERR_MEMORY, STEP_LEDGER_WRITE, "%zu batches wait", group->count);
             return NULL;
         }
-        group->slots = slots;
+        group->entries = entries;
         group->capacity = capacity;
     }
-    struct entry *entry = &group->entries[group->count]; /* used before: all but long texts anew */
+    struct entry *entry = &group->entries[group->count++]; /* used before: long texts stay */
     entry->bytes = STR("");
-    entry->has_ticket = false;
+    entry->slot = slot;
     entry->in_doubt = false;
     entry->settled = false;
     entry->result = 0;
@@ -459,7 +493,6 @@ static struct entry *group_add(struct queue_group *group, int slot, struct err *
     entry->err.where[0] = '\0';
     entry->err.cause[0] = '\0';
     entry->position = (struct ledger_position){ .sequence = -1 };
-    group->slots[group->count++] = slot;
     return entry;
 }
 
@@ -482,13 +515,13 @@ static int copy_slot(const struct queue *queue, struct queue_group *group, size_
                      struct err *err)
 {
     struct entry *entry = &group->entries[index];
-    const struct shared_slot *shared = slot_at(queue, group->slots[index]);
+    const struct shared_slot *shared = slot_at(queue, entry->slot);
     size_t len = shared->length, begin = group->bytes.len;
     uint64_t checksum = shared->checksum;
     memcpy(entry->ticket, shared->ticket, TICKET_BYTES);
     if (len > BATCH_MAX)
         len = 0;
-    if (buf_add(&group->bytes, slot_batch(queue, group->slots[index]), len) < 0)
+    if (buf_add(&group->bytes, slot_batch(queue, entry->slot), len) < 0)
         return err_set(err, ERR_MEMORY, STEP_LEDGER_WRITE, "%zu batches wait", group->count);
     if (batch_checksum(entry->ticket, group->bytes.data + begin, len) != checksum) {
         buf_truncate(&group->bytes, begin);
@@ -499,6 +532,20 @@ static int copy_slot(const struct queue *queue, struct queue_group *group, size_
     return 0;
 }
 
+/*
+ * Whether the writer of a batch is gone. What it left is not let in later,
+ * when nobody expects it any more. Asked only of those who wait unusually long.
+ */
+static bool is_orphan(const struct queue *queue, int slot)
+{
+    int64_t waits_ns = now_ns() - slot_at(queue, slot)->queued_ns;
+    struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = LOCK_BASE + slot,
+                          .l_len = 1 };
+    if (waits_ns >= 0 && waits_ns < ALIVE_NS)
+        return false;
+    return fcntl(queue->fd, F_OFD_GETLK, &lock) == 0 && lock.l_type == F_UNLCK;
+}
+
 /* Marks what is queued as taken: quickly, so that who comes later knows that it is later. */
 static int take_slots(struct queue *queue, struct queue_group *group, struct err *err)
 {
@@ -507,21 +554,61 @@ static int take_slots(struct queue *queue, struct queue_group *group, struct err
         bool taken = (word & STATE_MASK) == TAKEN;
         if ((!taken && (word & STATE_MASK) != QUEUED) || i == queue->slot)
             continue;
-        if (!atomic_compare_exchange_strong(&queue->head->words[i], &word, word_with(word, TAKEN)))
-            continue; /* withdrawn */
+        bool orphan = is_orphan(queue, i);
+        if (!atomic_compare_exchange_strong(&queue->head->words[i], &word,
+                                            word_with(word, orphan ? IDLE : TAKEN)) ||
+            orphan)
+            continue; /* withdrawn, or nobody's */
         struct entry *entry = group_add(group, i, err);
         if (!entry)
             return -ENOMEM;
-        entry->has_ticket = true;
         entry->in_doubt = taken;
     }
     atomic_fetch_add(&queue->head->drains, 1);
     return 0;
 }
 
+static uint32_t count_queued(const struct queue *queue)
+{
+    uint32_t count = 0;
+    for (int i = 0; i < QUEUE_SLOTS; i++)
+        count += (atomic_load(&queue->head->words[i]) & STATE_MASK) == QUEUED;
+    return count;
+}
+
+/*
+ * One sync for all is cheaper than two for halves: whoever was answered a
+ * moment ago will be back in a moment, and the last of them wakes the leader.
+ */
+static void gather(struct queue *queue)
+{
+    struct shared_head *head = queue->head;
+    uint32_t active = atomic_load(&head->active), arrivals = atomic_load(&head->arrivals);
+    uint32_t here = 1 + count_queued(queue);
+    if (active > QUEUE_SLOTS || here >= active || somebody_is_impatient(queue))
+        return;
+    atomic_store(&head->wake_at, arrivals + active - here);
+    atomic_store(&head->gathering, 1);
+    if (atomic_load(&head->arrivals) - arrivals < active - here)
+        futex_wait(&head->gathering, 1, GATHER_NS);
+    atomic_store(&head->gathering, 0);
+}
+
+static void note_arrival(struct queue *queue)
+{
+    struct shared_head *head = queue->head;
+    uint32_t arrivals = atomic_fetch_add(&head->arrivals, 1) + 1;
+    if (!atomic_load(&head->gathering) || arrivals != atomic_load(&head->wake_at))
+        return;
+    atomic_store(&head->gathering, 0);
+    futex_wake(&head->gathering, 1);
+}
+
 int queue_collect(struct queue *queue, struct queue_group *group, struct err *err)
 {
     size_t first = group->count, at = 0;
+    if (queue->map)
+        gather(queue);
     int r = queue->map ? take_slots(queue, group, err) : 0;
     for (size_t i = first; i < group->count && r == 0; i++)
         r = copy_slot(queue, group, i, err);
@@ -532,8 +619,9 @@ int queue_collect(struct queue *queue, struct queue_group *group, struct err *er
     return r;
 }
 
-static void answer_slot(struct queue *queue, int slot, const struct entry *entry)
+static void answer_slot(struct queue *queue, const struct entry *entry)
 {
+    int slot = entry->slot;
     struct shared_slot *shared = slot_at(queue, slot);
     struct shared_answer answer = { .result = entry->result,
                                     .code = entry->err.code,
@@ -556,19 +644,19 @@ void queue_answer(struct queue *queue, const struct queue_group *group)
 {
     if (!queue->map)
         return;
-    for (size_t i = 0; i < group->count; i++)
-        if (group->slots[i] >= 0 && !(group->entries[i].in_doubt && group->entries[i].result < 0))
-            answer_slot(queue, group->slots[i], &group->entries[i]);
+    for (size_t i = 1; i < group->count; i++)
+        if (!group->entries[i].in_doubt || group->entries[i].result == 0)
+            answer_slot(queue, &group->entries[i]);
     for (unsigned i = 0; i < COUNTERS; i++)
         if (queue->to_wake >> i & 1)
             atomic_fetch_add(&queue->head->counters[i], 1);
     atomic_fetch_add(&queue->head->commits, 1);
+    atomic_store(&queue->head->active, (uint32_t)group->count + count_queued(queue));
 }
 
 void queue_group_release(struct queue_group *group)
 {
     free(group->entries);
-    free(group->slots);
     buf_release(&group->bytes);
     *group = (struct queue_group){ .bytes = BUF_INIT_LIMIT(QUEUE_FILE_BYTES) };
 }
@@ -578,9 +666,7 @@ void queue_group_release(struct queue_group *group)
 /* Makes a slot this handle's own, with the blocks under it. */
 static bool claim(struct queue *queue)
 {
-    int first = getpid() % QUEUE_SLOTS;
-    for (int i = 0; i < QUEUE_SLOTS; i++) {
-        int slot = (first + i) % QUEUE_SLOTS;
+    for (int slot = 0; slot < QUEUE_SLOTS; slot++) { /* low numbers: few tickets to keep */
         if (!lock_byte(queue->fd, F_WRLCK, LOCK_BASE + slot))
             continue;
         off_t at = (off_t)(QUEUE_HEAD_BYTES + (size_t)slot * QUEUE_SLOT_BYTES);
@@ -595,6 +681,15 @@ static bool claim(struct queue *queue)
     return false;
 }
 
+/* Chooses the counter that the batch's leader will raise: this drain's if it is taken already. */
+static void choose_counter(struct queue *queue, bool taken)
+{
+    uint32_t drain = atomic_load(&queue->head->drains) + !taken;
+    queue->slept_on = drain % COUNTERS;
+    queue->slept_value = atomic_load(&queue->head->counters[queue->slept_on]);
+    atomic_store(&slot_at(queue, queue->slot)->counter, queue->slept_on);
+}
+
 int queue_put(struct queue *queue, struct str bytes, struct entry *ret)
 {
     if (bytes.len > BATCH_MAX)
@@ -607,16 +702,17 @@ int queue_put(struct queue *queue, struct str bytes, struct entry *ret)
     number++;
     memcpy(queue->ticket, &number, sizeof(number));
     memcpy(ret->ticket, queue->ticket, TICKET_BYTES);
+    ret->slot = queue->slot;
     queue->word = word_next(queue->word, QUEUED);
     atomic_store(&queue->head->words[queue->slot], word_with(queue->word, IDLE));
     shared->length = (uint32_t)bytes.len;
     memcpy(shared->ticket, queue->ticket, TICKET_BYTES);
     memcpy(slot_batch(queue, queue->slot), bytes.ptr, bytes.len);
     shared->checksum = batch_checksum(queue->ticket, bytes.ptr, bytes.len);
-    queue->slept_on = (atomic_load(&queue->head->drains) + 1) % COUNTERS;
-    queue->slept_value = atomic_load(&queue->head->counters[queue->slept_on]);
-    atomic_store(&shared->counter, queue->slept_on);
+    shared->queued_ns = now_ns();
+    choose_counter(queue, false);
     atomic_store(&queue->head->words[queue->slot], queue->word);
+    note_arrival(queue);
     return 0;
 }
 
@@ -655,10 +751,10 @@ enum queue_state queue_look(struct queue *queue, struct entry *entry)
 
 void queue_wait(struct queue *queue)
 {
-    futex_wait(&queue->head->counters[queue->slept_on], queue->slept_value, NAP_MS);
-    queue->slept_on = (atomic_load(&queue->head->drains) + 1) % COUNTERS;
-    queue->slept_value = atomic_load(&queue->head->counters[queue->slept_on]);
-    atomic_store(&slot_at(queue, queue->slot)->counter, queue->slept_on);
+    queue->in_doubt =
+        !futex_wait(&queue->head->counters[queue->slept_on], queue->slept_value, NAP_NS);
+    uint32_t word = atomic_load(&queue->head->words[queue->slot]);
+    choose_counter(queue, (word & STATE_MASK) == TAKEN);
 }
 
 bool queue_withdraw(struct queue *queue)
@@ -670,8 +766,10 @@ bool queue_withdraw(struct queue *queue)
 
 void queue_clear(struct queue *queue)
 {
-    if (queue->map && queue->slot >= 0)
-        atomic_store(&queue->head->words[queue->slot], word_with(queue->word, IDLE));
+    if (!queue->map || queue->slot < 0)
+        return;
+    slot_at(queue, queue->slot)->checksum = 0; /* should the word come to say otherwise */
+    atomic_store(&queue->head->words[queue->slot], word_with(queue->word, IDLE));
 }
 
 /* --- watching ------------------------------------------------------------------------------ */
@@ -688,7 +786,7 @@ void queue_watch(struct queue *queue, uint32_t seen, int timeout_ms)
         return;
     }
     atomic_fetch_add(&queue->head->watchers, 1);
-    futex_wait(&queue->head->commits, seen, timeout_ms);
+    futex_wait(&queue->head->commits, seen, (int64_t)timeout_ms * 1000000);
     atomic_fetch_sub(&queue->head->watchers, 1);
 }
 

@@ -13,7 +13,7 @@
 #include "ledger/internal.h"
 
 #define QUEUE_FILE        "ledger.queue"
-#define QUEUE_SLOTS       512
+#define QUEUE_SLOTS       COMMIT_SLOTS_MAX
 #define QUEUE_SLOT_BYTES  ((size_t)64 << 10)
 #define QUEUE_HEAD_BYTES  ((size_t)4096)
 #define QUEUE_FILE_BYTES  (QUEUE_HEAD_BYTES + QUEUE_SLOTS * QUEUE_SLOT_BYTES)
@@ -64,7 +64,7 @@ enum queue_state queue_look(struct queue *queue, struct entry *entry);
 void queue_wait(struct queue *queue);
 /* Takes the batch back: true if no leader has it and none ever will. */
 bool queue_withdraw(struct queue *queue);
-/* Empties this handle's slot, whatever it says. Only under the lock. */
+/* Empties this handle's slot, whatever it says, once the batch's fate is known. */
 void queue_clear(struct queue *queue);
 
 /* --- watching ------------------------------------------------------------------------------ */
