@@ -43,7 +43,8 @@ static int add_parameters(struct buf *ret, const struct buf *parameters, struct 
 {
     _cleanup_(cleanup_json_doc) yyjson_doc *doc = NULL;
     char digest[DIGEST_TEXT_SIZE];
-    int r = json_read(buf_str(parameters), &json_limits_default, &doc, err);
+    int r = parameters->error ? err_set(err, ERR_LIMIT, STEP_WRITE, "its parameters do not fit")
+                              : json_read(buf_str(parameters), &json_limits_default, &doc, err);
     if (r == 0)
         r = jcs_digest(yyjson_doc_get_root(doc), digest, err);
     if (r == 0)
@@ -51,31 +52,52 @@ static int add_parameters(struct buf *ret, const struct buf *parameters, struct 
     return r;
 }
 
-int plane_write_cancel(struct plane *plane, struct str operation, bool forced,
-                       int64_t grace_seconds, struct str reason, struct buf *ret, struct err *err)
+int plane_write_submit(const struct submission *submission, struct buf *ret, struct err *err)
 {
-    _cleanup_(cleanup_work) struct work *work = NULL;
-    _cleanup_(buf_release) struct buf parameters = BUF_INIT;
-    char user[KEY_USER_TEXT_MAX];
-    int r = work_load(plane, operation, &work, err);
+    _cleanup_(buf_release) struct buf parameters = BUF_INIT_LIMIT(PLANE_COMMAND_BYTES_MAX);
+    const struct operation_type_row *type = &operation_types[submission->type];
+    char user[KEY_USER_TEXT_MAX], key[40];
+    int r = urn_fresh(key, err);
     if (r == 0)
         r = begin(ret, "submit", err);
     if (r < 0)
         return r;
     key_user(user);
-    add_text(ret, "operationType", str_from(operation_type_names[OPERATION_EXECUTION_CANCEL]));
-    add_text(ret, "workspaceRef", work_text(work, WORK_OPERATION, "workspaceRef"));
+    add_text(ret, "operationType", str_from(operation_type_names[submission->type]));
+    add_text(ret, "workspaceRef", submission->workspace);
     add_text(ret, "subjectRef", str_from(user));
-    if (reason.len)
-        add_text(ret, "reason", reason);
-    buf_add_text(&parameters, "{\"executionCancel\":{\"executionOperationRef\":");
+    if (submission->delegation.len)
+        add_text(ret, "delegationRef", submission->delegation);
+    if (submission->key.len || type->key_required)
+        add_text(ret, "idempotencyKey", submission->key.len ? submission->key : str_from(key));
+    if (submission->reason.len)
+        add_text(ret, "reason", submission->reason);
+    buf_addf(&parameters, "{\"%s\":", type->parameters);
+    buf_add_str(&parameters, submission->parameters);
+    buf_add_char(&parameters, '}');
+    r = add_parameters(ret, &parameters, err);
+    return r < 0 ? r : end(ret, err);
+}
+
+int plane_write_cancel(struct plane *plane, struct str operation, bool forced,
+                       int64_t grace_seconds, struct str reason, struct buf *ret, struct err *err)
+{
+    _cleanup_(cleanup_work) struct work *work = NULL;
+    _cleanup_(buf_release) struct buf parameters = BUF_INIT;
+    int r = work_load(plane, operation, &work, err);
+    if (r < 0)
+        return r;
+    buf_add_text(&parameters, "{\"executionOperationRef\":");
     json_add_string(&parameters, operation);
     buf_addf(&parameters, ",\"mode\":\"%s\"", forced ? "forced" : "graceful");
     if (grace_seconds >= 0)
         buf_addf(&parameters, ",\"gracePeriodSeconds\":%lld", (long long)grace_seconds);
-    buf_add_text(&parameters, "}}");
-    r = add_parameters(ret, &parameters, err);
-    return r < 0 ? r : end(ret, err);
+    buf_add_char(&parameters, '}');
+    struct submission submission = { .type = OPERATION_EXECUTION_CANCEL,
+                                     .workspace = work_text(work, WORK_OPERATION, "workspaceRef"),
+                                     .parameters = buf_str(&parameters),
+                                     .reason = reason };
+    return plane_write_submit(&submission, ret, err);
 }
 
 int plane_write_retry(struct plane *plane, struct str operation, struct buf *ret, struct err *err)

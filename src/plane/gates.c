@@ -12,6 +12,7 @@
 #include "base/json.h"
 #include "contract/jcs.h"
 #include "contract/rules.h"
+#include "plane/grant.h"
 #include "plane/work.h"
 
 #define STEP_GATES "ask the gates"
@@ -23,6 +24,7 @@ struct asking {
     const yyjson_val *parameters; /* of the operation's type */
     struct refusal *refusal;
     char delegation_digest[DIGEST_TEXT_SIZE];
+    struct grant grant; /* gives what is asked for now; without a record the delegation does */
     size_t asked;
 };
 
@@ -34,14 +36,25 @@ static void add_member(struct buf *json, const char *name, struct str text)
     json_add_string(json, text);
 }
 
+/* The rule that gives it: that of the grant, or of the delegation. */
+static void add_giver(struct buf *json, const struct asking *asking,
+                      const struct gate_question *question, bool with_digest)
+{
+    const struct grant *grant = &asking->grant;
+    bool granted = grant->record[0];
+    add_member(json, "ruleId", granted ? STR("tool-granted") : STR("delegated"));
+    add_member(json, "documentRef", granted ? str_from(grant->record) : asking->delegation->id);
+    if (with_digest)
+        add_member(json, "documentDigest",
+                   str_from(granted ? grant->digest : asking->delegation_digest));
+    add_member(json, "pointer", str_from(granted ? grant->pointer : question->pointer));
+}
+
 static void add_answers(struct buf *json, const struct asking *asking,
                         const struct gate_question *question, const struct gate_answer *answer)
 {
     buf_add_text(json, ",\"answers\":[{\"layer\":\"user\",\"answer\":\"allow\"");
-    add_member(json, "ruleId", STR("delegated"));
-    add_member(json, "documentRef", asking->delegation->id);
-    add_member(json, "documentDigest", str_from(asking->delegation_digest));
-    add_member(json, "pointer", str_from(question->pointer));
+    add_giver(json, asking, question, true);
     buf_add_char(json, '}');
     if (answer->answer != ANSWER_NOTHING && !answer->built_in) {
         buf_addf(json, ",{\"layer\":\"%s\",\"answer\":\"%s\"", layer_names[answer->layer],
@@ -61,6 +74,7 @@ static void add_decided(struct buf *json, const struct asking *asking,
                         bool denied)
 {
     char command[PLANE_URN_MAX + 64];
+    bool granted = asking->grant.record[0];
     buf_add_text(json, ",\"decidedBy\":{");
     if (denied) {
         add_member(json, "layer",
@@ -75,17 +89,20 @@ static void add_decided(struct buf *json, const struct asking *asking,
         return;
     }
     add_member(json, "layer", STR("user"));
-    add_member(json, "ruleId", STR("delegated"));
-    add_member(json, "documentRef", asking->delegation->id);
-    add_member(json, "pointer", str_from(question->pointer));
+    add_giver(json, asking, question, false);
     buf_add_text(json, "},\"smallestChange\":{");
-    add_member(json, "summary", STR("Revoke the delegation."));
+    add_member(json, "summary", granted ? STR("Revoke the grant.") : STR("Revoke the delegation."));
     add_member(json, "layer", STR("user"));
-    snprintf(command, sizeof(command), "agent-machine delegation revoke %.*s",
-             STR_ARG(asking->delegation->id));
+    if (granted)
+        snprintf(command, sizeof(command), "agent-machine grant revoke %s", asking->grant.record);
+    else
+        snprintf(command, sizeof(command), "agent-machine delegation revoke %.*s",
+                 STR_ARG(asking->delegation->id));
     add_member(json, "command", str_from(command));
     buf_add_char(json, '}');
-    add_member(json, "reason", STR("The delegation in force gives it and no layer takes it away."));
+    add_member(json, "reason",
+               granted ? STR("A grant in force gives the tool and no layer takes it away.")
+                       : STR("The delegation in force gives it and no layer takes it away."));
 }
 
 static int write_decision(struct buf *json, const struct asking *asking,
@@ -168,6 +185,32 @@ static int refuse(struct asking *asking, const struct gate_answer *answer, const
     return err_set(err, ERR_DENIED, STEP_GATES, "%s", answer->reason);
 }
 
+/*
+ * What runs may use a tool that is granted to its subject. Without a grant, only a user's own word
+ * gives one: a command of the user's under a delegation of the user's.
+ */
+static int ask_grants(struct asking *asking, struct str tool, struct gate_answer *answer,
+                      struct err *err)
+{
+    const struct delegation_request *request = asking->request;
+    const struct delegation *delegation = asking->delegation;
+    struct str actor = text_of(member(work_command(asking->work), "actorRef"));
+    int r = grant_find(asking->work->plane, request->subject, request->workspace, tool,
+                       &asking->grant, err);
+    if (r != 0)
+        return r < 0 ? r : 0;
+    if (delegation->chain_count == 1 && str_equal(actor, delegation->issuer))
+        return 0;
+    *answer = (struct gate_answer){ .answer = ANSWER_DENY, .built_in = true };
+    snprintf(answer->rule, sizeof(answer->rule), "tool-not-granted");
+    snprintf(answer->reason, sizeof(answer->reason), "Nobody grants the tool to %.*s here.",
+             (int)(request->subject.len < 400 ? request->subject.len : 400), request->subject.ptr);
+    snprintf(answer->smallest_change, sizeof(answer->smallest_change),
+             "Grant it: agent-machine grant apply %.*s --to %.*s --workspace %.*s --for 8h",
+             STR_ARG(tool), STR_ARG(request->subject), STR_ARG(request->workspace));
+    return 0;
+}
+
 static int ask(struct asking *asking, enum gate gate, const char *kind, struct str name,
                const char *pointer, struct err *err)
 {
@@ -184,6 +227,10 @@ static int ask(struct asking *asking, enum gate gate, const char *kind, struct s
         return err_set(err, ERR_LIMIT, STEP_GATES, "it asks for more than %d things",
                        PLANE_QUESTIONS_MAX);
     int r = options->gate ? options->gate(options->gate_context, &question, &answer, err) : 0;
+    asking->grant = (struct grant){ 0 };
+    if (r == 0 && answer.answer != ANSWER_DENY && answer.answer != ANSWER_ASK &&
+        gate == GATE_TOOL_GRANT && asking->work->operation_type == OPERATION_EXECUTION_START)
+        r = ask_grants(asking, name, &answer, err);
     if (r == 0)
         r = record(asking, &question, &answer, id, err);
     if (r == 0 && (answer.answer == ANSWER_DENY || answer.answer == ANSWER_ASK))

@@ -36,6 +36,7 @@ const struct operation_type_row operation_types[OPERATION_TYPE_COUNT] = {
         .gates = { [GATE_ARTIFACT_ACCESS] = GATE_ALWAYS },
         WRITES_DOCUMENTS,
         .resumes = true,
+        .effect = effect_profile_create,
     },
     [OPERATION_EXECUTION_START] = {
         .slug = "execution-start",
@@ -65,6 +66,7 @@ const struct operation_type_row operation_types[OPERATION_TYPE_COUNT] = {
         .key_required = true,
         .retry = RETRIES,
         .resumes = true,
+        .effect = effect_tool_grant_apply,
     },
     [OPERATION_TOOL_GRANT_REVOKE] = {
         .slug = "tool-grant-revoke",
@@ -73,6 +75,7 @@ const struct operation_type_row operation_types[OPERATION_TYPE_COUNT] = {
         .key_required = true,
         .retry = RETRIES,
         .resumes = true,
+        .effect = effect_tool_grant_revoke,
     },
     [OPERATION_CONTAINER_RUN] = {
         .slug = "container-run",

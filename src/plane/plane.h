@@ -68,6 +68,7 @@ enum plane_step {
     PLANE_STEP_PREFLIGHTED,
     PLANE_STEP_ACCOUNTS,
     PLANE_STEP_RUNNING,
+    PLANE_STEP_STORED,
     PLANE_STEP_ENDED,
     PLANE_STEP_CANCELING,
     PLANE_STEP_RETRYING,
@@ -126,6 +127,14 @@ int plane_outcome(struct plane *plane, struct str operation, struct outcome *ret
  */
 int plane_write_cancel(struct plane *plane, struct str operation, bool forced,
                        int64_t grace_seconds, struct str reason, struct buf *ret,
+                       struct err *err) MUST_CHECK;
+/* The submit of an operation by who runs this program; `parameters` are a JSON object. */
+struct submission {
+    enum operation_type type;
+    struct str workspace, parameters;
+    struct str delegation, key, reason; /* may be empty; a type that needs a key is given one */
+};
+int plane_write_submit(const struct submission *submission, struct buf *ret,
                        struct err *err) MUST_CHECK;
 int plane_write_retry(struct plane *plane, struct str operation, struct buf *ret,
                       struct err *err) MUST_CHECK;

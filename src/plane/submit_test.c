@@ -98,20 +98,6 @@ TEST(an_effect_that_is_not_there_yet_is_a_typed_failure_and_recorded)
         const char *type, *parameters, *extra;
     } cases[] = {
         { "agent_machine.execution.start", START_PARAMETERS, "" },
-        { "agent_machine.profile.create",
-          "{\"profileCreate\":{\"profileKind\":\"personal\",\"profileRef\":\"" TEST_PROFILE "\","
-          "\"profileDigest\":\"sha256:"
-          "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b8"
-          "55\",\"store\":\"user\"}}",
-          "" },
-        { "agent_machine.tool_grant.apply",
-          "{\"toolGrantApply\":{\"granteeRef\":\"urn:srcos:agent:codex\",\"expiresAt\":"
-          "\"2026-11-20T20:00:00Z\",\"tools\":[{\"toolRef\":\"urn:srcos:agent-tool-surface:codex\"}"
-          "]}}",
-          ",\"idempotencyKey\":\"a\"" },
-        { "agent_machine.tool_grant.revoke",
-          "{\"toolGrantRevoke\":{\"toolGrantRecordRef\":\"urn:srcos:tool-grant-record:x\"}}",
-          ",\"idempotencyKey\":\"b\"" },
         { "agent_machine.container.run",
           "{\"containerRun\":{\"profileRef\":\"" TEST_PROFILE "\",\"image\":{\"reference\":"
           "\"docker.io/library/debian:12\",\"source\":\"registry\"}}}",

@@ -152,8 +152,31 @@ void finish_outcome(const struct work *work, struct outcome *ret);
 int recover_operation(struct plane *plane, struct str operation, struct recovered *ret,
                       struct err *err) MUST_CHECK;
 
+/* --- effects ------------------------------------------------------------------------------- */
+
 int effect_execution_cancel(void *context, struct work *work, struct effect_result *ret,
                             struct err *err);
+int effect_tool_grant_apply(void *context, struct work *work, struct effect_result *ret,
+                            struct err *err);
+int effect_tool_grant_revoke(void *context, struct work *work, struct effect_result *ret,
+                             struct err *err);
+int effect_profile_create(void *context, struct work *work, struct effect_result *ret,
+                          struct err *err);
+
+/* Ends an effect as failed, and leaves nothing that it put into the batch. */
+int effect_refuse(struct work *work, struct effect_result *ret, const struct err *why,
+                  struct err *err) MUST_CHECK;
+/* 1 with a document of the ledger, 0 where there is none, or -errno. */
+int effect_stored(struct work *work, struct str id, yyjson_doc **ret, struct err *err) MUST_CHECK;
+/* ERR_DOCUMENT names what schema or rules find in a document of this type. */
+int effect_check(struct plane *plane, const yyjson_val *document, const char *type,
+                 struct err *err) MUST_CHECK;
+/*
+ * Makes a document durable as an artifact of the operation, with what is in the batch, and
+ * completes the effect. Where it fails, effect_refuse is to follow.
+ */
+int effect_store(struct work *work, const char *type, struct str id, struct str json,
+                 struct effect_result *ret, struct err *err) MUST_CHECK;
 
 static inline void cleanup_work(struct work **work)
 {

@@ -1,0 +1,119 @@
+/*
+ * effect_store: the document that an operation leaves behind, made durable.
+ *
+ * The document, the event that binds it to the chain and its place among the
+ * operation's artifacts are one batch. It is there before the operation ends,
+ * so that an operation which is carried out again finds what it had written.
+ */
+#include "base/clock.h"
+#include "base/json.h"
+#include "contract/catalogue.h"
+#include "contract/jcs.h"
+#include "contract/rules.h"
+#include "contract/validate.h"
+#include "plane/work.h"
+
+#define STEP_STORE "store a document"
+
+int effect_refuse(struct work *work, struct effect_result *ret, const struct err *why,
+                  struct err *err)
+{
+    ret->end = STATE_FAILED;
+    ret->failure = *why;
+    return work_reload(work, err);
+}
+
+int effect_stored(struct work *work, struct str id, yyjson_doc **ret, struct err *err)
+{
+    _cleanup_(buf_release) struct buf text = BUF_INIT;
+    int64_t revision;
+    struct err inner = { 0 };
+    int r = ledger_get_document(work->plane->ledger, id, &text, &revision, &inner);
+    if (r == -ENOENT)
+        return 0;
+    if (r == 0)
+        r = json_read(buf_str(&text), &json_limits_default, ret, &inner);
+    if (r < 0 && err)
+        *err = inner;
+    return r < 0 ? r : 1;
+}
+
+int effect_check(struct plane *plane, const yyjson_val *document, const char *type, struct err *err)
+{
+    const struct embedded_schema *schema = catalogue_find(str_from(type));
+    const struct program *program;
+    struct lint *lint = NULL;
+    int r = catalogue_program(plane->catalogue, schema, &program, err);
+    if (r == 0)
+        r = validate(program, document, err);
+    if (r == 0)
+        return err_set(err, ERR_DOCUMENT, STEP_STORE, "it is no valid %s", type);
+    if (r > 0)
+        r = lint_new(&lint, err);
+    if (r == 0)
+        r = lint_add(lint, type, document, schema, err);
+    if (r == 0)
+        r = lint_run(lint, err);
+    for (size_t i = 0; r == 0 && i < lint_finding_count(lint); i++) {
+        const struct finding *finding = lint_finding(lint, i);
+        if (finding->rule->severity != SEVERITY_ERROR ||
+            strcmp(finding->rule->id, "document.references-resolve") == 0)
+            continue;
+        r = err_set(err, ERR_DOCUMENT, STEP_STORE, "%s [%s]", finding->message, finding->rule->id);
+        err_where(err, "%s", finding->pointer);
+    }
+    lint_free(lint);
+    return r;
+}
+
+/* Where the operation and its task name it, and the event that binds it. */
+static int add_artifact(struct work *work, const char *type, struct str id, const char *digest,
+                        struct err *err)
+{
+    _cleanup_(buf_release) struct buf name = BUF_INIT, artifact = BUF_INIT, extra = BUF_INIT;
+    char now[CLOCK_TEXT_SIZE];
+    json_add_string(&name, id);
+    buf_addf(&extra, ",\"documents\":[{\"documentRef\":%s,\"digest\":\"%s\"}]", name.data, digest);
+    if (name.error || extra.error)
+        return err_set(err, ERR_MEMORY, STEP_STORE, "there is not enough memory");
+    int r = work_event(work, EVENT_PROGRESS, buf_str(&extra), err);
+    if (r < 0)
+        return r;
+    clock_text(work->now_ms, now);
+    buf_addf(
+        &artifact,
+        "{\"artifactRef\":%s,\"artifactType\":\"%s\",\"digest\":\"%s\",\"state\":\"activated\","
+        "\"storedAt\":\"%s\",\"admittedAt\":\"%s\",\"activatedAt\":\"%s\"}",
+        name.data, type, digest, now, now, now);
+    r = work_append(work, WORK_OPERATION, "artifacts", buf_str(&artifact), err);
+    return r < 0 ? r : work_append(work, WORK_TASK, "artifactRefs", buf_str(&name), err);
+}
+
+int effect_store(struct work *work, const char *type, struct str id, struct str json,
+                 struct effect_result *ret, struct err *err)
+{
+    _cleanup_(cleanup_json_doc) yyjson_doc *doc = NULL;
+    char digest[DIGEST_TEXT_SIZE];
+    int64_t room = work->type->need.of[DIMENSION_LOCAL_DISK_BYTES];
+    if ((int64_t)json.len > room)
+        return err_set(err, ERR_LIMIT, STEP_STORE,
+                       "it would take %zu bytes, and %lld are set aside", json.len,
+                       (long long)room);
+    int r = json_read(json, &json_limits_default, &doc, err);
+    if (r == 0)
+        r = effect_check(work->plane, yyjson_doc_get_root(doc), type, err);
+    if (r == 0)
+        r = jcs_digest(yyjson_doc_get_root(doc), digest, err);
+    if (r == 0)
+        r = ledger_put_document(work->batch, str_from(type), id, work_operation(work), json,
+                                LEDGER_NEW, err);
+    if (r == 0)
+        r = add_artifact(work, type, id, digest, err);
+    if (r == 0)
+        r = work_commit(work, PLANE_STEP_STORED, err);
+    if (r < 0)
+        return r;
+    ret->used.of[DIMENSION_LOCAL_DISK_BYTES] = (int64_t)json.len;
+    ret->end = STATE_COMPLETED;
+    return 0;
+}
