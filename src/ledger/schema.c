@@ -43,14 +43,26 @@ static const char *const migrations[LEDGER_SCHEMA_VERSION] = {
     " amount INTEGER NOT NULL, PRIMARY KEY (reservation, dimension)) STRICT, WITHOUT ROWID;",
 };
 
+/* The three marks as they were at one moment: another process may be making the ledger now. */
+static int read_marks(struct db *db, int64_t *ret_application, int64_t *ret_version,
+                      int64_t *ret_tables, struct err *err)
+{
+    int r = db_query(db, SQL_BEGIN_READ, err, "");
+    if (r < 0)
+        return r;
+    r = db_exec_int(db, "SELECT count(*) FROM sqlite_schema", ret_tables, err);
+    if (r == 0)
+        r = db_exec_int(db, "PRAGMA application_id", ret_application, err);
+    if (r == 0)
+        r = db_exec_int(db, "PRAGMA user_version", ret_version, err);
+    db_undo(db);
+    return r;
+}
+
 int schema_version(struct db *db, const char *path, int64_t *ret, struct err *err)
 {
     int64_t application = 0, version = 0, tables = 0;
-    int r = db_exec_int(db, "PRAGMA application_id", &application, err);
-    if (r == 0)
-        r = db_exec_int(db, "PRAGMA user_version", &version, err);
-    if (r == 0 && application == 0 && version == 0)
-        r = db_exec_int(db, "SELECT count(*) FROM sqlite_schema", &tables, err);
+    int r = read_marks(db, &application, &version, &tables, err);
     if (r < 0)
         return r;
     if (application == 0 && version == 0 && tables == 0) {
