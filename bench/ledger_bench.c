@@ -58,17 +58,18 @@ static double now(void)
 
 static int make_event(char ret[EVENT_BYTES], int writer, int64_t n)
 {
-    return snprintf(ret, EVENT_BYTES,
-                    "{\"id\":\"urn:srcos:operation-event:%d-%lld\",\"type\":\"OperationEvent\","
-                    "\"specVersion\":\"1.0.0\",\"occurredAt\":\"2026-11-20T09:05:20.101Z\","
-                    "\"eventType\":\"progress\","
-                    "\"operationRef\":\"urn:srcos:workspace-operation:run-%d\","
-                    "\"actorRef\":\"urn:srcos:component:supervisor\","
-                    "\"decision\":{\"policyDecisionRef\":\"urn:srcos:policy-decision:run-0001-host\","
-                    "\"gate\":\"networkProfile\",\"verdict\":\"allow\",\"uses\":{\"count\":1,"
-                    "\"first\":\"2026-11-20T09:05:20.101Z\",\"last\":\"2026-11-20T09:05:20.101Z\"}},"
-                    "\"message\":\"api.example.com:443\"}",
-                    writer, (long long)n, writer);
+    return snprintf(
+        ret, EVENT_BYTES,
+        "{\"id\":\"urn:srcos:operation-event:%d-%lld\",\"type\":\"OperationEvent\","
+        "\"specVersion\":\"1.0.0\",\"occurredAt\":\"2026-11-20T09:05:20.101Z\","
+        "\"eventType\":\"progress\","
+        "\"operationRef\":\"urn:srcos:workspace-operation:run-%d\","
+        "\"actorRef\":\"urn:srcos:component:supervisor\","
+        "\"decision\":{\"policyDecisionRef\":\"urn:srcos:policy-decision:run-0001-host\","
+        "\"gate\":\"networkProfile\",\"verdict\":\"allow\",\"uses\":{\"count\":1,"
+        "\"first\":\"2026-11-20T09:05:20.101Z\",\"last\":\"2026-11-20T09:05:20.101Z\"}},"
+        "\"message\":\"api.example.com:443\"}",
+        writer, (long long)n, writer);
 }
 
 /* Waits for its turn to begin, and counts turns until the time is over or one fails. */

@@ -96,8 +96,7 @@ static void print_verified(const struct verified *verified)
     printf("%lld events, %.1f MB: every digest, the chain, the tree\n", (long long)verified->events,
            (double)verified->bytes / 1e6);
     if (verified->has_against)
-        printf("it continues the checkpoint of %lld events\n",
-               (long long)verified->against.size);
+        printf("it continues the checkpoint of %lld events\n", (long long)verified->against.size);
 }
 
 /* A fault is an answer, too: programs read it where they read the other one. */
@@ -189,7 +188,8 @@ static int run_checkpoint(const struct invocation *invocation)
 enum { PROVE_FROM, PROVE_TO, PROVE_KEY, PROVE_STATE, PROVE_COUNT };
 
 static const struct option_row prove_options[PROVE_COUNT] = {
-    [PROVE_FROM] = { "from", 'f', "N", "prove that the ledger of the first N events was continued" },
+    [PROVE_FROM] = { "from", 'f', "N",
+                     "prove that the ledger of the first N events was continued" },
     [PROVE_TO] = { "to", 't', "N", "up to which size (what it is now)" },
     [PROVE_KEY] = { "key", 'k', "KEY", "the key to sign with (your own)" },
     [PROVE_STATE] = STATE_OPTION,
@@ -294,7 +294,8 @@ static const struct verb verbs[] = {
         .name = "checkpoint",
         .summary = "Print a signed checkpoint of the ledger",
         .description =
-            "Prints the ledger's name, its number of events and the root of its Merkle tree, signed "
+            "Prints the ledger's name, its number of events and the root of its Merkle tree, "
+            "signed "
             "with your key, as a C2SP signed note. Keep it where the ledger's machine cannot reach "
             "it: `ledger verify --against` then shows whether the ledger still holds all that it "
             "held.",
@@ -309,7 +310,8 @@ static const struct verb verbs[] = {
         .summary = "Prove an event, or that the ledger only grew",
         .description =
             "Prints a proof that can be checked with nothing but itself and your public key: that "
-            "an event (named by its id or its sequence) is in the ledger; or, with --from, that the "
+            "an event (named by its id or its sequence) is in the ledger; or, with --from, that "
+            "the "
             "ledger of some size continues the one of an earlier size.",
         .options = prove_options,
         .option_count = PROVE_COUNT,

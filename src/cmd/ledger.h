@@ -6,7 +6,9 @@
 #include "ledger/ledger.h"
 
 #define STATE_OPTION                                                                               \
-    { "state", 0, "DIR", "the ledger's folder (agent-machine in XDG_STATE_HOME)" }
+    {                                                                                              \
+        "state", 0, "DIR", "the ledger's folder (agent-machine in XDG_STATE_HOME)"                 \
+    }
 
 /* Opens the ledger for reading: in the folder that --state names, or in the user's. */
 int ledger_verb_open(const char *state, struct ledger **ret, struct err *err) MUST_CHECK;

@@ -80,7 +80,8 @@ static int read_balance(struct ledger *ledger, int64_t account, size_t dimension
                         struct balance *ret, struct err *err)
 {
     struct db *db = ledger->db;
-    int r = db_query(db, SQL_BALANCE_READ, err, "it", account, str_from(dimension_names[dimension]));
+    int r =
+        db_query(db, SQL_BALANCE_READ, err, "it", account, str_from(dimension_names[dimension]));
     if (r == 0)
         return err_set(err, ERR_DAMAGED, STEP_LEDGER_READ, "account number %lld has no %s",
                        (long long)account, dimension_names[dimension]);

@@ -16,14 +16,14 @@
 #include "base/file.h"
 #include "ledger/internal.h"
 
-#define ARTIFACT_FOLDER    "artifacts/sha256"
-#define ARTIFACT_MODE      0400
-#define NEW_MODE           0600
-#define FOLDER_MODE        0700
-#define NEW_PREFIX         ".new-"
-#define DIGEST_PREFIX_LEN  (sizeof("sha256:") - 1)
-#define STEP_STORE         "store an artifact"
-#define STEP_READ          "read an artifact"
+#define ARTIFACT_FOLDER   "artifacts/sha256"
+#define ARTIFACT_MODE     0400
+#define NEW_MODE          0600
+#define FOLDER_MODE       0700
+#define NEW_PREFIX        ".new-"
+#define DIGEST_PREFIX_LEN (sizeof("sha256:") - 1)
+#define STEP_STORE        "store an artifact"
+#define STEP_READ         "read an artifact"
 
 struct place {
     char folder[PATH_MAX];
@@ -64,7 +64,7 @@ static int sync_folder(const char *path, struct err *err)
 /* Makes the folders down to the artifact's, each durable in the one above it. */
 static int make_folders(const struct ledger *ledger, struct place *place, struct err *err)
 {
-    for (char *slash = place->folder + strlen(ledger->folder); slash; ) {
+    for (char *slash = place->folder + strlen(ledger->folder); slash;) {
         char *next = strchr(slash + 1, '/');
         if (next)
             *next = '\0';
@@ -148,9 +148,12 @@ int ledger_store_artifact(struct ledger *ledger, struct str bytes,
     char digest[DIGEST_TEXT_SIZE];
     if (ledger->mode == LEDGER_READ)
         return err_set_errno(err, EROFS, STEP_STORE, "%s was opened for reading", ledger->folder);
+    int r = ledger_need_hash(ledger, err);
+    if (r < 0)
+        return r;
     hash_message(ledger->hash, bytes, hash);
     hash_text(hash, digest);
-    int r = hash_error(ledger->hash, err);
+    r = hash_error(ledger->hash, err);
     if (r == 0)
         r = find_place(ledger, digest, &place, STEP_STORE, err);
     if (r == 0)
@@ -170,7 +173,9 @@ int ledger_read_artifact(struct ledger *ledger, const char *digest, struct buf *
     struct place place;
     unsigned char wanted[HASH_BYTES], hash[HASH_BYTES];
     size_t begin = ret->len;
-    int r = find_place(ledger, digest, &place, STEP_READ, err);
+    int r = ledger_need_hash(ledger, err);
+    if (r == 0)
+        r = find_place(ledger, digest, &place, STEP_READ, err);
     if (r == 0)
         r = file_read(place.path, ret, err);
     if (r < 0)

@@ -15,13 +15,13 @@
 #include "base/json.h"
 #include "contract/jcs.h"
 
-#define STEP_BATCH          "prepare a batch"
-#define EVENT_MEMBERS_MAX   256
-#define ID_BYTES_MAX        511 /* of an account: struct account holds one with its NUL */
-#define AMOUNT_MAX          (((int64_t)1 << 53) - 1)
-#define MEMBER_DIGEST       "previousDigest"
-#define MEMBER_SEQUENCE     "sequence"
-#define PLACE_BYTES_MAX     128 /* what the two members add to an event */
+#define STEP_BATCH        "prepare a batch"
+#define EVENT_MEMBERS_MAX 256
+#define ID_BYTES_MAX      511 /* of an account: struct account holds one with its NUL */
+#define AMOUNT_MAX        (((int64_t)1 << 53) - 1)
+#define MEMBER_DIGEST     "previousDigest"
+#define MEMBER_SEQUENCE   "sequence"
+#define PLACE_BYTES_MAX   128 /* what the two members add to an event */
 
 /* --- writing ------------------------------------------------------------------------------- */
 
@@ -95,8 +95,8 @@ static int check_amounts(const struct amounts *amounts, int64_t least, struct er
 static int check_id(const char *what, struct str id, struct err *err)
 {
     if (id.len == 0 || id.len > ID_BYTES_MAX || memchr(id.ptr, '\0', id.len))
-        return err_set(err, ERR_LIMIT, STEP_BATCH,
-                       "%s must be named by 1 to %d bytes without NUL", what, ID_BYTES_MAX);
+        return err_set(err, ERR_LIMIT, STEP_BATCH, "%s must be named by 1 to %d bytes without NUL",
+                       what, ID_BYTES_MAX);
     return 0;
 }
 
@@ -122,8 +122,8 @@ static int list_members(yyjson_val *event, struct member ret[EVENT_MEMBERS_MAX +
 {
     size_t count = 0;
     if (!yyjson_is_obj(event) || yyjson_obj_size(event) > EVENT_MEMBERS_MAX)
-        return err_set(err, ERR_DOCUMENT, STEP_BATCH,
-                       "an event is an object of at most %d members", EVENT_MEMBERS_MAX);
+        return err_set(err, ERR_DOCUMENT, STEP_BATCH, "an event is an object of at most %d members",
+                       EVENT_MEMBERS_MAX);
     ret[count++].key = STR(MEMBER_DIGEST);
     ret[count++].key = STR(MEMBER_SEQUENCE);
     size_t i, n;
@@ -168,9 +168,9 @@ static int write_canonical(struct buf *buf, const struct member *members, size_t
         }
     }
     buf_add_char(buf, '}');
-    if (r == 0 && buf->error == -ENOMEM)
+    if (buf->error == -ENOMEM)
         return err_set(err, ERR_MEMORY, STEP_BATCH, "no memory for an event");
-    if (r == 0 && buf->error)
+    if (buf->error)
         return err_set(err, ERR_LIMIT, STEP_BATCH, "an event holds at most %zu bytes",
                        LEDGER_EVENT_BYTES_MAX);
     return r;

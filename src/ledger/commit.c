@@ -22,11 +22,11 @@
  *
  * A failure of the database itself ends the transaction for everybody in it.
  */
-#include <sys/stat.h>
-
 #include "ledger/internal.h"
 
-#define COMMITTED_QUEUES_MAX INT64_C(16) /* of queue files that were lost, the oldest are forgotten */
+#define COMMITTED_QUEUES_MAX INT64_C(16) /* of files that were lost, the oldest are forgotten */
+
+#define NUMBER_DIGITS 20 /* of any int64_t that is not negative */
 
 /* A slot's last ticket, and the last event of its batch. */
 struct committed {
@@ -46,7 +46,8 @@ struct commit {
 
 /* --- events -------------------------------------------------------------------------------- */
 
-/* Links the event with sequence `next` to its operation; *ret_previous is -1 where it is the first. */
+/* Links the event with sequence `next` to its operation; *ret_previous is -1 where it is the first.
+ */
 static int link_operation(struct ledger *ledger, struct str operation, int64_t next,
                           int64_t *ret_previous, struct err *err)
 {
@@ -64,6 +65,16 @@ static int link_operation(struct ledger *ledger, struct str operation, int64_t n
     return db_query(db, SQL_OPERATION_WRITE, err, "ii", number, next);
 }
 
+static void add_number(struct buf *text, int64_t number)
+{
+    char digits[NUMBER_DIGITS];
+    size_t at = sizeof(digits);
+    do
+        digits[--at] = (char)('0' + number % 10);
+    while (number /= 10);
+    buf_add(text, digits + at, sizeof(digits) - at);
+}
+
 /* Puts the event's bytes together for its place. */
 static int place_event(struct commit *commit, const struct batch_event *event, struct err *err)
 {
@@ -74,7 +85,7 @@ static int place_event(struct commit *commit, const struct batch_event *event, s
     buf_add_str(text, event->before_digest);
     buf_add(text, digest, sizeof(digest));
     buf_add_str(text, event->before_sequence);
-    buf_addf(text, "%lld", (long long)commit->head.frontier.size);
+    add_number(text, commit->head.frontier.size);
     if (buf_add_str(text, event->rest) < 0)
         return err_set_errno(err, -text->error, STEP_LEDGER_WRITE, "an event");
     return 0;
@@ -109,10 +120,10 @@ static int apply_event(struct commit *commit, struct batch_reader *reader, struc
     if (r == 0 && event.operation.len)
         r = link_operation(ledger, event.operation, sequence, &previous, err);
     if (r == 0)
-        r = previous < 0 ? db_query(ledger->db, SQL_EVENT_ADD, err, "int", sequence,
-                                    buf_str(&ledger->text))
-                         : db_query(ledger->db, SQL_EVENT_ADD, err, "iit", sequence, previous,
-                                    buf_str(&ledger->text));
+        r = previous < 0
+                ? db_query(ledger->db, SQL_EVENT_ADD, err, "int", sequence, buf_str(&ledger->text))
+                : db_query(ledger->db, SQL_EVENT_ADD, err, "iit", sequence, previous,
+                           buf_str(&ledger->text));
     return r < 0 ? r : extend(commit, err);
 }
 
@@ -371,6 +382,8 @@ int commit_entries(struct ledger *ledger, struct str queue, struct entry *entrie
     commit.written = 0;
     commit.slot_count = 0;
     int r = ledger_check_file(ledger, err);
+    if (r == 0)
+        r = ledger_need_hash(ledger, err);
     if (r == 0)
         r = db_query(ledger->db, SQL_BEGIN, err, "");
     if (r == 0)

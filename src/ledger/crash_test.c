@@ -256,8 +256,8 @@ static sqlite3_file *below(sqlite3_file *file)
 static bool fails(void)
 {
     disk.count++;
-    return disk.fail_at && (disk.count == disk.fail_at ||
-                            (disk.for_good && disk.count > disk.fail_at));
+    return disk.fail_at &&
+           (disk.count == disk.fail_at || (disk.for_good && disk.count > disk.fail_at));
 }
 
 static void keep_copy(const struct disk_file *file)
@@ -427,7 +427,7 @@ static int write_on_disk(const struct folder *folder)
     for (int i = 0; i < BATCHES; i++) {
         struct ledger_batch *batch = batch_of();
         char name[32];
-        int r = 0;
+        int r = 0, left;
         snprintf(name, sizeof(name), "e-%d", i);
         for (int j = 0; j < 30 && r == 0; j++)
             r = add_event(batch, name, "urn:srcos:workspace-operation:disk", &err);
@@ -438,7 +438,7 @@ static int write_on_disk(const struct folder *folder)
             acknowledged |= 1 << i;
         else
             expect_io(&err);
-        if (i % 3 == 2 && db_checkpoint(ledger->db, &err) < 0)
+        if (i % 3 == 2 && db_checkpoint(ledger->db, i % 2, &left, &err) < 0)
             expect_io(&err);
     }
     ledger_close(ledger);
@@ -481,7 +481,9 @@ TEST(each_write_sync_and_truncation_that_fails_leaves_what_was_acknowledged)
     static const struct {
         bool for_good;
         int result;
-    } rows[] = { { false, SQLITE_IOERR_WRITE }, { true, SQLITE_IOERR_WRITE }, { true, SQLITE_FULL } };
+    } rows[] = { { false, SQLITE_IOERR_WRITE },
+                 { true, SQLITE_IOERR_WRITE },
+                 { true, SQLITE_FULL } };
     int operations = 0;
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         for (int at = 1;; at++) {
@@ -512,23 +514,24 @@ TEST(what_is_acknowledged_has_been_synced)
     struct folder folder = folder_make(), durable = folder_make();
     struct err err = { 0 };
     struct ledger *ledger = NULL;
+    int left;
     disk_install();
     disk.durable = durable.path;
     CHECK_OK(ledger_open(folder.path, LEDGER_CREATE, &ledger, &err));
     for (int i = 0; i < 12; i++) {
         CHECK_OK(commit_event(ledger, "e", "urn:srcos:workspace-operation:disk", NULL, &err));
         if (i % 5 == 4)
-            CHECK_OK(db_checkpoint(ledger->db, &err));
+            CHECK_OK(db_checkpoint(ledger->db, i % 2, &left, &err));
         /* The power goes: copies of what was synced are all that is left. */
         struct folder after = folder_make();
         char command[8 * FOLDER_MAX];
         snprintf(command, sizeof(command), "cp %s/* %s/", durable.path, after.path);
         CHECK_INT(system(command), 0);
         disk.durable = NULL;
-        struct ledger *left = ledger_of(&after, LEDGER_WRITE);
-        CHECK_INT(size_of(left), i + 1);
-        CHECK_OK(proof_verify(left, NULL, NULL, NULL, &err));
-        ledger_close(left);
+        struct ledger *rest = ledger_of(&after, LEDGER_WRITE);
+        CHECK_INT(size_of(rest), i + 1);
+        CHECK_OK(proof_verify(rest, NULL, NULL, NULL, &err));
+        ledger_close(rest);
         disk.durable = durable.path;
         folder_remove(&after);
     }

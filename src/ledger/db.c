@@ -46,12 +46,16 @@
     X(sqlite3_reset)                                                                               \
     X(sqlite3_step)                                                                                \
     X(sqlite3_system_errno)                                                                        \
+    X(sqlite3_vfs_find)                                                                            \
+    X(sqlite3_vfs_register)                                                                        \
+    X(sqlite3_vfs_unregister)                                                                      \
     X(sqlite3_wal_checkpoint_v2)                                                                   \
     X(sqlite3_wal_hook)
 LAZY_LIBRARY(sqlite, "libsqlite3.so.0", SQLITE_FUNCTIONS)
 
 #define STEP_OPEN "open the ledger"
 #define STEP_USE  "use the ledger"
+#define VFS_NAME  "agent-machine"
 
 struct db {
     sqlite3 *handle;
@@ -98,14 +102,48 @@ static int fail(struct db *db, int result, struct err *err)
         return err_set(err, ERR_MEMORY, STEP_USE, "%s", db->path);
     case SQLITE_TOOBIG:
         return err_set(err, ERR_LIMIT, STEP_USE, "SQLite takes no value that large");
-    case SQLITE_CONSTRAINT:
-        return err_set(err, ERR_CONFLICT, STEP_USE, "%s", sqlite.sqlite3_errmsg(db->handle));
-    case SQLITE_ERROR: /* our own tables are not as this program made them */
+    case SQLITE_CONSTRAINT: /* what may be there already is asked for first */
+    case SQLITE_ERROR:
         return err_set(err, ERR_DAMAGED, STEP_USE, "%s is not as this program made it (SQLite: %s)",
                        db->path, sqlite.sqlite3_errmsg(db->handle));
     default:
         return fail_io(db, extended, err);
     }
+}
+
+/* --- files --------------------------------------------------------------------------------- */
+
+/*
+ * SQLite opens the log as if to create it, and therefore syncs the folder as
+ * well at the first commit of each process. A log that is there is not
+ * created: the system's own VFS is told so, and does everything else.
+ */
+static sqlite3_vfs files;
+
+static int open_file(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int flags,
+                     int *ret_flags)
+{
+    sqlite3_vfs *system = vfs->pAppData;
+    if ((flags & SQLITE_OPEN_WAL) && name && access(name, F_OK) == 0)
+        flags &= ~SQLITE_OPEN_CREATE;
+    return system->xOpen(system, name, file, flags, ret_flags);
+}
+
+static int register_files(struct err *err)
+{
+    sqlite3_vfs *system = sqlite.sqlite3_vfs_find(NULL);
+    if (files.pAppData == system)
+        return 0;
+    if (files.pAppData)
+        sqlite.sqlite3_vfs_unregister(&files);
+    files = *system;
+    files.pNext = NULL;
+    files.zName = VFS_NAME;
+    files.pAppData = system;
+    files.xOpen = open_file;
+    return sqlite.sqlite3_vfs_register(&files, 0) == SQLITE_OK
+               ? 0
+               : err_set(err, ERR_UNSUPPORTED, STEP_OPEN, "SQLite takes no VFS of ours");
 }
 
 /* --- connections --------------------------------------------------------------------------- */
@@ -139,14 +177,15 @@ static int open_immutable(struct db *db)
         buf_addf(&uri, "%%%02x", (unsigned char)*c);
     if (buf_add_text(&uri, "?immutable=1") < 0)
         return SQLITE_NOMEM;
-    return sqlite.sqlite3_open_v2(uri.data, &db->handle,
-                                  SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_URI,
-                                  NULL);
+    return sqlite.sqlite3_open_v2(
+        uri.data, &db->handle, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_URI, NULL);
 }
 
 int db_open(const char *path, enum db_mode mode, struct db **ret, struct err *err)
 {
     int r = lazy_load(&sqlite_library, err);
+    if (r == 0)
+        r = register_files(err);
     if (r < 0)
         return r;
     struct db *db = calloc(1, sizeof(*db));
@@ -156,9 +195,10 @@ int db_open(const char *path, enum db_mode mode, struct db **ret, struct err *er
         free(db);
         return err_set(err, ERR_MEMORY, STEP_OPEN, "%s", path);
     }
-    int flags = SQLITE_OPEN_NOMUTEX | (mode == DB_WRITE ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY);
+    int flags =
+        SQLITE_OPEN_NOMUTEX | (mode == DB_WRITE ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY);
     int result = mode == DB_IMMUTABLE ? open_immutable(db)
-                                      : sqlite.sqlite3_open_v2(path, &db->handle, flags, NULL);
+                                      : sqlite.sqlite3_open_v2(path, &db->handle, flags, VFS_NAME);
     r = result == SQLITE_OK ? set_up(db, mode, err) : fail(db, result, err);
     if (r < 0) {
         db_close(db);
@@ -306,10 +346,15 @@ int db_log_frames(struct db *db)
     return db->log_frames;
 }
 
-int db_checkpoint(struct db *db, struct err *err)
+int db_checkpoint(struct db *db, bool cut, int *ret_left, struct err *err)
 {
-    int frames = 0;
-    int result = sqlite.sqlite3_wal_checkpoint_v2(db->handle, NULL, SQLITE_CHECKPOINT_PASSIVE,
-                                                  &frames, NULL);
-    return result == SQLITE_OK || (result & 0xff) == SQLITE_BUSY ? 0 : fail(db, result, err);
+    int mode = cut ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_PASSIVE;
+    int frames = -1, moved = -1; /* in the log; they stay so where somebody else is at it */
+    int result = sqlite.sqlite3_wal_checkpoint_v2(db->handle, NULL, mode, &frames, &moved);
+    if (result != SQLITE_OK && (result & 0xff) != SQLITE_BUSY)
+        return fail(db, result, err);
+    *ret_left = frames < 0 ? db->log_frames : frames - moved;
+    if (cut && *ret_left == 0)
+        db->log_frames = 0;
+    return 0;
 }

@@ -94,8 +94,8 @@ int db_exec_int(struct db *db, const char *sql, int64_t *ret, struct err *err) M
  * str as text, b struct str as bytes, n nothing (NULL). What is bound must live
  * until the statement is reset, which happens by itself unless there is a row.
  */
-int db_query(struct db *db, enum statement statement, struct err *err, const char *types, ...)
-    MUST_CHECK;
+int db_query(struct db *db, enum statement statement, struct err *err, const char *types,
+             ...) MUST_CHECK;
 /* The next row of a statement: 1, 0, -errno. */
 int db_next(struct db *db, enum statement statement, struct err *err) MUST_CHECK;
 void db_reset(struct db *db, enum statement statement);
@@ -114,7 +114,11 @@ bool db_in_transaction(struct db *db);
 void db_undo(struct db *db);
 /* Frames in the write-ahead log after the last commit of this connection. */
 int db_log_frames(struct db *db);
-/* Moves what is in the write-ahead log into the database, as far as readers permit. */
-int db_checkpoint(struct db *db, struct err *err) MUST_CHECK;
+/*
+ * Moves what is in the write-ahead log into the database, as far as readers
+ * permit; and, if wanted, cuts the log off, where nobody else uses it. Says
+ * how many frames are left; where somebody else is at it, all of them.
+ */
+int db_checkpoint(struct db *db, bool cut, int *ret_left, struct err *err) MUST_CHECK;
 
 #endif

@@ -22,19 +22,31 @@ static const struct {
     uint32_t magic;
     const char *name;
 } remote[] = {
-    { 0x6969, "NFS" },           { 0x517b, "SMB" },         { 0xff534d42, "CIFS" },
-    { 0xfe534d42, "SMB2" },      { 0x01021997, "9P" },      { 0x5346414f, "AFS" },
-    { 0x6b414653, "AFS" },       { 0x73757245, "Coda" },    { 0x00c36400, "Ceph" },
-    { 0x0bd00bd0, "Lustre" },    { 0x47504653, "GPFS" },    { 0x7461636f, "OCFS2" },
-    { 0x01161970, "GFS2" },      { 0x564c, "NCP" },         { 0x786f4256, "a VirtualBox folder" },
-    { 0xbacbacbc, "a VMware folder" }, { 0xaad7aaea, "PanFS" }, { 0x19830326, "BeeGFS" },
+    { 0x6969, "NFS" },
+    { 0x517b, "SMB" },
+    { 0xff534d42, "CIFS" },
+    { 0xfe534d42, "SMB2" },
+    { 0x01021997, "9P" },
+    { 0x5346414f, "AFS" },
+    { 0x6b414653, "AFS" },
+    { 0x73757245, "Coda" },
+    { 0x00c36400, "Ceph" },
+    { 0x0bd00bd0, "Lustre" },
+    { 0x47504653, "GPFS" },
+    { 0x7461636f, "OCFS2" },
+    { 0x01161970, "GFS2" },
+    { 0x564c, "NCP" },
+    { 0x786f4256, "a VirtualBox folder" },
+    { 0xbacbacbc, "a VMware folder" },
+    { 0xaad7aaea, "PanFS" },
+    { 0x19830326, "BeeGFS" },
 };
 
 static const char *const local_fuse[] = {
-    "fuseblk",          "fuse.bindfs", "fuse.ecryptfs",    "fuse.encfs",  "fuse.fuse-overlayfs",
-    "fuse.gocryptfs",   "fuse.cryfs",  "fuse.securefs",    "fuse.lxcfs",  "fuse.mergerfs",
-    "fuse.mhddfs",      "fuse.ntfs",   "fuse.ntfs-3g",     "fuse.exfat",  "fuse.unionfs-fuse",
-    "fuse.apfs-fuse",   "fuse.zfs",    "fuse.lklfs",       "fuse.vaultfs",
+    "fuseblk",        "fuse.bindfs", "fuse.ecryptfs", "fuse.encfs",   "fuse.fuse-overlayfs",
+    "fuse.gocryptfs", "fuse.cryfs",  "fuse.securefs", "fuse.lxcfs",   "fuse.mergerfs",
+    "fuse.mhddfs",    "fuse.ntfs",   "fuse.ntfs-3g",  "fuse.exfat",   "fuse.unionfs-fuse",
+    "fuse.apfs-fuse", "fuse.zfs",    "fuse.lklfs",    "fuse.vaultfs",
 };
 
 const char *filesystem_refused(uint32_t magic, struct str type)
@@ -90,8 +102,9 @@ int filesystem_check(const char *folder, struct err *err)
     const char *refused = filesystem_refused(magic, type);
     if (!refused)
         return 0;
-    return err_set(err, ERR_UNSUPPORTED, STEP_LEDGER_OPEN,
-                   "%s lies on %s%s%.*s%s, where locks and syncs are not this machine's own; choose "
-                   "a folder on a local disk (--state DIR, or XDG_STATE_HOME)",
-                   folder, refused, type.len ? " (" : "", STR_ARG(type), type.len ? ")" : "");
+    return err_set(
+        err, ERR_UNSUPPORTED, STEP_LEDGER_OPEN,
+        "%s lies on %s%s%.*s%s, where locks and syncs are not this machine's own; choose "
+        "a folder on a local disk (--state DIR, or XDG_STATE_HOME)",
+        folder, refused, type.len ? " (" : "", STR_ARG(type), type.len ? ")" : "");
 }

@@ -23,16 +23,26 @@
  * 3. A leader leads once, for one transaction: nobody works for others longer
  *    than that.
  *
- * The write-ahead log is moved into the database by the leader that finds it
- * LOG_FRAMES_MAX long, after those it has answered were woken.
+ * The write-ahead log is moved into the database when it is LOG_FRAMES_MAX
+ * long: by one process that has just led, without the lock, while others write
+ * on; then a leader moves what has come meanwhile under the lock, so that the
+ * log is empty for a moment and begins anew in the same place. When nobody has
+ * the ledger open, the next to open it reads the log from end to end; so a
+ * process that ends empties it, if it has grown beyond LOG_FRAMES_LEFT.
  */
 #include <time.h>
 
 #include "ledger/queue.h"
 
-#define LOG_FRAMES_MAX   4000 /* of 4 KiB */
-#define LOG_FRAMES_RETRY 1000 /* more, where readers have kept it from being emptied */
+#define LOG_FRAMES_MAX   4000  /* of 4 KiB */
+#define LOG_FRAMES_LATE  16000 /* whoever was to move it has died, or is too slow */
+#define LOG_FRAMES_RETRY 1000  /* more, where readers have kept it from being moved */
+#define LOG_FRAMES_LEFT  128   /* how long it may be when a process ends */
 #define WATCH_MS         250
+
+/* What leaders tell each other about the log; else the length at which to try again. */
+#define LOG_MOVING (-1) /* somebody moves what there was a moment ago */
+#define LOG_MOVED  (-2) /* it is moved: the rest is little */
 
 static int64_t now_ms(void)
 {
@@ -43,16 +53,47 @@ static int64_t now_ms(void)
 
 /* --- leading ------------------------------------------------------------------------------- */
 
-/* Empties the write-ahead log when it is time; what fails here is tried again later. */
-static void keep_log_short(struct ledger *ledger)
+/*
+ * Under the lock: says whether this process should move the log once it has
+ * freed the lock; or moves the rest, after which the log begins anew.
+ */
+static bool keep_log_short(struct ledger *ledger)
 {
     struct err ignored;
-    int frames = db_log_frames(ledger->db), hint = queue_checkpoint_hint(ledger->queue);
-    if (frames < LOG_FRAMES_MAX || (frames < hint && hint <= frames + LOG_FRAMES_RETRY))
-        return;
+    int frames = db_log_frames(ledger->db), state = queue_log_state(ledger->queue), left = 0;
+    if (frames < LOG_FRAMES_MAX || (state > frames && state <= frames + LOG_FRAMES_RETRY) ||
+        (state == LOG_MOVING && frames < LOG_FRAMES_LATE))
+        return false;
+    if (state != LOG_MOVED && state != LOG_MOVING) {
+        queue_set_log_state(ledger->queue, LOG_MOVING);
+        return true;
+    }
     queue_wake(ledger->queue);
-    bool emptied = db_checkpoint(ledger->db, &ignored) == 0;
-    queue_set_checkpoint_hint(ledger->queue, emptied ? 0 : frames + LOG_FRAMES_RETRY);
+    bool moved = db_checkpoint(ledger->db, false, &left, &ignored) == 0 && left == 0;
+    queue_set_log_state(ledger->queue, moved ? 0 : frames + LOG_FRAMES_RETRY);
+    return false;
+}
+
+/* Without the lock, while others write on. */
+static void move_log(struct ledger *ledger)
+{
+    struct err ignored;
+    int left;
+    if (db_checkpoint(ledger->db, false, &left, &ignored) == 0)
+        queue_set_log_state(ledger->queue, LOG_MOVED);
+}
+
+void group_leave(struct ledger *ledger)
+{
+    struct err ignored;
+    int left = 0;
+    if (!ledger->db || !ledger->queue || db_log_frames(ledger->db) < LOG_FRAMES_LEFT ||
+        !queue_try_lock(ledger->queue))
+        return;
+    db_set_patience(ledger->db, 0); /* whoever uses it at this moment leaves it shorter, too */
+    if (db_checkpoint(ledger->db, true, &left, &ignored) == 0 && left == 0)
+        queue_set_log_state(ledger->queue, 0);
+    queue_unlock(ledger->queue);
 }
 
 /* Commits the group; where that fails, it fails for all who are not in already. */
@@ -73,6 +114,7 @@ static void commit_group(struct ledger *ledger, struct queue_group *group)
 static int lead(struct ledger *ledger, struct entry *own, struct err *err)
 {
     struct queue_group *group = &ledger->group;
+    bool to_move = false;
     ledger->queue_is_stale = !queue_is_current(ledger->queue);
     int r = queue_group_begin(group, own, err);
     if (r == 0)
@@ -81,11 +123,12 @@ static int lead(struct ledger *ledger, struct entry *own, struct err *err)
         commit_group(ledger, group);
         *own = group->entries[0];
         queue_answer(ledger->queue, group);
-        if (own->result == 0)
-            keep_log_short(ledger);
+        to_move = own->result == 0 && keep_log_short(ledger);
     }
     queue_clear(ledger->queue);
     queue_unlock(ledger->queue);
+    if (to_move)
+        move_log(ledger);
     return r;
 }
 

@@ -43,15 +43,16 @@ struct ledger {
     dev_t device; /* of the database file, to notice that it was removed */
     ino_t inode;
     struct db *db;
-    struct hash *hash;
-    struct queue *queue;  /* opened by the first commit */
+    struct hash *hash;   /* made when it is first needed: loading it costs more than opening */
+    struct queue *queue; /* opened by the first commit */
     bool queue_is_stale; /* there is another one by now */
     struct queue_group group;
-    struct buf text;     /* an event while it is put together */
+    struct buf text; /* an event while it is put together */
 };
 
 /* 0, or -ESTALE where the file under the path is no longer the one that is open. */
 int ledger_check_file(const struct ledger *ledger, struct err *err) MUST_CHECK;
+int ledger_need_hash(struct ledger *ledger, struct err *err) MUST_CHECK;
 /* The ledger's own name: hex digits and a NUL. */
 int ledger_read_id(struct ledger *ledger, char ret[LEDGER_ID_LEN + 1], struct err *err) MUST_CHECK;
 int ledger_read_head(struct ledger *ledger, struct head *ret, struct err *err) MUST_CHECK;
@@ -81,8 +82,8 @@ struct piece {
 struct piece *piece_new(void);
 void piece_free(struct piece **piece);
 /* Fills a piece with events from a sequence on, as many as fit; none at the end. */
-int ledger_read_piece(struct ledger *ledger, int64_t from, struct piece *piece, struct err *err)
-    MUST_CHECK;
+int ledger_read_piece(struct ledger *ledger, int64_t from, struct piece *piece,
+                      struct err *err) MUST_CHECK;
 /* Appends one event: 1, 0 where there is none, -errno. */
 int ledger_read_event(struct ledger *ledger, int64_t sequence, struct buf *ret,
                       int64_t *ret_previous, struct err *err) MUST_CHECK;
@@ -118,20 +119,26 @@ struct entry {
  */
 int commit_entries(struct ledger *ledger, struct str queue, struct entry *entries, size_t count,
                    struct err *err) MUST_CHECK;
+/* --- group.c ------------------------------------------------------------------------------- */
+
+/* What a process leaves behind for the next one to open: a log that is soon read. */
+void group_leave(struct ledger *ledger);
+
 /* --- account.c ----------------------------------------------------------------------------- */
 
-int account_apply_open(struct ledger *ledger, struct batch_reader *reader, struct err *err)
-    MUST_CHECK;
-int account_apply_reserve(struct ledger *ledger, struct batch_reader *reader, struct err *err)
-    MUST_CHECK;
-int account_apply_settle(struct ledger *ledger, struct batch_reader *reader, struct err *err)
-    MUST_CHECK;
+int account_apply_open(struct ledger *ledger, struct batch_reader *reader,
+                       struct err *err) MUST_CHECK;
+int account_apply_reserve(struct ledger *ledger, struct batch_reader *reader,
+                          struct err *err) MUST_CHECK;
+int account_apply_settle(struct ledger *ledger, struct batch_reader *reader,
+                         struct err *err) MUST_CHECK;
 
 /* --- filesystem.c -------------------------------------------------------------------------- */
 
 /* 0, or ERR_UNSUPPORTED where the folder lies on a file system that another machine serves. */
 int filesystem_check(const char *folder, struct err *err) MUST_CHECK;
-/* The name of a refused file system, by statfs's type and mountinfo's name; NULL where it is fine. */
+/* The name of a refused file system, by statfs's type and mountinfo's name; NULL where it is fine.
+ */
 const char *filesystem_refused(uint32_t magic, struct str type);
 
 #endif

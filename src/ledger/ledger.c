@@ -32,6 +32,11 @@ int ledger_check_file(const struct ledger *ledger, struct err *err)
                          ledger->path);
 }
 
+int ledger_need_hash(struct ledger *ledger, struct err *err)
+{
+    return ledger->hash ? 0 : hash_new(&ledger->hash, err);
+}
+
 /* --- folders and files --------------------------------------------------------------------- */
 
 static int sync_folder(const char *path, struct err *err)
@@ -66,25 +71,31 @@ static int make_file(const char *path, struct err *err)
     return fd < 0 ? err_set_errno(err, errno, STEP_LEDGER_OPEN, "make %s", path) : 0;
 }
 
-static bool is_there(const char *path)
+/* An empty file is as good as none: whoever made it died before it held anything. */
+static int look_for(const char *path, bool *ret_there, struct err *err)
 {
-    struct stat status;
-    return stat(path, &status) == 0 && status.st_size > 0;
+    struct stat status = { 0 };
+    if (stat(path, &status) < 0 && errno != ENOENT && errno != ENOTDIR)
+        return err_set_errno(err, errno, STEP_LEDGER_OPEN, "%s", path);
+    *ret_there = status.st_size > 0;
+    return 0;
 }
 
 /* --- making -------------------------------------------------------------------------------- */
 
 static int bring_up(struct ledger *ledger, struct err *err)
 {
-    bool fresh = !is_there(ledger->path);
+    bool there = false;
     struct db *db = NULL;
-    int r = make_file(ledger->path, err);
+    int r = look_for(ledger->path, &there, err);
+    if (r == 0)
+        r = make_file(ledger->path, err);
     if (r == 0)
         r = db_open(ledger->path, DB_WRITE, &db, err);
     if (r == 0)
         r = schema_bring_up(db, ledger->path, err);
     db_close(db);
-    return r == 0 && fresh ? sync_folder(ledger->folder, err) : r;
+    return r == 0 && !there ? sync_folder(ledger->folder, err) : r;
 }
 
 /* Makes the ledger, or brings it up to date, while nobody else does. */
@@ -114,10 +125,8 @@ static enum db_mode read_mode(const struct ledger *ledger)
 static int open_database(struct ledger *ledger, struct err *err)
 {
     struct stat status;
-    if (stat(ledger->path, &status) < 0 || status.st_size == 0)
-        return err_set(err, ERR_NOT_FOUND, STEP_LEDGER_OPEN,
-                       "there is no ledger in %s yet; `agent-machine init` makes one",
-                       ledger->folder);
+    if (stat(ledger->path, &status) < 0)
+        return err_set_errno(err, errno, STEP_LEDGER_OPEN, "%s", ledger->path);
     if (!S_ISREG(status.st_mode))
         return err_set(err, ERR_DAMAGED, STEP_LEDGER_OPEN, "%s is no file", ledger->path);
     ledger->device = status.st_dev;
@@ -129,10 +138,16 @@ static int open_database(struct ledger *ledger, struct err *err)
 static int open_parts(struct ledger *ledger, struct err *err)
 {
     int64_t version = 0;
-    int r = ledger->mode == LEDGER_CREATE ? make_folder(ledger->folder, err) : 0;
+    bool there = false;
+    int r = look_for(ledger->path, &there, err);
+    if (r == 0 && !there && ledger->mode != LEDGER_CREATE)
+        r = err_set(err, ERR_NOT_FOUND, STEP_LEDGER_OPEN,
+                    "there is no ledger in %s yet; `agent-machine init` makes one", ledger->folder);
+    if (r == 0 && !there)
+        r = make_folder(ledger->folder, err);
     if (r == 0)
         r = filesystem_check(ledger->folder, err);
-    if (r == 0 && ledger->mode == LEDGER_CREATE && !is_there(ledger->path))
+    if (r == 0 && !there)
         r = bring_up_alone(ledger, err);
     if (r == 0)
         r = open_database(ledger, err);
@@ -144,7 +159,7 @@ static int open_parts(struct ledger *ledger, struct err *err)
         r = err_set(err, ERR_UNSUPPORTED, STEP_LEDGER_OPEN,
                     "%s has an older schema; any command that writes brings it up to date",
                     ledger->path);
-    return r < 0 ? r : hash_new(&ledger->hash, err);
+    return r;
 }
 
 int ledger_open(const char *folder, enum ledger_mode mode, struct ledger **ret, struct err *err)
@@ -175,6 +190,7 @@ void ledger_close(struct ledger *ledger)
 {
     if (!ledger)
         return;
+    group_leave(ledger);
     queue_group_release(&ledger->group);
     queue_close(ledger->queue);
     db_close(ledger->db);

@@ -12,6 +12,14 @@
  * ledger_commit returns 0 it is on the disk. Batches of many processes that
  * wait at the same time share one durable transaction. Readers never block
  * writers.
+ *
+ * A ledger that is open belongs to one thread, and to no child of a fork.
+ *
+ * Failures of the disk are ERR_IO, told apart by what a function returns:
+ * -ENOSPC it is full, -EBUSY somebody keeps the ledger locked beyond a limit,
+ * -ESTALE its file was removed or replaced while open, -EROFS it cannot be
+ * written, -EIO anything else. Nothing is half-written in any of them, and the
+ * next call may succeed. Stored data that makes no sense is ERR_DAMAGED.
  */
 #ifndef AM_LEDGER_LEDGER_H
 #define AM_LEDGER_LEDGER_H
@@ -42,8 +50,8 @@ enum ledger_mode {
  * (ERR_UNSUPPORTED), an older one migrated; a network file system is refused
  * (ERR_UNSUPPORTED); a file that is no ledger or is damaged is ERR_DAMAGED.
  */
-int ledger_open(const char *folder, enum ledger_mode mode, struct ledger **ret, struct err *err)
-    MUST_CHECK;
+int ledger_open(const char *folder, enum ledger_mode mode, struct ledger **ret,
+                struct err *err) MUST_CHECK;
 void ledger_close(struct ledger *ledger);
 
 /* --- writing ------------------------------------------------------------------------------- */
@@ -53,7 +61,8 @@ void ledger_batch_free(struct ledger_batch *batch);
 
 /*
  * Adds an event: an OperationEvent as JSON without `sequence` and
- * `previousDigest`, which are given to it when it is committed.
+ * `previousDigest`, which are given to it when it is committed. It is not
+ * held against its schema here.
  */
 int ledger_add_event(struct ledger_batch *batch, struct str json, struct err *err) MUST_CHECK;
 
@@ -66,8 +75,8 @@ int ledger_add_event(struct ledger_batch *batch, struct str json, struct err *er
  * of the operation it belongs to.
  */
 int ledger_put_document(struct ledger_batch *batch, struct str type, struct str id,
-                        struct str operation, struct str json, int64_t revision, struct err *err)
-    MUST_CHECK;
+                        struct str operation, struct str json, int64_t revision,
+                        struct err *err) MUST_CHECK;
 /* A name that nobody else may have taken in this space: ERR_CONFLICT otherwise. */
 int ledger_put_key(struct ledger_batch *batch, struct str space, struct str key, struct str value,
                    struct err *err) MUST_CHECK;
@@ -89,24 +98,32 @@ int ledger_open_account(struct ledger_batch *batch, struct str account, struct s
                         const struct amounts *limits, struct err *err) MUST_CHECK;
 /*
  * Sets amounts aside in an account and in every account above it, or fails
- * the batch with ERR_BUDGET (err names the dimension and the account whose
- * ceiling it was) where limit < used + reserved + amount in any of them.
+ * the batch with ERR_BUDGET where limit < used + reserved + amount in any of
+ * them. Then err.where is "DIMENSION ACCOUNT", whose ceiling it was.
  */
 int ledger_reserve(struct ledger_batch *batch, struct str reservation, struct str account,
-                   const struct amounts *amounts, const struct holder *holder, struct err *err)
-    MUST_CHECK;
+                   const struct amounts *amounts, const struct holder *holder,
+                   struct err *err) MUST_CHECK;
 /*
- * Ends a reservation: `used` is charged (what exceeds the reservation is
- * charged as overshoot), the rest is released, in every account above too.
+ * Ends a reservation: `used` is charged, the rest is released, in every account
+ * above too. What exceeds the reservation is charged and counted as overshoot,
+ * which is a part of `used`. For what is only held (memory, concurrency), `used`
+ * is 0.
  */
 int ledger_settle(struct ledger_batch *batch, struct str reservation, const struct amounts *used,
                   struct err *err) MUST_CHECK;
 
-/* The batch becomes durable as a whole, or fails as a whole and leaves nothing. */
+/* Where a batch came to stand. */
 struct ledger_position {
-    int64_t sequence;                   /* of the last event of the batch; -1 without one */
-    char digest[DIGEST_TEXT_SIZE];      /* of that event */
+    int64_t sequence;              /* of the last event of the batch; -1 without one */
+    char digest[DIGEST_TEXT_SIZE]; /* of that event */
 };
+
+/*
+ * The batch becomes durable as a whole, or fails as a whole and leaves nothing.
+ * Only -EBUSY may be otherwise: where the process that leads all writers is
+ * stuck with this batch in its hands, err says that it may yet be written.
+ */
 int ledger_commit(struct ledger *ledger, struct ledger_batch *batch, struct ledger_position *ret,
                   struct err *err) MUST_CHECK;
 
@@ -119,10 +136,15 @@ int ledger_read_artifact(struct ledger *ledger, const char *digest, struct buf *
 
 /* --- reading ------------------------------------------------------------------------------- */
 
+/*
+ * Visitors may use the ledger in any way, also write. A positive return ends
+ * the walk with 0, a negative one with itself.
+ */
+
 /* Appends the document and says its revision; -ENOENT where there is none. */
-int ledger_get_document(struct ledger *ledger, struct str id, struct buf *ret, int64_t *ret_revision,
-                        struct err *err) MUST_CHECK;
-/* Calls visit for documents of a type (of an operation, if not empty), oldest first; nonzero ends. */
+int ledger_get_document(struct ledger *ledger, struct str id, struct buf *ret,
+                        int64_t *ret_revision, struct err *err) MUST_CHECK;
+/* Calls visit for documents of a type (of an operation, if not empty), oldest first. */
 typedef int ledger_visit_document(void *context, struct str id, struct str json, int64_t revision,
                                   struct err *err);
 int ledger_each_document(struct ledger *ledger, struct str type, struct str operation,
@@ -131,7 +153,7 @@ int ledger_each_document(struct ledger *ledger, struct str type, struct str oper
 int ledger_get_key(struct ledger *ledger, struct str space, struct str key, struct buf *ret,
                    struct err *err) MUST_CHECK;
 
-/* Calls visit for events from a sequence on (of one operation, if not empty); nonzero ends. */
+/* Calls visit for events from a sequence on (of one operation, if not empty). */
 typedef int ledger_visit_event(void *context, int64_t sequence, struct str json, struct err *err);
 int ledger_each_event(struct ledger *ledger, int64_t from, struct str operation,
                       ledger_visit_event *visit, void *context, struct err *err) MUST_CHECK;
@@ -146,7 +168,7 @@ struct account {
 };
 int ledger_get_account(struct ledger *ledger, struct str account, struct account *ret,
                        struct err *err) MUST_CHECK;
-/* Calls visit for each open reservation; nonzero ends. */
+/* Calls visit for each open reservation. */
 typedef int ledger_visit_reservation(void *context, struct str reservation, struct str account,
                                      const struct amounts *amounts, const struct holder *holder,
                                      struct err *err);

@@ -319,11 +319,8 @@ TEST(documents_are_listed_oldest_first_by_type_and_operation)
     static const struct {
         const char *type, *operation, *ids;
     } cases[] = {
-        { "Budget", "", "z a m " },
-        { "Budget", "op1", "z " },
-        { "DecisionCard", "op1", "c b " },
-        { "DecisionCard", "op2", "" },
-        { "Delegation", "", "" },
+        { "Budget", "", "z a m " },    { "Budget", "op1", "z " }, { "DecisionCard", "op1", "c b " },
+        { "DecisionCard", "op2", "" }, { "Delegation", "", "" },
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct buf ids = BUF_INIT;
@@ -352,8 +349,8 @@ TEST(two_processes_put_the_same_key_and_one_wins)
             char key[32], value[32];
             snprintf(key, sizeof(key), "key-%d", round);
             snprintf(value, sizeof(value), "%d", i);
-            faults += ledger_put_key(batch, STR("idempotency"), str_from(key), str_from(value),
-                                     &err) < 0;
+            faults +=
+                ledger_put_key(batch, STR("idempotency"), str_from(key), str_from(value), &err) < 0;
             faults += add_event(batch, value, key, &err) < 0;
             int r = commit_batch(ledger, batch, NULL, &err);
             faults += r != 0 && r != -EEXIST;
@@ -713,11 +710,12 @@ TEST(artifact_is_stored_once_and_damage_is_seen_and_mended)
     CHECK_OK(ledger_read_artifact(ledger, digest, &found, &err));
     CHECK_STR(buf_str(&found), STR("a change set"));
     CHECK_OK(ledger_store_artifact(ledger, STR(""), digest, &err));
-    CHECK_INT(ledger_read_artifact(ledger,
-                                   "sha256:"
-                                   "1111111111111111111111111111111111111111111111111111111111111111",
-                                   &found, &err),
-              -ENOENT);
+    CHECK_INT(
+        ledger_read_artifact(ledger,
+                             "sha256:"
+                             "1111111111111111111111111111111111111111111111111111111111111111",
+                             &found, &err),
+        -ENOENT);
     CHECK(ledger_read_artifact(ledger, "../../../etc/passwd", &found, &err) < 0);
     buf_release(&found);
     ledger_close(ledger);
@@ -777,7 +775,8 @@ TEST(ledger_is_read_where_nothing_can_be_written)
         struct ledger *ledger = ledger_of(&folder, LEDGER_CREATE);
         fill_ledger(ledger, 100);
         ledger_close(ledger);
-        other_run(&folder, "PRAGMA wal_checkpoint(TRUNCATE)"); /* a clean copy, as an auditor gets */
+        other_run(&folder,
+                  "PRAGMA wal_checkpoint(TRUNCATE)"); /* a clean copy, as an auditor gets */
         unlink(folder_file(&folder, "ledger.db-wal"));
         unlink(folder_file(&folder, "ledger.db-shm"));
         chmod(folder.path, 0500);

@@ -6,11 +6,12 @@
 /* The example of Go's package note, whose key and signature were made by others. */
 TEST(note_of_another_implementation_is_read)
 {
-    static const char note[] = "If you think cryptography is the answer to your problem,\n"
-                               "then you don't know what your problem is.\n"
-                               "\n"
-                               "\xe2\x80\x94 PeterNeumann x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZ"
-                               "InNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=\n";
+    static const char note[] =
+        "If you think cryptography is the answer to your problem,\n"
+        "then you don't know what your problem is.\n"
+        "\n"
+        "\xe2\x80\x94 PeterNeumann x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZ"
+        "InNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=\n";
     struct buf bytes = BUF_INIT;
     struct sign_public key;
     struct str text, name;

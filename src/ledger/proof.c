@@ -22,17 +22,26 @@
 #include "ledger/internal.h"
 #include "ledger/note.h"
 
-#define STEP_PROVE      "prove"
-#define STEP_CHECK      "check a proof"
-#define STEP_CHECKPOINT "read a checkpoint"
-#define ORIGIN          "agent-machine/ledger/"
+#define STEP_PROVE       "prove"
+#define STEP_CHECK       "check a proof"
+#define STEP_CHECKPOINT  "read a checkpoint"
+#define ORIGIN           "agent-machine/ledger/"
 #define KIND_INCLUSION   "agent-machine/ledger-inclusion"
 #define KIND_CONSISTENCY "agent-machine/ledger-consistency"
-#define PROOF_BYTES_MAX ((size_t)4 << 20)
-#define SIZE_DIGITS_MAX 18
+#define PROOF_BYTES_MAX  ((size_t)4 << 20)
+#define SIZE_DIGITS_MAX  18
 
 static_assert(PROOF_LEDGER_SIZE == LEDGER_ID_LEN + 1, "a ledger's name must fit");
 static_assert(HASH_BYTES == DIGEST_BYTES, "one hash");
+
+/* Everything that is read for one answer is of one moment. */
+static int begin(struct ledger *ledger, struct err *err)
+{
+    int r = ledger_check_file(ledger, err);
+    if (r == 0)
+        r = ledger_need_hash(ledger, err);
+    return r < 0 ? r : ledger_snapshot_begin(ledger, err);
+}
 
 /* --- the tree's head ----------------------------------------------------------------------- */
 
@@ -55,9 +64,7 @@ static int read_head(struct ledger *ledger, struct tree_head *ret, struct err *e
 
 int proof_tree_head(struct ledger *ledger, struct tree_head *ret, struct err *err)
 {
-    int r = ledger_check_file(ledger, err);
-    if (r == 0)
-        r = ledger_snapshot_begin(ledger, err);
+    int r = begin(ledger, err);
     return r < 0 ? r : ledger_snapshot_end(ledger, read_head(ledger, ret, err), err);
 }
 
@@ -260,9 +267,7 @@ static int prove_inclusion(struct ledger *ledger, struct str event, const struct
 int proof_inclusion(struct ledger *ledger, struct str event, const struct sign_key *key,
                     struct buf *ret, struct err *err)
 {
-    int r = ledger_check_file(ledger, err);
-    if (r == 0)
-        r = ledger_snapshot_begin(ledger, err);
+    int r = begin(ledger, err);
     return r < 0 ? r
                  : ledger_snapshot_end(ledger, prove_inclusion(ledger, event, key, ret, err), err);
 }
@@ -312,9 +317,7 @@ static int prove_consistency(struct ledger *ledger, int64_t from, int64_t to,
 int proof_consistency(struct ledger *ledger, int64_t from, int64_t to, const struct sign_key *key,
                       struct buf *ret, struct err *err)
 {
-    int r = ledger_check_file(ledger, err);
-    if (r == 0)
-        r = ledger_snapshot_begin(ledger, err);
+    int r = begin(ledger, err);
     return r < 0 ? r
                  : ledger_snapshot_end(ledger, prove_consistency(ledger, from, to, key, ret, err),
                                        err);
@@ -328,8 +331,10 @@ static int read_path(yyjson_val *proof, struct tree_path *ret, struct err *err)
     size_t i, count;
     ret->count = 0;
     if (!yyjson_is_arr(path) || yyjson_arr_size(path) > TREE_PATH_MAX)
-        return err_set(err, ERR_DOCUMENT, STEP_CHECK, "/path: an array of at most %d hashes is "
-                       "expected", TREE_PATH_MAX);
+        return err_set(err, ERR_DOCUMENT, STEP_CHECK,
+                       "/path: an array of at most %d hashes is "
+                       "expected",
+                       TREE_PATH_MAX);
     yyjson_arr_foreach(path, i, count, node)
     {
         if (!yyjson_is_str(node) || !read_hash(json_str(node), ret->node[i]))
@@ -376,9 +381,10 @@ static int check_inclusion(yyjson_val *proof, const struct sign_public *key, str
     r = hash_error(hash, err);
     if (r < 0 || holds)
         return r;
-    return err_set(err, ERR_DAMAGED, STEP_CHECK,
-                   "event %lld as it stands here is not in the ledger that the checkpoint describes",
-                   (long long)index);
+    return err_set(
+        err, ERR_DAMAGED, STEP_CHECK,
+        "event %lld as it stands here is not in the ledger that the checkpoint describes",
+        (long long)index);
 }
 
 static int check_consistency(yyjson_val *proof, const struct sign_public *key, struct hash *hash,

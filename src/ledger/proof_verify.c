@@ -28,11 +28,11 @@
 #include "ledger/internal.h"
 #include "ledger/proof.h"
 
-#define STEP_VERIFY     "verify the ledger"
-#define WORKERS_MAX     8
+#define STEP_VERIFY      "verify the ledger"
+#define WORKERS_MAX      8
 #define WORKS_PER_WORKER 2
-#define WORKS_MAX       (WORKERS_MAX * WORKS_PER_WORKER)
-#define ALONE_EVENTS    INT64_C(4096) /* up to here threads cost more than they bring */
+#define WORKS_MAX        (WORKERS_MAX * WORKS_PER_WORKER)
+#define ALONE_EVENTS     INT64_C(4096) /* up to here threads cost more than they bring */
 
 /* What an event's bytes say by themselves. */
 struct examined {
@@ -53,8 +53,8 @@ struct work {
 struct pool {
     pthread_mutex_t mutex;
     pthread_cond_t changed;
-    struct work works[WORKS_MAX]; /* a ring */
-    size_t capacity;              /* of it used */
+    struct work works[WORKS_MAX];  /* a ring */
+    size_t capacity;               /* of it used */
     size_t filled, taken, checked; /* how many so far */
     bool stop;
     pthread_t workers[WORKERS_MAX];
@@ -269,8 +269,8 @@ static bool digest_with(struct verify *verify, struct str json,
 }
 
 /* The chain breaks before event n: names the one that was changed. */
-static int blame(struct verify *verify, int64_t n, struct str json,
-                 const struct examined *examined, struct err *err)
+static int blame(struct verify *verify, int64_t n, struct str json, const struct examined *examined,
+                 struct err *err)
 {
     unsigned char mended[HASH_BYTES];
     bool fits, shifted;
@@ -408,10 +408,9 @@ static int check_work(struct verify *verify, const struct work *work, struct err
         const struct examined *examined = &work->events[i];
         if (verify->frontier.size == verify->stored.frontier.size)
             break;
-        r = check_event(verify, &work->piece->rows[i], piece_json(work->piece, i), examined,
-                        str_make(work->operations.data + examined->operation,
-                                 examined->operation_len),
-                        err);
+        r = check_event(
+            verify, &work->piece->rows[i], piece_json(work->piece, i), examined,
+            str_make(work->operations.data + examined->operation, examined->operation_len), err);
     }
     return r;
 }
@@ -530,9 +529,12 @@ static int run(struct verify *verify, struct err *err)
 int proof_verify(struct ledger *ledger, const struct tree_head *against, int64_t *ret_events,
                  uint64_t *ret_bytes, struct err *err)
 {
-    struct verify verify = { .ledger = ledger, .against = against, .names = ARENA_INIT,
-                             .operations = MAP_INIT };
+    struct verify verify = {
+        .ledger = ledger, .against = against, .names = ARENA_INIT, .operations = MAP_INIT
+    };
     int r = ledger_check_file(ledger, err);
+    if (r == 0)
+        r = ledger_need_hash(ledger, err);
     if (r == 0)
         r = ledger_snapshot_begin(ledger, err);
     if (r < 0)

@@ -95,8 +95,8 @@ TEST(tampering_is_found_and_the_first_event_at_fault_named)
         { "no JSON any more", "UPDATE event SET json = '{' WHERE sequence = 31", "event 31" },
         { "removed", "DELETE FROM event WHERE sequence = 42", "event 42" },
         { "removed at the beginning", "DELETE FROM event WHERE sequence = 0", "event 0" },
-        { "removed, and the rest moved up",
-          "DELETE FROM event WHERE sequence = 42;" SHIFT_DOWN(43), "event 42" },
+        { "removed, and the rest moved up", "DELETE FROM event WHERE sequence = 42;" SHIFT_DOWN(43),
+          "event 42" },
         { "two reordered",
           "UPDATE event SET sequence = -1 WHERE sequence = 20;"
           "UPDATE event SET sequence = 20 WHERE sequence = 60;"
@@ -109,16 +109,17 @@ TEST(tampering_is_found_and_the_first_event_at_fault_named)
                        " FROM event WHERE sequence = 31",
           "event 30" },
         { "inserted without a chain",
-          SHIFT_UP(30) "INSERT INTO event VALUES (30, NULL, '{\"sequence\":30,\"previousDigest\":"
-                       "\"sha256:1123456789012345678901234567890123456789012345678901234567890123\"}"
-                       "')",
+          SHIFT_UP(
+              30) "INSERT INTO event VALUES (30, NULL, '{\"sequence\":30,\"previousDigest\":"
+                  "\"sha256:1123456789012345678901234567890123456789012345678901234567890123\"}"
+                  "')",
           "event 30" },
         { "appended behind the end",
           "INSERT INTO event SELECT 100, 98, json FROM event WHERE sequence = 99", "event 100" },
-        { "hidden from its operation",
-          "UPDATE event SET previous = 40 WHERE sequence = 44", "event 44" },
-        { "cut off from its operation",
-          "UPDATE operation SET last = last - 2 WHERE number = 1", "event 98" },
+        { "hidden from its operation", "UPDATE event SET previous = 40 WHERE sequence = 44",
+          "event 44" },
+        { "cut off from its operation", "UPDATE operation SET last = last - 2 WHERE number = 1",
+          "event 98" },
     };
     struct folder folder = folder_make();
     struct ledger *ledger = ledger_of(&folder, LEDGER_CREATE);
@@ -215,8 +216,8 @@ TEST(ledger_that_is_written_meanwhile_verifies)
     if (writer == 0) {
         struct ledger *mine = ledger_of(&folder, LEDGER_WRITE);
         for (int i = 0; i < 300; i++)
-            NEED_OK(commit_event(mine, "meanwhile", "urn:srcos:workspace-operation:odd", NULL,
-                                 &err));
+            NEED_OK(
+                commit_event(mine, "meanwhile", "urn:srcos:workspace-operation:odd", NULL, &err));
         ledger_close(mine);
         _exit(0);
     }

@@ -49,23 +49,23 @@
 #include <sys/syscall.h>
 #include <time.h>
 
-#define STEP_QUEUE        "open the ledger's queue"
-#define MAGIC             UINT64_C(0x3165756575516d41) /* "AmQueue1" */
-#define FILE_MODE         0600
-#define LOCK_BASE         ((off_t)1 << 40) /* beyond what the file holds */
-#define IN_USE            (LOCK_BASE + QUEUE_SLOTS)
-#define OPEN_ATTEMPTS_MAX 3  /* with files made anew */
-#define MAP_ATTEMPTS_MAX  10 /* while somebody may be about to mend the file */
-#define MAP_RETRY_US      1000
-#define LOCK_RETRY_US     100
-#define SECOND_NS         INT64_C(1000000000)
-#define IMPATIENCE_NS     INT64_C(50000000)
-#define ALIVE_NS          INT64_C(5000000) /* so long a writer counts as alive unseen */
-#define NAP_NS            INT64_C(20000000)
-#define GATHER_NS         INT64_C(150000) /* how long a leader waits for those who wrote lately */
-#define COUNTERS          8 /* a power of two */
+#define STEP_QUEUE         "open the ledger's queue"
+#define MAGIC              UINT64_C(0x3165756575516d41) /* "AmQueue1" */
+#define FILE_MODE          0600
+#define LOCK_BASE          ((off_t)1 << 40) /* beyond what the file holds */
+#define IN_USE             (LOCK_BASE + QUEUE_SLOTS)
+#define OPEN_ATTEMPTS_MAX  3  /* with files made anew */
+#define MAP_ATTEMPTS_MAX   10 /* while somebody may be about to mend the file */
+#define MAP_RETRY_US       1000
+#define LOCK_RETRY_US      100
+#define SECOND_NS          INT64_C(1000000000)
+#define IMPATIENCE_NS      INT64_C(50000000)
+#define ALIVE_NS           INT64_C(5000000) /* so long a writer counts as alive unseen */
+#define NAP_NS             INT64_C(20000000)
+#define GATHER_NS          INT64_C(150000) /* how long a leader waits for those who wrote lately */
+#define COUNTERS           8               /* a power of two */
 #define GROUP_CAPACITY_MIN 16
-#define CHECKSUM_SEED     UINT64_C(0x9e3779b97f4a7c15)
+#define CHECKSUM_SEED      UINT64_C(0x9e3779b97f4a7c15)
 
 enum word_state { IDLE, QUEUED, TAKEN, DONE };
 #define STATE_BITS 2u
@@ -75,17 +75,17 @@ struct shared_head {
     uint64_t magic;
     uint32_t slots, slot_bytes;
     unsigned char id[QUEUE_ID_BYTES];
-    uint64_t checksum; /* of what stands above */
+    uint64_t checksum;                    /* of what stands above */
     _Alignas(64) _Atomic uint32_t drains; /* how often slots have been collected */
     _Atomic uint32_t leading; /* whether the lock is held: a hint that saves asking the kernel */
     _Atomic uint32_t commits;
     _Atomic uint32_t watchers;
-    _Atomic int32_t checkpoint_hint;
+    _Atomic int32_t log_state;
     _Atomic int64_t impatient_until_ns; /* somebody without a slot wants the lock */
-    _Atomic uint32_t active;    /* how many wrote at the same time lately */
-    _Atomic uint32_t arrivals;  /* how often something was queued */
-    _Atomic uint32_t gathering; /* whether the leader waits for more */
-    _Atomic uint32_t wake_at;   /* until there were so many arrivals */
+    _Atomic uint32_t active;            /* how many wrote at the same time lately */
+    _Atomic uint32_t arrivals;          /* how often something was queued */
+    _Atomic uint32_t gathering;         /* whether the leader waits for more */
+    _Atomic uint32_t wake_at;           /* until there were so many arrivals */
     _Alignas(64) _Atomic uint32_t counters[COUNTERS];
     _Alignas(64) _Atomic uint32_t words[QUEUE_SLOTS];
 };
@@ -103,7 +103,7 @@ struct shared_failure {
     char where[ERR_WHERE_MAX], cause[ERR_CAUSE_MAX];
 };
 
-#define BATCH_MAX (QUEUE_SLOT_BYTES - SLOT_HEAD_BYTES - sizeof(struct shared_failure))
+#define BATCH_MAX       (QUEUE_SLOT_BYTES - SLOT_HEAD_BYTES - sizeof(struct shared_failure))
 #define SLOT_HEAD_BYTES 256
 
 struct shared_slot {
@@ -182,8 +182,7 @@ static int64_t now_ns(void)
 static bool futex_wait(_Atomic uint32_t *word, uint32_t seen, int64_t timeout_ns)
 {
     struct timespec timeout = { timeout_ns / SECOND_NS, timeout_ns % SECOND_NS };
-    return syscall(SYS_futex, word, FUTEX_WAIT, seen, &timeout, NULL, 0) == 0 ||
-           errno != ETIMEDOUT;
+    return syscall(SYS_futex, word, FUTEX_WAIT, seen, &timeout, NULL, 0) == 0 || errno != ETIMEDOUT;
 }
 
 static void futex_wake(_Atomic uint32_t *word, int count)
@@ -259,7 +258,8 @@ static bool map_valid(struct queue *queue)
 /* Makes the file anew, under the lock that says that nobody else has it. */
 static int rebuild(struct queue *queue)
 {
-    struct shared_head head = { .magic = MAGIC, .slots = QUEUE_SLOTS,
+    struct shared_head head = { .magic = MAGIC,
+                                .slots = QUEUE_SLOTS,
                                 .slot_bytes = QUEUE_SLOT_BYTES };
     if (getrandom(head.id, sizeof(head.id), 0) != sizeof(head.id))
         return -EIO;
@@ -539,8 +539,9 @@ static int copy_slot(const struct queue *queue, struct queue_group *group, size_
 static bool is_orphan(const struct queue *queue, int slot)
 {
     int64_t waits_ns = now_ns() - slot_at(queue, slot)->queued_ns;
-    struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = LOCK_BASE + slot,
-                          .l_len = 1 };
+    struct flock lock = {
+        .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = LOCK_BASE + slot, .l_len = 1
+    };
     if (waits_ns >= 0 && waits_ns < ALIVE_NS)
         return false;
     return fcntl(queue->fd, F_OFD_GETLK, &lock) == 0 && lock.l_type == F_UNLCK;
@@ -732,8 +733,8 @@ static bool read_answer(const struct queue *queue, struct entry *entry)
     entry->position.digest[sizeof(answer.digest) - 1] = '\0';
     if (answer.result < 0) {
         bool known = answer.code > ERR_NONE && answer.code <= ERR_BUDGET;
-        err_set(&entry->err, known ? (enum err_code)answer.code : ERR_IO, STEP_LEDGER_WRITE,
-                "%.*s", ERR_CAUSE_MAX - 1, failure.cause);
+        err_set(&entry->err, known ? (enum err_code)answer.code : ERR_IO, STEP_LEDGER_WRITE, "%.*s",
+                ERR_CAUSE_MAX - 1, failure.cause);
         err_where(&entry->err, "%.*s", ERR_WHERE_MAX - 1, failure.where);
     }
     return true;
@@ -790,13 +791,13 @@ void queue_watch(struct queue *queue, uint32_t seen, int timeout_ms)
     atomic_fetch_sub(&queue->head->watchers, 1);
 }
 
-int queue_checkpoint_hint(const struct queue *queue)
+int queue_log_state(const struct queue *queue)
 {
-    return queue->map ? atomic_load(&queue->head->checkpoint_hint) : 0;
+    return queue->map ? atomic_load(&queue->head->log_state) : 0;
 }
 
-void queue_set_checkpoint_hint(struct queue *queue, int frames)
+void queue_set_log_state(struct queue *queue, int state)
 {
     if (queue->map)
-        atomic_store(&queue->head->checkpoint_hint, frames);
+        atomic_store(&queue->head->log_state, state);
 }

@@ -41,8 +41,8 @@ void queue_unlock(struct queue *queue);
 void queue_wake(struct queue *queue);
 
 /* Begins a group with the leader's own batch. */
-int queue_group_begin(struct queue_group *group, const struct entry *own, struct err *err)
-    MUST_CHECK;
+int queue_group_begin(struct queue_group *group, const struct entry *own,
+                      struct err *err) MUST_CHECK;
 /* Adds what waits in the slots, except the leader's own. Only under the lock. */
 int queue_collect(struct queue *queue, struct queue_group *group, struct err *err) MUST_CHECK;
 /* Tells the writers what became of their batches, unless that is in doubt. Only under the lock. */
@@ -73,8 +73,8 @@ void queue_clear(struct queue *queue);
 uint32_t queue_commits(const struct queue *queue);
 void queue_watch(struct queue *queue, uint32_t seen, int timeout_ms);
 
-/* When the write-ahead log should be emptied next, in frames; a hint that leaders pass on. */
-int queue_checkpoint_hint(const struct queue *queue);
-void queue_set_checkpoint_hint(struct queue *queue, int frames);
+/* What leaders tell each other about the write-ahead log (group.c). */
+int queue_log_state(const struct queue *queue);
+void queue_set_log_state(struct queue *queue, int state);
 
 #endif

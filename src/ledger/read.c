@@ -20,8 +20,9 @@ int ledger_snapshot_begin(struct ledger *ledger, struct err *err)
 
 int ledger_snapshot_end(struct ledger *ledger, int r, struct err *err)
 {
-    int ended = db_in_transaction(ledger->db) ? db_query(ledger->db, SQL_COMMIT, r < 0 ? NULL : err, "")
-                                              : 0;
+    int ended = db_in_transaction(ledger->db)
+                    ? db_query(ledger->db, SQL_COMMIT, r < 0 ? NULL : err, "")
+                    : 0;
     return r < 0 ? r : ended < 0 ? ended : r;
 }
 
@@ -32,9 +33,9 @@ int ledger_read_head(struct ledger *ledger, struct head *ret, struct err *err)
     if (r < 0)
         return r;
     struct str digest = r ? db_bytes(db, SQL_HEAD_READ, 1) : STR("");
-    bool fits = r && digest.len == HASH_BYTES &&
-                frontier_read(&ret->frontier, db_int(db, SQL_HEAD_READ, 0),
-                              db_bytes(db, SQL_HEAD_READ, 2));
+    bool fits =
+        r && digest.len == HASH_BYTES &&
+        frontier_read(&ret->frontier, db_int(db, SQL_HEAD_READ, 0), db_bytes(db, SQL_HEAD_READ, 2));
     if (fits)
         memcpy(ret->digest, digest.ptr, HASH_BYTES);
     if (r)

@@ -55,8 +55,8 @@ static inline const char *folder_file(const struct folder *folder, const char *n
     do {                                                                                           \
         int result_ = (call);                                                                      \
         if (result_ < 0)                                                                           \
-            test_fail(__FILE__, __LINE__, "%s: %d, %s: %s: %s", #call, result_,                    \
-                      err_id(err.code), err.where, err.cause);                                     \
+            test_fail(__FILE__, __LINE__, "%s: %d, %s: %s: %s", #call, result_, err_id(err.code),  \
+                      err.where, err.cause);                                                       \
     } while (0)
 
 /* The same in a child process, which ends with status 1 where one fails. */
@@ -143,8 +143,9 @@ static inline void fill_ledger(struct ledger *ledger, int count)
         for (int j = 0; j < 50 && i < count; j++, i++) {
             char name[32];
             snprintf(name, sizeof(name), "filled-%d", i);
-            CHECK_OK(add_event(batch, name, i % 2 ? "urn:srcos:workspace-operation:odd"
-                                                  : "urn:srcos:workspace-operation:even",
+            CHECK_OK(add_event(batch, name,
+                               i % 2 ? "urn:srcos:workspace-operation:odd"
+                                     : "urn:srcos:workspace-operation:even",
                                &err));
         }
         CHECK_OK(commit_batch(ledger, batch, NULL, &err));

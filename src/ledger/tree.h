@@ -10,11 +10,11 @@
 
 #include "ledger/hash.h"
 
-#define TREE_LEVELS_MAX      63 /* a size is below 2^63 */
-#define TREE_PATH_MAX        (2 * TREE_LEVELS_MAX)
-#define TREE_SUBTREE_LEVEL   8 /* whose roots are kept, so that proofs need not hash every leaf */
-#define TREE_SUBTREE_LEAVES  ((int64_t)1 << TREE_SUBTREE_LEVEL)
-#define TREE_FRONTIER_BYTES  (TREE_LEVELS_MAX * HASH_BYTES)
+#define TREE_LEVELS_MAX     63 /* a size is below 2^63 */
+#define TREE_PATH_MAX       (2 * TREE_LEVELS_MAX)
+#define TREE_SUBTREE_LEVEL  8 /* whose roots are kept, so that proofs need not hash every leaf */
+#define TREE_SUBTREE_LEAVES ((int64_t)1 << TREE_SUBTREE_LEVEL)
+#define TREE_FRONTIER_BYTES (TREE_LEVELS_MAX * HASH_BYTES)
 
 struct frontier {
     int64_t size;
