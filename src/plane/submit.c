@@ -10,8 +10,7 @@
  * The same command twice is one operation. An idempotency key, and every
  * command's own id, is a name in the ledger that can be taken once, in the
  * same batch as the operation; who comes second finds the first's operation
- * there. A key is known within a workspace and a subject, so that nobody meets
- * the operations of others through it.
+ * there (identity.c).
  *
  * A refusal on the way is an end of the operation: failed, with the denial or
  * the ceiling. Where another process has ended the operation meanwhile (a
@@ -28,8 +27,6 @@
 
 #define STEP_SUBMIT     "submit a command"
 #define STEP_AUTHORITY  "find the delegation"
-#define KEY_SPACE       "idempotency"
-#define COMMAND_SPACE   "command"
 #define MINTED_VALID_MS ((int64_t)24 * 3600 * 1000) /* for beginning, not for running */
 
 static int take_submit(struct plane *plane, yyjson_doc *command, const struct plane_asks *asks,
@@ -63,111 +60,6 @@ int plane_submit(struct plane *plane, struct str text, const struct plane_asks *
                    text_is(verb, "cancel") ? "; submit agent_machine.execution.cancel" : "");
 }
 
-/* --- the same command twice ---------------------------------------------------------------- */
-
-struct identity {
-    struct buf key; /* empty: the command has none */
-    struct str command;
-    char digest[DIGEST_TEXT_SIZE]; /* of the whole command */
-    struct str parameters_digest;
-};
-
-static void identity_release(struct identity *identity)
-{
-    buf_release(&identity->key);
-}
-
-static int identify(const yyjson_val *command, struct identity *ret, struct err *err)
-{
-    struct str key = text_of(member(command, "idempotencyKey"));
-    ret->command = text_of(member(command, "id"));
-    ret->parameters_digest = text_of(member(command, "parametersDigest"));
-    if (key.len) {
-        buf_add_char(&ret->key, '[');
-        json_add_string(&ret->key, text_of(member(command, "workspaceRef")));
-        buf_add_char(&ret->key, ',');
-        json_add_string(&ret->key, text_of(member(command, "subjectRef")));
-        buf_add_char(&ret->key, ',');
-        json_add_string(&ret->key, key);
-        buf_add_char(&ret->key, ']');
-    }
-    if (ret->key.error)
-        return err_set(err, ERR_MEMORY, STEP_SUBMIT, "there is not enough memory");
-    return jcs_digest(command, ret->digest, err);
-}
-
-/* 1 with the operation, 0, or -errno; ERR_CONFLICT where the name stands for something else. */
-static int find_name(struct plane *plane, struct str space, struct str name, struct str digest,
-                     char ret_operation[PLANE_URN_MAX], struct err *err)
-{
-    _cleanup_(buf_release) struct buf value = BUF_INIT;
-    struct err inner = { 0 };
-    int r = ledger_get_key(plane->ledger, space, name, &value, &inner);
-    if (r == -ENOENT)
-        return 0;
-    if (r < 0) {
-        if (err)
-            *err = inner;
-        return r;
-    }
-    struct str known = buf_str(&value);
-    size_t space_at = str_index(known, ' ', 0);
-    struct str operation = str_from_offset(known, space_at + 1);
-    if (!str_equal(str_make(known.ptr, space_at), digest))
-        return err_set(err, ERR_CONFLICT, STEP_SUBMIT,
-                       "this %s belongs to another command, that of %.*s; give a new one",
-                       str_equal(space, STR(KEY_SPACE)) ? "idempotency key" : "command id",
-                       STR_ARG(operation));
-    snprintf(ret_operation, PLANE_URN_MAX, "%.*s", STR_ARG(operation));
-    return 1;
-}
-
-static int find_earlier(struct plane *plane, const struct identity *identity, struct outcome *ret,
-                        struct err *err)
-{
-    char operation[PLANE_URN_MAX];
-    _cleanup_(cleanup_work) struct work *work = NULL;
-    int r = identity->key.len ? find_name(plane, STR(KEY_SPACE), buf_str(&identity->key),
-                                          identity->parameters_digest, operation, err)
-                              : 0;
-    if (r == 0)
-        r = find_name(plane, STR(COMMAND_SPACE), identity->command, str_from(identity->digest),
-                      operation, err);
-    if (r <= 0)
-        return r;
-    r = work_load(plane, str_from(operation), &work, err);
-    if (r < 0)
-        return r;
-    finish_outcome(work, ret);
-    ret->repeated = true;
-    return 1;
-}
-
-static int put_names(struct work *work, const struct identity *identity, struct err *err)
-{
-    _cleanup_(buf_release) struct buf value = BUF_INIT;
-    buf_addf(&value, "%s %.*s", identity->digest, STR_ARG(work_operation(work)));
-    int r =
-        ledger_put_key(work->batch, STR(COMMAND_SPACE), identity->command, buf_str(&value), err);
-    if (r < 0 || identity->key.len == 0)
-        return r;
-    buf_reset(&value);
-    buf_addf(&value, "%.*s %.*s", STR_ARG(identity->parameters_digest),
-             STR_ARG(work_operation(work)));
-    return ledger_put_key(work->batch, STR(KEY_SPACE), buf_str(&identity->key), buf_str(&value),
-                          err);
-}
-
-static int put_command(struct work *work, const yyjson_val *command, struct err *err)
-{
-    _cleanup_(buf_release) struct buf text = BUF_INIT_LIMIT(PLANE_COMMAND_BYTES_MAX);
-    int r = jcs_add(&text, command, err);
-    return r < 0 ? r
-                 : ledger_put_document(work->batch, STR("OperationCommand"),
-                                       text_of(member(command, "id")), work_operation(work),
-                                       buf_str(&text), LEDGER_NEW, err);
-}
-
 /* --- submit -------------------------------------------------------------------------------- */
 
 /* 1: it was given before; 0 with the work, queued; or -errno. */
@@ -177,15 +69,15 @@ static int queue(struct plane *plane, yyjson_doc *command, const struct identity
     _cleanup_(cleanup_work) struct work *work = NULL;
     int r = work_new(plane, command, &work, err);
     if (r == 0)
-        r = put_names(work, identity, err);
+        r = identity_put(work, identity, err);
     if (r == 0)
-        r = put_command(work, work_command(work), err);
+        r = command_put(work, work_command(work), err);
     if (r < 0)
         return r;
     struct err inner = { 0 };
     r = work_commit(work, PLANE_STEP_QUEUED, &inner);
     if (r < 0 && inner.code == ERR_CONFLICT) { /* another process took the names meanwhile */
-        int found = find_earlier(plane, identity, ret_outcome, err);
+        int found = identity_find(plane, identity, ret_outcome, err);
         if (found != 0)
             return found;
     }
@@ -207,7 +99,7 @@ static int take_submit(struct plane *plane, yyjson_doc *doc, const struct plane_
     _cleanup_(cleanup_json_doc) yyjson_doc *owned = doc;
     struct str type = text_of(member(command, "operationType"));
     int index = vocabulary_index(operation_type_names, OPERATION_TYPE_COUNT, type);
-    int r = identify(command, &identity, err);
+    int r = identity_of(command, &identity, err);
     if (r < 0)
         return r;
     if (operation_types[index].key_required && identity.key.len == 0) {
@@ -215,7 +107,7 @@ static int take_submit(struct plane *plane, yyjson_doc *doc, const struct plane_
         err_where(err, "/idempotencyKey");
         return r;
     }
-    r = find_earlier(plane, &identity, ret, err);
+    r = identity_find(plane, &identity, ret, err);
     if (r != 0)
         return r < 0 ? r : 0;
     r = queue(plane, TAKE_PTR(owned), &identity, &work, ret, err);
@@ -565,11 +457,11 @@ static int take_retry(struct plane *plane, yyjson_doc *doc, const struct plane_a
     _cleanup_(identity_release) struct identity identity = { .key = BUF_INIT };
     _cleanup_(cleanup_work) struct work *work = NULL;
     const yyjson_val *command = yyjson_doc_get_root(owned);
-    int r = identify(command, &identity, err);
+    int r = identity_of(command, &identity, err);
     if (r < 0)
         return r;
     buf_reset(&identity.key); /* it names the operation's, which exists; this command has its id */
-    r = find_earlier(plane, &identity, ret, err);
+    r = identity_find(plane, &identity, ret, err);
     if (r != 0)
         return r < 0 ? r : 0;
     r = work_load(plane, text_of(member(command, "operationRef")), &work, err);
@@ -592,9 +484,9 @@ static int take_retry(struct plane *plane, yyjson_doc *doc, const struct plane_a
     work_set_holder(work);
     r = work_change_both(work, &retrying, err);
     if (r == 0)
-        r = put_names(work, &identity, err);
+        r = identity_put(work, &identity, err);
     if (r == 0)
-        r = put_command(work, command, err);
+        r = command_put(work, command, err);
     if (r == 0)
         r = work_commit(work, PLANE_STEP_RETRYING, err);
     if (r < 0)

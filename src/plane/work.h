@@ -105,6 +105,26 @@ int work_append(struct work *work, enum work_document of, const char *member, st
                 struct err *err) MUST_CHECK;
 int work_commit(struct work *work, enum plane_step step, struct err *err) MUST_CHECK;
 
+/* --- the same command twice ---------------------------------------------------------------- */
+
+/* By which a command is known again; it points into the command. */
+struct identity {
+    struct buf key; /* empty: the command has none */
+    struct str command;
+    char digest[DIGEST_TEXT_SIZE]; /* of the whole command */
+    struct str parameters_digest;
+};
+
+int identity_of(const yyjson_val *command, struct identity *ret, struct err *err) MUST_CHECK;
+void identity_release(struct identity *identity);
+/* 1 with how the operation stands that it was given for, 0 where it is new, or -errno. */
+int identity_find(struct plane *plane, const struct identity *identity, struct outcome *ret,
+                  struct err *err) MUST_CHECK;
+/* Adds its names to the batch: ERR_CONFLICT on commit where somebody else has taken them. */
+int identity_put(struct work *work, const struct identity *identity, struct err *err) MUST_CHECK;
+/* Adds the command's document to the batch. */
+int command_put(struct work *work, const yyjson_val *command, struct err *err) MUST_CHECK;
+
 /* --- parts of the way ---------------------------------------------------------------------- */
 
 /* The part of a URN behind its type. */
