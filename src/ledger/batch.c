@@ -43,6 +43,16 @@ void ledger_batch_free(struct ledger_batch *batch)
     free(batch);
 }
 
+size_t ledger_batch_size(const struct ledger_batch *batch)
+{
+    return batch->bytes.len;
+}
+
+void ledger_batch_cut(struct ledger_batch *batch, size_t size)
+{
+    buf_truncate(&batch->bytes, size);
+}
+
 static void put_kind(struct buf *bytes, enum batch_record kind)
 {
     buf_add_char(bytes, (char)kind);

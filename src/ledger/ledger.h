@@ -58,6 +58,9 @@ void ledger_close(struct ledger *ledger);
 
 int ledger_batch_new(struct ledger_batch **ret, struct err *err) MUST_CHECK;
 void ledger_batch_free(struct ledger_batch *batch);
+/* How much is in it, by which ledger_batch_cut takes back whatever was added later. */
+size_t ledger_batch_size(const struct ledger_batch *batch);
+void ledger_batch_cut(struct ledger_batch *batch, size_t size);
 
 /*
  * Adds an event: an OperationEvent as JSON without `sequence` and

@@ -212,49 +212,54 @@ static int read_ceiling(struct plane *plane, struct str urn, struct amounts *ret
     if (r < 0)
         return r;
     read_amounts(member(yyjson_doc_get_root(doc), "budgetCeiling"), ret);
-    ret->of[DIMENSION_GPU_SECONDS] = 0; /* without a meter there is no limit but zero */
     return 0;
 }
 
-static int open_one(struct plane *plane, struct str delegation, const char *urn, const char *parent,
-                    struct err *err)
+/* Of a link of the chain: the delegation itself may not be in the ledger yet. */
+static int ceiling_of(struct work *work, const struct delegation *delegation, size_t link,
+                      struct amounts *ret, struct err *err)
+{
+    int r = 0;
+    if (link == 0)
+        *ret = delegation->ceiling;
+    else
+        r = read_ceiling(work->plane, str_from(delegation->chain[link]), ret, err);
+    if (r == 0)
+        ret->of[DIMENSION_GPU_SECONDS] = 0; /* without a meter there is no limit but zero */
+    return r;
+}
+
+static int open_one(struct work *work, const struct delegation *delegation, size_t link,
+                    const char *urn, const char *parent, struct err *err)
 {
     struct account account = { 0 };
-    struct ledger_batch *batch;
-    struct ledger_position position;
     char now[CLOCK_TEXT_SIZE];
-    int r = read_ceiling(plane, delegation, &account.limits, err);
-    if (r == 0)
-        r = ledger_batch_new(&batch, err);
+    int r = ceiling_of(work, delegation, link, &account.limits, err);
     if (r < 0)
         return r;
     clock_text(clock_now_ms(), now);
     snprintf(account.parent, sizeof(account.parent), "%s", parent);
     struct budget_view view = { .id = str_from(urn),
-                                .holder = delegation,
+                                .holder = str_from(delegation->chain[link]),
                                 .opened_at = str_from(now) };
-    r = ledger_open_account(batch, view.id, str_from(parent), &account.limits, err);
-    if (r == 0)
-        r = put_view(batch, STR(""), &view, &account, err);
-    if (r == 0)
-        r = ledger_commit(plane->ledger, batch, &position, err);
-    ledger_batch_free(batch);
-    return r;
+    r = ledger_open_account(work->batch, view.id, str_from(parent), &account.limits, err);
+    return r < 0 ? r : put_view(work->batch, STR(""), &view, &account, err);
 }
 
-int budget_open_chain(struct plane *plane, const struct delegation *delegation, struct err *err)
+int budget_open_chain(struct work *work, const struct delegation *delegation, size_t *ret_opened,
+                      struct err *err)
 {
     char parent[PLANE_URN_MAX] = "", urn[PLANE_URN_MAX];
+    size_t opened = 0;
     for (size_t i = delegation->chain_count; i > 0; i--) {
         struct account account;
         struct err inner = { 0 };
         budget_urn(str_from(delegation->chain[i - 1]), urn);
-        int r = ledger_get_account(plane->ledger, str_from(urn), &account, &inner);
+        int r = ledger_get_account(work->plane->ledger, str_from(urn), &account, &inner);
         if (r == -ENOENT) {
             inner = (struct err){ 0 };
-            r = open_one(plane, str_from(delegation->chain[i - 1]), urn, parent, &inner);
-            if (r < 0 && inner.code == ERR_CONFLICT) /* another process was faster */
-                r = ledger_get_account(plane->ledger, str_from(urn), &account, &inner);
+            r = open_one(work, delegation, i - 1, urn, parent, &inner);
+            opened++;
         }
         if (r < 0) {
             if (err)
@@ -263,8 +268,7 @@ int budget_open_chain(struct plane *plane, const struct delegation *delegation, 
         }
         snprintf(parent, sizeof(parent), "%s", urn);
     }
-    if (plane->options.committed)
-        plane->options.committed(plane->options.committed_context, PLANE_STEP_ACCOUNTS);
+    *ret_opened = opened;
     return 0;
 }
 
@@ -336,8 +340,12 @@ int budget_reserve(struct work *work, const struct delegation *delegation, struc
                                 .opened_at = str_from(now) };
     r = put_view(work->batch, work_operation(work), &view, &account, err);
     add_movements(&movements, str_from(urn), &need, NULL);
-    if (r == 0)
+    if (is_open && r == 0)
         r = add_movements_above(work->plane, &movements, parent, &need, NULL, err);
+    for (size_t i = 0; !is_open && i < delegation->chain_count; i++) {
+        budget_urn(str_from(delegation->chain[i]), parent);
+        add_movements(&movements, str_from(parent), &need, NULL);
+    }
     work_set_text(work, WORK_OPERATION, "budgetRef", str_from(urn));
     return r < 0 ? r : tell_usage(work, &movements, err);
 }

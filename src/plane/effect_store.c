@@ -89,11 +89,28 @@ static int add_artifact(struct work *work, const char *type, struct str id, cons
     return r < 0 ? r : work_append(work, WORK_TASK, "artifactRefs", buf_str(&name), err);
 }
 
+static int add_document(struct work *work, const char *type, struct str id, struct str json,
+                        const yyjson_val *document, struct err *err)
+{
+    char digest[DIGEST_TEXT_SIZE];
+    int r = jcs_digest(document, digest, err);
+    if (r == 0)
+        r = ledger_put_document(work->batch, str_from(type), id, work_operation(work), json,
+                                LEDGER_NEW, err);
+    return r < 0 ? r : add_artifact(work, type, id, digest, err);
+}
+
+int effect_add(struct work *work, const char *type, struct str id, struct str json, struct err *err)
+{
+    _cleanup_(cleanup_json_doc) yyjson_doc *doc = NULL;
+    int r = json_read(json, &json_limits_default, &doc, err);
+    return r < 0 ? r : add_document(work, type, id, json, yyjson_doc_get_root(doc), err);
+}
+
 int effect_store(struct work *work, const char *type, struct str id, struct str json,
                  struct effect_result *ret, struct err *err)
 {
     _cleanup_(cleanup_json_doc) yyjson_doc *doc = NULL;
-    char digest[DIGEST_TEXT_SIZE];
     int64_t room = work->type->need.of[DIMENSION_LOCAL_DISK_BYTES];
     if ((int64_t)json.len > room)
         return err_set(err, ERR_LIMIT, STEP_STORE,
@@ -103,12 +120,7 @@ int effect_store(struct work *work, const char *type, struct str id, struct str 
     if (r == 0)
         r = effect_check(work->plane, yyjson_doc_get_root(doc), type, err);
     if (r == 0)
-        r = jcs_digest(yyjson_doc_get_root(doc), digest, err);
-    if (r == 0)
-        r = ledger_put_document(work->batch, str_from(type), id, work_operation(work), json,
-                                LEDGER_NEW, err);
-    if (r == 0)
-        r = add_artifact(work, type, id, digest, err);
+        r = add_document(work, type, id, json, yyjson_doc_get_root(doc), err);
     if (r == 0)
         r = work_commit(work, PLANE_STEP_STORED, err);
     if (r < 0)

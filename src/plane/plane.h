@@ -64,10 +64,7 @@ typedef int plane_effect(void *context, struct work *work, struct effect_result 
 
 /* The steps that are durable, in order; after each of them a crash may come. */
 enum plane_step {
-    PLANE_STEP_QUEUED,
-    PLANE_STEP_PREFLIGHTED,
-    PLANE_STEP_ACCOUNTS,
-    PLANE_STEP_RUNNING,
+    PLANE_STEP_RUNNING, /* with all that permits it: command, delegation, verdicts, reservation */
     PLANE_STEP_STORED,
     PLANE_STEP_ENDED,
     PLANE_STEP_CANCELING,
@@ -81,6 +78,13 @@ struct plane_options {
     plane_gate *gate; /* NULL: no layer says anything */
     void *gate_context;
     plane_effect *execution_start; /* NULL: a typed `unsupported` */
+    /*
+     * Called where gates and budget have their place in the batch and before it is durable, so that
+     * what it adds (effect_add) stands with them. A result that is failed, or a negative return,
+     * ends the operation so; then nothing of it remains. Called again where another process was
+     * faster at something that both needed. NULL: nothing is added.
+     */
+    plane_effect *execution_prepare;
     void *effect_context;
     void (*committed)(void *context, enum plane_step step); /* may be NULL: told of each step */
     void *committed_context;

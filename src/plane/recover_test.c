@@ -113,8 +113,7 @@ TEST(a_crash_after_any_step_of_a_run_ends_in_a_legal_state_without_a_reservation
         const char *state;
         size_t failed;
     } cases[] = {
-        { PLANE_STEP_QUEUED, "failed", 1 },   { PLANE_STEP_PREFLIGHTED, "failed", 1 },
-        { PLANE_STEP_ACCOUNTS, "failed", 1 }, { PLANE_STEP_RUNNING, "failed", 1 },
+        { PLANE_STEP_RUNNING, "failed", 1 },
         { PLANE_STEP_ENDED, "completed", 0 },
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -155,10 +154,49 @@ TEST(a_crash_after_any_step_of_a_run_ends_in_a_legal_state_without_a_reservation
     }
 }
 
+static int prepare_dies(void *context, struct work *work, struct effect_result *ret,
+                        struct err *err)
+{
+    (void)context;
+    (void)work;
+    (void)ret;
+    (void)err;
+    kill(getpid(), SIGKILL);
+    return 0;
+}
+
+TEST(a_crash_before_what_permits_a_run_is_durable_leaves_nothing_of_it)
+{
+    struct stage stage;
+    struct buf command = BUF_INIT;
+    struct recovered recovered = { 0 };
+    int64_t size = -1;
+    if (!stage_begin(&stage))
+        return;
+    plane_close(stage.plane);
+    stage.options.execution_start = effect_completes;
+    stage.options.execution_prepare = prepare_dies;
+    command_start(&stage, &command, ",\"idempotencyKey\":\"crash\"");
+    CHECK(crash_child(&stage, &command, (struct crash){ .at = PLANE_STEP_ENDED }));
+    stage.options.execution_prepare = NULL;
+    stage.options.committed = NULL;
+    if (!stage_open(&stage))
+        return;
+    CHECK_INT(plane_recover(stage.plane, &recovered, NULL), 0);
+    CHECK_INT(recovered.failed, 0);
+    CHECK_INT(ledger_size(plane_ledger(stage.plane), &size, NULL), 0);
+    CHECK_INT(size, 0);
+    struct outcome outcome = stage_submit(&stage, &command); /* its names are free */
+    CHECK(!outcome.repeated);
+    CHECK_INT(outcome.state, STATE_COMPLETED);
+    stage_check(&stage);
+    buf_release(&command);
+    stage_end(&stage);
+}
+
 TEST(a_crash_in_a_retry_fails_it_again)
 {
-    static const enum plane_step cases[] = { PLANE_STEP_RETRYING, PLANE_STEP_PREFLIGHTED,
-                                             PLANE_STEP_RUNNING };
+    static const enum plane_step cases[] = { PLANE_STEP_RETRYING, PLANE_STEP_RUNNING };
     struct stage stage;
     struct buf command = BUF_INIT;
     if (!stage_begin(&stage))
@@ -342,13 +380,10 @@ static const struct {
     enum plane_step at; /* its process stops after this step */
     enum state way[4];  /* then the setter leads on; ends at STATE_QUEUED */
     const char *end;    /* if its process dies */
-    bool survives;      /* a cancel ends it without ending its process */
 } ways[] = {
-    { STATE_QUEUED, PLANE_STEP_QUEUED, { STATE_QUEUED }, "failed", true },
-    { STATE_PREFLIGHTING, PLANE_STEP_PREFLIGHTED, { STATE_QUEUED }, "failed", true },
-    { STATE_RUNNING, PLANE_STEP_RUNNING, { STATE_QUEUED }, "failed", false },
-    { STATE_PAUSED, PLANE_STEP_RUNNING, { STATE_PAUSED, STATE_QUEUED }, "failed", false },
-    { STATE_CANCELING, PLANE_STEP_RUNNING, { STATE_CANCELING, STATE_QUEUED }, "canceled", false },
+    { STATE_RUNNING, PLANE_STEP_RUNNING, { STATE_QUEUED }, "failed" },
+    { STATE_PAUSED, PLANE_STEP_RUNNING, { STATE_PAUSED, STATE_QUEUED }, "failed" },
+    { STATE_CANCELING, PLANE_STEP_RUNNING, { STATE_CANCELING, STATE_QUEUED }, "canceled" },
 };
 #define WAY_CANCELING (ARRAY_LEN(ways) - 1)
 
@@ -398,7 +433,7 @@ static void enter(struct stage *stage, const char *operation, const enum state *
         CHECK_INT(work_change_both(work, &change, &err), 0);
     }
     if (work && work->records[WORK_OPERATION].changed)
-        CHECK_INT(work_commit(work, PLANE_STEP_QUEUED, &err), 0);
+        CHECK_INT(work_commit(work, PLANE_STEP_RUNNING, &err), 0);
     CHECK_TEXT(err.cause, "");
     work_free(work);
 }
@@ -446,7 +481,7 @@ TEST(every_command_in_every_state_is_obeyed_or_refused)
         outcome = stage_submit(&stage, &command);
         CHECK_TEXT(outcome.failure.cause, "");
         check_state(&stage, operation, "canceled", __LINE__);
-        CHECK_INT(child_end(child), ways[i].survives ? (int)STATE_CANCELED : -SIGKILL);
+        CHECK_INT(child_end(child), -SIGKILL);
         check_state(&stage, operation, "canceled", __LINE__);
         stage_check(&stage);
         buf_release(&command);
@@ -470,6 +505,71 @@ TEST(each_state_that_a_dead_process_leaves_has_its_end)
         check_state(&stage, operation, ways[i].end, __LINE__);
         stage_check(&stage);
         stage_end(&stage);
+    }
+}
+
+/* A process that leaves an operation waiting before it runs, and stops. */
+static pid_t begin_waiting(struct stage *stage, const struct buf *command, enum state state,
+                           char ret_operation[PLANE_URN_MAX])
+{
+    int status;
+    plane_close(stage->plane);
+    pid_t child = fork();
+    if (child == 0) {
+        struct change change = { .of = WORK_OPERATION, .to = state };
+        struct plane *plane;
+        struct work *work;
+        yyjson_doc *doc;
+        int r = plane_open(&stage->options, &plane, NULL);
+        if (r == 0)
+            r = json_read(buf_str(command), &json_limits_default, &doc, NULL);
+        if (r == 0)
+            r = work_new(plane, doc, &work, NULL);
+        if (r == 0)
+            r = ledger_put_document(work->batch, STR("OperationCommand"),
+                                    text_of(member(work_command(work), "id")), work_operation(work),
+                                    buf_str(command), LEDGER_NEW, NULL);
+        if (r == 0 && state != STATE_QUEUED)
+            r = work_change(work, &change, NULL);
+        if (r == 0)
+            r = work_commit(work, PLANE_STEP_RUNNING, NULL);
+        kill(getpid(), SIGSTOP);
+        _exit(r < 0);
+    }
+    waitpid(child, &status, WUNTRACED);
+    CHECK(WIFSTOPPED(status));
+    CHECK(stage_open(stage));
+    last_operation(stage, ret_operation);
+    check_state(stage, ret_operation, state_names[state], __LINE__);
+    return child;
+}
+
+TEST(what_waits_before_it_runs_is_cancelled_or_ends_with_its_process)
+{
+    static const enum state states[] = { STATE_QUEUED, STATE_PREFLIGHTING };
+    for (size_t i = 0; i < 2 * ARRAY_LEN(states); i++) {
+        struct stage stage;
+        struct buf command = BUF_INIT;
+        struct recovered recovered = { 0 };
+        char operation[PLANE_URN_MAX];
+        bool dies = i >= ARRAY_LEN(states);
+        if (!stage_begin(&stage))
+            return;
+        command_start(&stage, &command, "");
+        pid_t child = begin_waiting(&stage, &command, states[i % ARRAY_LEN(states)], operation);
+        if (dies)
+            kill(child, SIGKILL);
+        CHECK_INT(dies ? child_end(child) : 0, dies ? -SIGKILL : 0);
+        CHECK_INT(plane_recover(stage.plane, &recovered, NULL), 0);
+        CHECK_INT(recovered.failed, dies);
+        if (!dies) {
+            command_cancel(&stage, &command, operation, "forced", 0);
+            CHECK_TEXT(stage_submit(&stage, &command).failure.cause, "");
+            CHECK_INT(child_end(child), 0); /* its process was left alone */
+        }
+        check_state(&stage, operation, dies ? "failed" : "canceled", __LINE__);
+        stage_end(&stage);
+        buf_release(&command);
     }
 }
 

@@ -1,20 +1,24 @@
 /*
  * submit: from a command to an operation that runs (stop 4 of a run).
  *
- * Theory of operation. A command is checked, then recorded with its operation
- * and task in one batch (queued): from then on it has happened, whatever
- * comes. Then, each durable before the next: the delegation is found and
- * verified and the gates have answered (preflighting); accounts stand and the
- * reservation is made (running). Only then the effect (finish.c).
+ * Theory of operation. A command is checked; then one batch collects all that
+ * must be durable before its effect: the command with its operation and task
+ * (queued), the delegation, found or made, and what the gates answered
+ * (preflighting), the accounts and the reservation (running). Nothing in
+ * between waits for anybody, so it becomes durable at once, in one commit: a
+ * crash before it leaves nothing of the command, a crash after it a run that
+ * recovery ends. Only then the effect (finish.c).
  *
  * The same command twice is one operation. An idempotency key, and every
  * command's own id, is a name in the ledger that can be taken once, in the
  * same batch as the operation; who comes second finds the first's operation
  * there (identity.c).
  *
- * A refusal on the way is an end of the operation: failed, with the denial or
- * the ceiling. Where another process has ended the operation meanwhile (a
- * cancel), the batch fails as a whole and that end stands.
+ * A refusal on the way is an end of the operation: the same batch, which then
+ * ends in failed, with the denial or the ceiling. Of a budget only the commit
+ * knows; where it refuses, the batch goes back to the verdicts (work_keep), and
+ * ends from there. Where another process has ended the operation meanwhile (a
+ * cancel of another attempt), the batch fails as a whole and that end stands.
  */
 #include <time.h>
 
@@ -31,6 +35,8 @@
 
 static int take_submit(struct plane *plane, yyjson_doc *command, const struct plane_asks *asks,
                        struct outcome *ret, struct err *err);
+static int carry_through(struct work *work, const struct identity *identity,
+                         const struct plane_asks *asks, struct outcome *ret, struct err *err);
 static int take_retry(struct plane *plane, yyjson_doc *command, const struct plane_asks *asks,
                       struct outcome *ret, struct err *err);
 
@@ -62,9 +68,9 @@ int plane_submit(struct plane *plane, struct str text, const struct plane_asks *
 
 /* --- submit -------------------------------------------------------------------------------- */
 
-/* 1: it was given before; 0 with the work, queued; or -errno. */
+/* The work, queued in a batch that is not committed yet. */
 static int queue(struct plane *plane, yyjson_doc *command, const struct identity *identity,
-                 struct work **ret, struct outcome *ret_outcome, struct err *err)
+                 struct work **ret, struct err *err)
 {
     _cleanup_(cleanup_work) struct work *work = NULL;
     int r = work_new(plane, command, &work, err);
@@ -72,22 +78,9 @@ static int queue(struct plane *plane, yyjson_doc *command, const struct identity
         r = identity_put(work, identity, err);
     if (r == 0)
         r = command_put(work, work_command(work), err);
-    if (r < 0)
-        return r;
-    struct err inner = { 0 };
-    r = work_commit(work, PLANE_STEP_QUEUED, &inner);
-    if (r < 0 && inner.code == ERR_CONFLICT) { /* another process took the names meanwhile */
-        int found = identity_find(plane, identity, ret_outcome, err);
-        if (found != 0)
-            return found;
-    }
-    if (r < 0) {
-        if (err)
-            *err = inner;
-        return r;
-    }
-    *ret = TAKE_PTR(work);
-    return 0;
+    if (r == 0)
+        *ret = TAKE_PTR(work);
+    return r;
 }
 
 static int take_submit(struct plane *plane, yyjson_doc *doc, const struct plane_asks *asks,
@@ -110,13 +103,8 @@ static int take_submit(struct plane *plane, yyjson_doc *doc, const struct plane_
     r = identity_find(plane, &identity, ret, err);
     if (r != 0)
         return r < 0 ? r : 0;
-    r = queue(plane, TAKE_PTR(owned), &identity, &work, ret, err);
-    if (r != 0)
-        return r < 0 ? r : 0;
-    r = submit_run(work, asks, err);
-    if (r == 0)
-        finish_outcome(work, ret);
-    return r;
+    r = queue(plane, TAKE_PTR(owned), &identity, &work, err);
+    return r < 0 ? r : carry_through(work, &identity, asks, ret, err);
 }
 
 /* --- authority ----------------------------------------------------------------------------- */
@@ -341,75 +329,133 @@ static int preflight(struct work *work, const struct demand *demand, struct dele
     return r;
 }
 
-static int reserve_and_start(struct work *work, const struct delegation *delegation,
-                             struct refusal *refusal, struct err *err)
+/* --- starting ------------------------------------------------------------------------------ */
+
+/* What the machine knows of the launch before it; ERR of a result that is failed. */
+static int prepare(struct work *work, struct refusal *refusal, struct err *err)
+{
+    const struct plane_options *options = &work->plane->options;
+    struct effect_result result = { .end = STATE_COMPLETED };
+    struct err why = { 0 };
+    if (work->operation_type != OPERATION_EXECUTION_START || !options->execution_prepare)
+        return 0;
+    int r = options->execution_prepare(options->effect_context, work, &result, &why);
+    if (r == 0 && result.end != STATE_FAILED)
+        return 0;
+    refusal->err = r < 0 ? why : result.failure;
+    return work_back(work, err) < 0 ? -EIO : -EACCES;
+}
+
+/* One try to make it durable that it runs. */
+static int begin_running(struct work *work, const struct delegation *delegation, size_t *ret_opened,
+                         struct refusal *refusal, struct err *err)
 {
     struct change running = { .to = STATE_RUNNING };
-    struct err why = { 0 };
-    int r = budget_open_chain(work->plane, delegation, err);
+    int r = budget_open_chain(work, delegation, ret_opened, err);
     if (r == 0)
         r = budget_reserve(work, delegation, err);
     if (r == 0)
+        r = prepare(work, refusal, err);
+    if (r == 0)
         r = work_change_both(work, &running, err);
-    if (r < 0)
-        return r;
-    r = work_commit(work, PLANE_STEP_RUNNING, &why);
+    return r < 0 ? r : work_commit(work, PLANE_STEP_RUNNING, err);
+}
+
+/*
+ * 0; or a refusal; or what failed. Where two processes open the same account, the later one's batch
+ * fails; it tries again with what is left to be opened, which is less each time.
+ */
+static int start(struct work *work, const struct delegation *delegation, struct refusal *refusal,
+                 struct err *err)
+{
+    size_t opened = 0, before;
+    struct err why;
+    int r;
+    do {
+        before = opened;
+        why = (struct err){ 0 };
+        r = begin_running(work, delegation, &opened, refusal, &why);
+        if (r < 0 && why.code == ERR_CONFLICT && work_back(work, err) < 0)
+            return -EIO;
+    } while (r < 0 && why.code == ERR_CONFLICT && opened > 0 && (before == 0 || opened < before));
     if (r < 0 && why.code == ERR_BUDGET) {
         refusal->err = why;
         snprintf(refusal->smallest_change, sizeof(refusal->smallest_change),
                  "See `agent-machine budget show`; wait, or have more delegated.");
-        r = work_reload(work, err);
+        r = work_back(work, err);
+        if (r == 0) /* that whose ceiling it was is there to be looked at */
+            r = budget_open_chain(work, delegation, &opened, err);
         return r < 0 ? r : -EACCES;
     }
-    if (r < 0 && err)
+    if (r < 0 && err && refusal->err.code == ERR_NONE)
         *err = why;
     return r;
 }
 
-/* Another process may have ended it, or asked for its end: then that stands. */
-static int yield_to_others(struct work *work, int failed, struct err *err)
+/*
+ * What failed is no refusal. Another process may have taken the same command (1, with the outcome),
+ * or ended the operation, or asked for its end: then that stands. Else it is an end as well.
+ */
+static int end_otherwise(struct work *work, const struct identity *identity,
+                         struct refusal *refusal, struct outcome *ret, int failed, struct err *why)
 {
     struct err inner = { 0 };
-    int r = work_reload(work, &inner);
+    bool is_new = work_is_new(work);
+    int r =
+        is_new && why->code == ERR_CONFLICT ? identity_find(work->plane, identity, ret, &inner) : 0;
+    if (r < 0)
+        *why = inner;
+    if (r != 0)
+        return r;
+    r = is_new ? work_back(work, &inner) : work_reload(work, &inner);
     if (r < 0)
         return failed;
     enum state state = work_state(work, WORK_OPERATION);
     if (state_is_end(state))
         return 0;
     if (state == STATE_CANCELING)
-        return finish_canceled(work, "graceful", NULL, err);
-    struct refusal refusal = { 0 };
-    if (err)
-        refusal.err = *err;
-    return finish_fail(work, &refusal, NULL, &inner) < 0 ? failed : 0;
+        return finish_canceled(work, "graceful", NULL, &inner) < 0 ? failed : 0;
+    if (refusal->err.code == ERR_NONE)
+        refusal->err = *why;
+    return finish_fail(work, refusal, NULL, &inner) < 0 ? failed : 0;
 }
 
-int submit_run(struct work *work, const struct plane_asks *asks, struct err *err)
+/* From queued or retrying through delegation, gates, budget and effect to an end. */
+static int take_steps(struct work *work, const struct plane_asks *asks, struct refusal *refusal,
+                      struct err *err)
 {
     _cleanup_(cleanup_free) struct demand *demand = calloc(1, sizeof(*demand));
     struct delegation delegation = { 0 };
-    struct refusal refusal = { 0 };
-    struct err inner = { 0 };
     if (!demand)
         return err_set(err, ERR_MEMORY, STEP_SUBMIT, "there is not enough memory");
     read_demand(work, asks, demand);
-    int r = preflight(work, demand, &delegation, &refusal, &inner);
+    int r = work_keep(work, err);
+    if (r == 0)
+        r = preflight(work, demand, &delegation, refusal, err);
     if (r == 0) {
-        r = work_commit(work, PLANE_STEP_PREFLIGHTED, &inner);
+        r = work_keep(work, err); /* the verdicts stand, whatever the budget says */
         if (r == 0)
-            r = reserve_and_start(work, &delegation, &refusal, &inner);
+            r = start(work, &delegation, refusal, err);
         delegation_release(&delegation);
     }
-    if (r < 0 && refusal.err.code != ERR_NONE)
-        r = finish_fail(work, &refusal, NULL, &inner);
-    else if (r == 0)
-        return finish_run(work, err);
-    if (r < 0) {
-        r = yield_to_others(work, r, &inner);
-        if (r < 0 && err)
-            *err = inner;
-    }
-    return r;
+    return r < 0 && refusal->err.code != ERR_NONE ? finish_fail(work, refusal, NULL, err) : r;
+}
+
+static int carry_through(struct work *work, const struct identity *identity,
+                         const struct plane_asks *asks, struct outcome *ret, struct err *err)
+{
+    struct refusal refusal = { 0 };
+    struct err why = { 0 };
+    int r = take_steps(work, asks, &refusal, &why);
+    if (r < 0)
+        r = end_otherwise(work, identity, &refusal, ret, r, &why);
+    else if (!state_is_end(work_state(work, WORK_OPERATION)))
+        r = finish_run(work, &why);
+    if (r == 0)
+        finish_outcome(work, ret);
+    if (r < 0 && err)
+        *err = why;
+    return r < 0 ? r : 0;
 }
 
 /* --- retry --------------------------------------------------------------------------------- */
@@ -495,8 +541,5 @@ static int take_retry(struct plane *plane, yyjson_doc *doc, const struct plane_a
                              .tv_nsec = retrying.retry_delay_ms % 1000 * 1000000 };
     while (nanosleep(&wait, &wait) < 0 && errno == EINTR)
         ;
-    r = submit_run(work, asks, err);
-    if (r == 0)
-        finish_outcome(work, ret);
-    return r;
+    return carry_through(work, &identity, asks, ret, err);
 }

@@ -397,6 +397,121 @@ TEST(processes_under_one_ceiling_spend_no_more_than_it)
     stage_end(&stage);
 }
 
+/* --- one commit before the effect, one at the end ------------------------------------------ */
+
+struct told {
+    enum plane_step steps[16];
+    size_t count;
+};
+
+static void note_step(void *context, enum plane_step step)
+{
+    struct told *told = context;
+    if (told->count < ARRAY_LEN(told->steps))
+        told->steps[told->count++] = step;
+}
+
+/* Appends "operation running " and the like, and the other things that events tell. */
+static int note_event(void *context, int64_t sequence, struct str json, struct err *err)
+{
+    struct buf *way = context;
+    yyjson_doc *doc = NULL;
+    (void)sequence;
+    if (json_read(json, &json_limits_default, &doc, err) < 0)
+        return -EIO;
+    const yyjson_val *event = yyjson_doc_get_root(doc);
+    struct str to = text_of(at(event, "/transition/to"));
+    if (to.len)
+        buf_addf(way, "%.*s %.*s ", STR_ARG(text_of(at(event, "/transition/of"))), STR_ARG(to));
+    else if (member(event, "decision"))
+        buf_add_text(way, "verdict ");
+    else if (member(event, "usage"))
+        buf_add_text(way, "usage ");
+    else if (member(event, "delegation"))
+        buf_add_text(way, "delegation ");
+    else if (member(event, "documents"))
+        buf_add_text(way, "document ");
+    yyjson_doc_free(doc);
+    return 0;
+}
+
+static int prepare_adds(void *context, struct work *work, struct effect_result *ret,
+                        struct err *err)
+{
+    (void)context;
+    (void)ret;
+    return effect_add(work, "AgentMachineDiagnosticBundle",
+                      STR("urn:srcos:agent-machine-diagnostic-bundle:of-a-launch"), STR("{}"), err);
+}
+
+static int prepare_fails(void *context, struct work *work, struct effect_result *ret,
+                         struct err *err)
+{
+    int r = prepare_adds(context, work, ret, err);
+    ret->end = STATE_FAILED;
+    err_set(&ret->failure, ERR_UNSUPPORTED, "prepare", "this host has no namespaces");
+    return r;
+}
+
+#define BEGINNING "operation queued task queued operation preflighting delegation "
+#define RUNNING   "usage task running operation running "
+
+TEST(what_permits_a_run_is_one_commit_and_its_end_another)
+{
+    static const struct {
+        plane_gate *gate;
+        plane_effect *prepare;
+        const char *extra, *way;
+        size_t commits;
+        enum err_code failure;
+    } cases[] = {
+        { NULL, NULL, "", BEGINNING "verdict " RUNNING "usage task completed operation completed ",
+          2, ERR_NONE },
+        { NULL, prepare_adds, "",
+          BEGINNING "verdict usage document task running operation running "
+                    "usage task completed operation completed ",
+          2, ERR_NONE },
+        { NULL, prepare_fails, "", BEGINNING "verdict task failed operation failed ", 1,
+          ERR_UNSUPPORTED },
+        { gate_denies_networks, NULL, "", BEGINNING "verdict task failed operation failed ", 1,
+          ERR_DENIED },
+        { NULL, NULL, ",\"budgetCeiling\":{\"wallClockSeconds\":0}",
+          BEGINNING "verdict task failed operation failed ", 1, ERR_BUDGET },
+        { NULL, NULL, ",\"delegationRef\":\"urn:srcos:delegation:missing\"",
+          "operation queued task queued operation preflighting task failed operation failed ", 1,
+          ERR_DENIED },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct stage stage;
+        struct buf command = BUF_INIT, way = BUF_INIT;
+        struct told told = { .count = 0 };
+        if (!stage_begin(&stage))
+            return;
+        plane_close(stage.plane);
+        stage.options.gate = cases[i].gate;
+        stage.options.execution_prepare = cases[i].prepare;
+        stage.options.execution_start = effect_completes;
+        stage.options.committed = note_step;
+        stage.options.committed_context = &told;
+        if (!stage_open(&stage))
+            return;
+        command_start(&stage, &command, cases[i].extra);
+        struct outcome outcome = stage_submit(&stage, &command);
+        CHECK_INT(outcome.failure.code, cases[i].failure);
+        CHECK_INT(told.count, cases[i].commits);
+        CHECK_INT(told.steps[0], told.count > 1 ? PLANE_STEP_RUNNING : PLANE_STEP_ENDED);
+        CHECK_INT(ledger_each_event(plane_ledger(stage.plane), 0, STR(""), note_event, &way, NULL),
+                  0);
+        CHECK_TEXT(way.data, cases[i].way);
+        CHECK_INT(stage_count(&stage, "AgentMachineDiagnosticBundle"),
+                  cases[i].prepare == prepare_adds);
+        stage_check(&stage);
+        buf_release(&way);
+        buf_release(&command);
+        stage_end(&stage);
+    }
+}
+
 /* --- the same command twice ---------------------------------------------------------------- */
 
 TEST(the_same_command_twice_is_one_operation)

@@ -14,7 +14,9 @@
  *  2. A document and the event of its change are in the same batch.
  *  3. An operation that is not at its end has a Supervision document, by which
  *     recovery finds it without reading all that ever was.
- *  4. Moments of one operation never go back, whatever the clock does.
+ *  4. Nothing that a new operation did is in the ledger before its first commit,
+ *     so until then nobody else has changed it, and work_back undoes all of it.
+ *  5. Moments of one operation never go back, whatever the clock does.
  */
 #include "plane/work.h"
 
@@ -205,15 +207,63 @@ static int read_documents(struct work *work, struct str operation, struct err *e
     r = read_record(work, str_from(task), &work->records[WORK_TASK], err);
     if (r < 0)
         return r;
+    work->supervised = !state_is_end(work_state(work, WORK_OPERATION));
     note_moment(work, WORK_OPERATION);
     note_moment(work, WORK_TASK);
     return begin_batch(work, err);
+}
+
+/* --- going back ---------------------------------------------------------------------------- */
+
+static void forget_kept(struct work *work)
+{
+    for (size_t i = 0; i < WORK_DOCUMENT_COUNT; i++)
+        yyjson_mut_doc_free(TAKE_PTR(work->kept[i].doc));
+}
+
+/* Both or neither; what was in `to` is freed. */
+static int copy_records(struct record *to, const struct record *from, struct err *err)
+{
+    yyjson_mut_doc *copies[WORK_DOCUMENT_COUNT];
+    bool all = true;
+    for (size_t i = 0; i < WORK_DOCUMENT_COUNT; i++) {
+        copies[i] = yyjson_mut_doc_mut_copy(from[i].doc, NULL);
+        all = all && copies[i];
+    }
+    for (size_t i = 0; i < WORK_DOCUMENT_COUNT; i++) {
+        yyjson_mut_doc_free(all ? to[i].doc : copies[i]);
+        if (!all)
+            continue;
+        to[i] = from[i];
+        to[i].doc = copies[i];
+    }
+    return all ? 0 : no_memory(err);
+}
+
+bool work_is_new(const struct work *work)
+{
+    return work->records[WORK_OPERATION].revision == LEDGER_NEW;
+}
+
+int work_keep(struct work *work, struct err *err)
+{
+    work->kept_batch = ledger_batch_size(work->batch);
+    return copy_records(work->kept, work->records, err);
+}
+
+int work_back(struct work *work, struct err *err)
+{
+    if (!work->kept[WORK_OPERATION].doc)
+        return work_reload(work, err);
+    ledger_batch_cut(work->batch, work->kept_batch);
+    return copy_records(work->records, work->kept, err);
 }
 
 int work_reload(struct work *work, struct err *err)
 {
     char operation[PLANE_URN_MAX];
     snprintf(operation, sizeof(operation), "%.*s", STR_ARG(work_operation(work)));
+    forget_kept(work);
     return read_documents(work, str_from(operation), err);
 }
 
@@ -255,6 +305,7 @@ void work_free(struct work *work)
         return;
     for (size_t i = 0; i < WORK_DOCUMENT_COUNT; i++)
         yyjson_mut_doc_free(work->records[i].doc);
+    forget_kept(work);
     yyjson_doc_free(work->command);
     ledger_batch_free(work->batch);
     free(work);
@@ -558,11 +609,12 @@ static int put_record(struct work *work, enum work_document of, struct err *err)
                                work_operation(work), str_make(text, len), record->revision, err);
 }
 
-static int put_supervision(struct work *work, struct err *err)
+static int put_supervision(struct work *work, bool ended, struct err *err)
 {
     _cleanup_(buf_release) struct buf text = BUF_INIT;
     _cleanup_(buf_release) struct buf id = BUF_INIT;
-    bool ended = state_is_end(work_state(work, WORK_OPERATION));
+    if (work->supervised == !ended)
+        return 0;
     buf_addf(&id, "supervision:%.*s", STR_ARG(work_operation(work)));
     buf_add_text(&text, "{\"operationRef\":");
     json_add_string(&text, work_operation(work));
@@ -577,16 +629,19 @@ int work_commit(struct work *work, enum plane_step step, struct err *err)
 {
     struct plane *plane = work->plane;
     struct ledger_position position;
+    bool ended = state_is_end(work_state(work, WORK_OPERATION));
     int r = 0;
     for (size_t i = 0; i < WORK_DOCUMENT_COUNT && r == 0; i++)
         if (work->records[i].changed)
             r = put_record(work, (enum work_document)i, err);
     if (r == 0)
-        r = put_supervision(work, err);
+        r = put_supervision(work, ended, err);
     if (r == 0)
         r = ledger_commit(plane->ledger, work->batch, &position, err);
     if (r < 0)
         return r;
+    work->supervised = !ended;
+    forget_kept(work);
     for (size_t i = 0; i < WORK_DOCUMENT_COUNT; i++) {
         work->records[i].revision += work->records[i].changed;
         work->records[i].changed = false;

@@ -46,6 +46,9 @@ struct work {
     struct record records[WORK_DOCUMENT_COUNT];
     yyjson_doc *command;
     struct ledger_batch *batch;
+    struct record kept[WORK_DOCUMENT_COUNT]; /* by work_keep; without documents nothing is kept */
+    size_t kept_batch;
+    bool supervised;  /* whether the ledger has it among what is not at its end */
     struct str actor; /* of the events */
     int64_t now_ms;   /* never before the last change of the documents */
 };
@@ -84,6 +87,12 @@ int work_new(struct plane *plane, yyjson_doc *command, struct work **ret,
 void work_free(struct work *work);
 /* Forgets the batch and reads the documents again. */
 int work_reload(struct work *work, struct err *err) MUST_CHECK;
+/* Whether nothing of it stands in the ledger yet. */
+bool work_is_new(const struct work *work);
+/* Keeps documents and batch as they are now; a commit forgets what was kept. */
+int work_keep(struct work *work, struct err *err) MUST_CHECK;
+/* Forgets what was done since work_keep; what has not been kept is read again. */
+int work_back(struct work *work, struct err *err) MUST_CHECK;
 
 enum state work_state(const struct work *work, enum work_document of);
 struct str work_text(const struct work *work, enum work_document of, const char *member);
@@ -146,18 +155,16 @@ int gates_pass(struct work *work, const struct delegation *delegation,
                const struct delegation_request *request, struct refusal *ret,
                struct err *err) MUST_CHECK;
 
-/* The accounts of a delegation and of all above it, opened where they are not open yet. */
-int budget_open_chain(struct plane *plane, const struct delegation *delegation,
+/* Adds the accounts of a delegation and of all above it that are not open yet; says how many. */
+int budget_open_chain(struct work *work, const struct delegation *delegation, size_t *ret_opened,
                       struct err *err) MUST_CHECK;
-/* Adds the operation's account and its first reservation to the batch. */
+/* Adds the operation's account and its first reservation to the batch, below those. */
 int budget_reserve(struct work *work, const struct delegation *delegation,
                    struct err *err) MUST_CHECK;
 /* Adds the end of every reservation of the operation; `used` NULL: its process is gone. */
 int budget_settle(struct work *work, const struct amounts *used, struct err *err) MUST_CHECK;
 void budget_urn(struct str holder, char ret[PLANE_URN_MAX]);
 
-/* From queued or retrying through delegation, gates, budget and effect to an end. */
-int submit_run(struct work *work, const struct plane_asks *asks, struct err *err) MUST_CHECK;
 /* Carries out the effect of a running operation and ends it. */
 int finish_run(struct work *work, struct err *err) MUST_CHECK;
 /* Ends an operation as failed, with its reservations. */
@@ -191,6 +198,12 @@ int effect_stored(struct work *work, struct str id, yyjson_doc **ret, struct err
 /* ERR_DOCUMENT names what schema or rules find in a document of this type. */
 int effect_check(struct plane *plane, const yyjson_val *document, const char *type,
                  struct err *err) MUST_CHECK;
+/*
+ * Adds a document that the program has written itself to the batch: the document, the event that
+ * binds it, and its place among the operation's artifacts. Tests hold it against its schema.
+ */
+int effect_add(struct work *work, const char *type, struct str id, struct str json,
+               struct err *err) MUST_CHECK;
 /*
  * Makes a document durable as an artifact of the operation, with what is in the batch, and
  * completes the effect. Where it fails, effect_refuse is to follow.
