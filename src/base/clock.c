@@ -74,3 +74,28 @@ bool clock_parse(struct str text, int64_t *ret_moment_ms)
     *ret_moment_ms = ((int64_t)midnight + hour * 3600 + minute * 60 + second) * MS_PER_SECOND + ms;
     return true;
 }
+
+bool clock_parse_duration(struct str text, int64_t *ret_ms)
+{
+    static const struct {
+        char letter;
+        int64_t ms;
+    } units[] = { { 's', 1000 }, { 'm', 60000 }, { 'h', 3600000 }, { 'd', 86400000 } };
+    int64_t sum = 0;
+    for (size_t at = 0; at < text.len; at++) {
+        int64_t number = 0;
+        size_t first = at, unit = 0;
+        for (int digit; at < text.len && (digit = digits(text, at, 1)) >= 0; at++)
+            number = number > CLOCK_DURATION_MS_MAX ? number : number * 10 + digit;
+        if (at == first || at == text.len)
+            return false;
+        while (unit < ARRAY_LEN(units) && units[unit].letter != text.ptr[at])
+            unit++;
+        if (unit == ARRAY_LEN(units) || number > (CLOCK_DURATION_MS_MAX - sum) / units[unit].ms)
+            return false;
+        sum += number * units[unit].ms;
+    }
+    if (sum > 0)
+        *ret_ms = sum;
+    return sum > 0;
+}

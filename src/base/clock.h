@@ -16,4 +16,11 @@ void clock_text(int64_t moment_ms, char ret[CLOCK_TEXT_SIZE]);
  */
 bool clock_parse(struct str text, int64_t *ret_moment_ms) MUST_CHECK;
 
+#define CLOCK_DURATION_MS_MAX (INT64_C(3650) * 24 * 3600 * 1000)
+/*
+ * Reads a duration as a person writes one: 8h, 45m, 7d, 1h30m, 90s. False where it is none, is
+ * zero or lasts longer than ten years.
+ */
+bool clock_parse_duration(struct str text, int64_t *ret_ms) MUST_CHECK;
+
 #endif

@@ -71,3 +71,34 @@ TEST(now_is_a_moment_of_this_century)
     CHECK(clock_parse(STR("2020-01-01T00:00:00Z"), &start));
     CHECK(now > start);
 }
+
+TEST(durations_are_read_as_people_write_them)
+{
+    static const struct {
+        const char *text;
+        int64_t ms;
+    } cases[] = { { "90s", 90000 },      { "45m", 2700000 },
+                  { "8h", 28800000 },    { "7d", 604800000 },
+                  { "1h30m", 5400000 },  { "0h1s", 1000 },
+                  { "0008h", 28800000 }, { "3650d", CLOCK_DURATION_MS_MAX } };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        int64_t ms = 0;
+        CHECK(clock_parse_duration(str_from(cases[i].text), &ms));
+        CHECK_INT(ms, cases[i].ms);
+    }
+}
+
+TEST(what_is_no_duration_is_refused)
+{
+    static const char *const cases[] = {
+        "",    "8",     "h",       "8h ", " 8h",
+        "-8h", "8w",    "1.5h",    "0s",  "8hh",
+        "8H",  "3651d", "3650d1s", "8h5", "99999999999999999999s"
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        int64_t ms = 7;
+        if (clock_parse_duration(str_from(cases[i]), &ms))
+            test_fail(__FILE__, __LINE__, "%s was read", cases[i]);
+        CHECK_INT(ms, 7);
+    }
+}

@@ -16,7 +16,6 @@
 #include "contract/rules.h"
 
 #define STEP            "read the options"
-#define DURATION_MS_MAX (INT64_C(3650) * 24 * 3600 * 1000)
 #define DURATION_NORMAL "8h"
 #define AMOUNT_MAX      INT64_C(9007199254740991)
 #define OPERATION_STEM  "agent_machine."
@@ -180,65 +179,13 @@ static int put_list(struct making *making, int index, yyjson_mut_val *object, co
 
 /* --- quantities ---------------------------------------------------------------------------- */
 
-/* A number with a unit behind it; the unit's factor comes from a table. */
-struct unit {
-    const char *name;
-    int64_t factor;
-};
-
-static bool read_quantity(struct str *text, const struct unit *units, size_t count, int64_t max,
-                          int64_t *ret)
+/* A whole number with a unit behind it, or none. */
+static bool read_amount(struct str text, int64_t *ret)
 {
-    int64_t number = 0;
-    size_t used = 0;
-    for (; used < text->len && text->ptr[used] >= '0' && text->ptr[used] <= '9'; used++) {
-        number = number * 10 + (text->ptr[used] - '0');
-        if (number > max)
-            return false;
-    }
-    if (!used)
-        return false;
-    size_t unit_len = 0;
-    while (used + unit_len < text->len &&
-           (text->ptr[used + unit_len] < '0' || text->ptr[used + unit_len] > '9'))
-        unit_len++;
-    struct str name = str_make(text->ptr + used, unit_len);
-    for (size_t i = 0; i < count; i++) {
-        if (!str_equal(name, str_from(units[i].name)))
-            continue;
-        *text = str_from_offset(*text, used + unit_len);
-        *ret = number * units[i].factor;
-        return number <= max / units[i].factor;
-    }
-    return false;
-}
-
-/* 8h, 1h30m, 90s. */
-static int read_duration(const char *text, int64_t *ret_ms, struct err *err)
-{
-    static const struct unit units[] = {
-        { "s", 1000 }, { "m", 60000 }, { "h", 3600000 }, { "d", 86400000 }
-    };
-    struct str rest = str_from(text);
-    int64_t sum_ms = 0, part_ms = 0;
-    bool ok = rest.len > 0;
-    while (ok && rest.len) {
-        ok = read_quantity(&rest, units, ARRAY_LEN(units), DURATION_MS_MAX, &part_ms);
-        sum_ms += part_ms;
-        ok = ok && sum_ms <= DURATION_MS_MAX;
-    }
-    if (!ok || sum_ms == 0)
-        return err_set(err, ERR_USAGE, STEP,
-                       "--for takes a time of at most ten years, such as 8h, 45m or 7d; %s is none",
-                       text);
-    *ret_ms = sum_ms;
-    return 0;
-}
-
-static int add_amount(struct making *making, yyjson_mut_val *object, struct str item,
-                      struct err *err)
-{
-    static const struct unit units[] = {
+    static const struct {
+        const char *name;
+        int64_t factor;
+    } units[] = {
         { "", 1 },
         { "k", 1000 },
         { "M", 1000000 },
@@ -249,6 +196,30 @@ static int add_amount(struct making *making, yyjson_mut_val *object, struct str 
         { "Gi", 1 << 30 },
         { "Ti", INT64_C(1) << 40 },
     };
+    int64_t number = 0;
+    size_t used = 0;
+    for (; used < text.len && text.ptr[used] >= '0' && text.ptr[used] <= '9'; used++) {
+        number = number * 10 + (text.ptr[used] - '0');
+        if (number > AMOUNT_MAX)
+            return false;
+    }
+    if (!used)
+        return false;
+    struct str name = str_from_offset(text, used);
+    for (size_t i = 0; i < ARRAY_LEN(units); i++) {
+        if (!str_equal(name, str_from(units[i].name)))
+            continue;
+        if (number > AMOUNT_MAX / units[i].factor)
+            return false;
+        *ret = number * units[i].factor;
+        return true;
+    }
+    return false;
+}
+
+static int add_amount(struct making *making, yyjson_mut_val *object, struct str item,
+                      struct err *err)
+{
     size_t equals = str_index(item, '=', 0);
     struct str amount = str_from_offset(item, equals + 1);
     int dimension = vocabulary_index(dimension_names, DIMENSION_COUNT, str_make(item.ptr, equals));
@@ -259,7 +230,7 @@ static int add_amount(struct making *making, yyjson_mut_val *object, struct str 
                        "gpuSeconds, localDiskBytes, sandboxMemoryBytes, wallClockSeconds, "
                        "agentConcurrency, each with =AMOUNT; %.*s is none",
                        STR_ARG(item));
-    if (!read_quantity(&amount, units, ARRAY_LEN(units), AMOUNT_MAX, &number) || amount.len)
+    if (!read_amount(amount, &number))
         return err_set(err, ERR_USAGE, STEP,
                        "%.*s: an amount is a whole number, with k, M, G, T, Ki, Mi, Gi or Ti or "
                        "without",
@@ -339,9 +310,10 @@ static int put_times(struct making *making, struct err *err)
         inherit(making, making->root, "/expiresAt", "expiresAt");
         return 0;
     }
-    int r = read_duration(duration ? duration : DURATION_NORMAL, &length_ms, err);
-    if (r < 0)
-        return r;
+    if (!clock_parse_duration(str_from(duration ? duration : DURATION_NORMAL), &length_ms))
+        return err_set(err, ERR_USAGE, STEP,
+                       "--for takes a time of at most ten years, such as 8h, 45m or 7d; %s is none",
+                       duration);
     clock_text(making->now_ms + length_ms, end);
     put_text(making, making->root, "expiresAt", end);
     return 0;

@@ -11,8 +11,6 @@
 
 #define STEP              "read the options"
 #define TOOLS_MAX         1000 /* as the schema has it */
-#define DURATION_MS_MAX   (INT64_C(3650) * 24 * 3600 * 1000)
-#define DAY_MS            (INT64_C(24) * 3600 * 1000)
 #define WORKSPACE_DEFAULT "personal"
 
 /* --- what both share ----------------------------------------------------------------------- */
@@ -87,32 +85,6 @@ static const struct option_row apply_options[] = {
     [APPLY_JSON] = { "json", 'j', NULL, "print the outcome as a JSON object" },
 };
 
-/* 8h, 1h30m, 90s. */
-static bool read_duration(const char *text, int64_t *ret_ms)
-{
-    static const struct {
-        char letter;
-        int64_t ms;
-    } units[] = { { 's', 1000 }, { 'm', 60000 }, { 'h', 3600000 }, { 'd', DAY_MS } };
-    int64_t sum = 0;
-    while (*text) {
-        int64_t number = 0;
-        size_t unit = 0;
-        if (!isdigit((unsigned char)*text))
-            return false;
-        for (; isdigit((unsigned char)*text) && number <= DURATION_MS_MAX; text++)
-            number = number * 10 + (*text - '0');
-        while (unit < ARRAY_LEN(units) && units[unit].letter != *text)
-            unit++;
-        if (unit == ARRAY_LEN(units) || number > (DURATION_MS_MAX - sum) / units[unit].ms)
-            return false;
-        sum += number * units[unit].ms;
-        text++;
-    }
-    *ret_ms = sum;
-    return sum > 0;
-}
-
 /* The next time that the clock here shows HH:MM. */
 static bool read_clock(const char *text, int64_t now_ms, int64_t *ret_ms)
 {
@@ -144,7 +116,7 @@ static int read_end(const struct invocation *invocation, char ret[CLOCK_TEXT_SIZ
     int64_t now = clock_now_ms(), end = 0;
     if (!until == !length)
         return err_set(err, ERR_USAGE, STEP, "a grant has an end: give --until or --for");
-    if (length && !read_duration(length, &end))
+    if (length && !clock_parse_duration(str_from(length), &end))
         return err_set(err, ERR_USAGE, STEP,
                        "--for takes a time of at most ten years, such as 8h, 45m or 7d; %s is none",
                        length);
