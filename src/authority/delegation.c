@@ -110,24 +110,6 @@ static int schema_program(const struct program **ret, struct err *err)
     return r < 0 ? r : catalogue_program(catalogue, catalogue_find(STR("Delegation")), ret, err);
 }
 
-/* The first thing that the schema finds, in words. */
-static int explain(const struct program *program, const yyjson_val *root, struct err *err)
-{
-    struct report *report;
-    struct buf words = BUF_INIT;
-    int r = report_new(program, root, &report, err);
-    if (r < 0)
-        return r;
-    const char *pointer = report->count ? report->units[0].instance : "";
-    if (report->count)
-        explain_fault(program_set(program), report, &report->units[0], &words);
-    r = err_set(err, ERR_DOCUMENT, STEP, "it is no Delegation: %s", words.data);
-    err_where(err, "%s", pointer);
-    buf_release(&words);
-    report_free(report);
-    return r;
-}
-
 /* Reads a Delegation that nobody has vouched for; its schema and its clock accept it. */
 static int read_document(struct str json, yyjson_doc **ret, struct err *err)
 {
@@ -138,14 +120,11 @@ static int read_document(struct str json, yyjson_doc **ret, struct err *err)
     int r = json_read(json, &limits, &doc, err);
     if (r == 0)
         r = schema_program(&program, err);
-    if (r < 0)
-        return r;
     yyjson_val *root = yyjson_doc_get_root(doc);
-    r = validate(program, root, err);
+    if (r == 0)
+        r = explain_check(program, root, "Delegation", STEP, err);
     if (r < 0)
         return r;
-    if (r == 0)
-        return explain(program, root, err);
     if (text_of(member(root, "id")).len >= DELEGATION_ID_MAX) {
         r = err_set(err, ERR_LIMIT, STEP, "an id is no longer than %d bytes",
                     DELEGATION_ID_MAX - 1);

@@ -143,23 +143,6 @@ static int read_file(const struct folder *folder, int folder_fd, struct entry *e
     return r < 0 ? r : file_read_fd(fd, path, &entry->text, err);
 }
 
-/* The first fault of a document, in a sentence. */
-static int explain(const struct program *program, const yyjson_val *root, const char *path,
-                   struct err *err)
-{
-    struct report *report;
-    int r = report_new(program, root, &report, err);
-    if (r < 0)
-        return r;
-    _cleanup_(buf_release) struct buf words = BUF_INIT;
-    if (report->count)
-        explain_fault(program_set(program), report, &report->units[0], &words);
-    r = fault(err, path, words.data);
-    err_where(err, "%s: %s", path, report->count ? report->units[0].instance : "");
-    report_free(report);
-    return r;
-}
-
 /* Parses what was read and holds it against the schema of its type. */
 static int check_document(struct layers *layers, struct entry *entry, struct err *err)
 {
@@ -183,11 +166,13 @@ static int check_document(struct layers *layers, struct entry *entry, struct err
     }
     r = catalogue_program(layers->catalogue, schema, &program, err);
     if (r == 0)
-        r = validate(program, root, err);
-    if (r == 0)
-        r = explain(program, root, path, err);
-    if (r < 0)
+        r = explain_check(program, root, schema->type, "read the layers", &inner);
+    if (r < 0) {
+        if (err)
+            *err = inner;
+        err_where(err, "%s: %s", path, inner.where);
         return r;
+    }
     entry->document.root = root;
     entry->document.type = schema->type;
     return 0;

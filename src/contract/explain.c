@@ -7,6 +7,7 @@
 #include "contract/explain.h"
 
 #include "base/json.h"
+#include "contract/compile.h"
 #include "contract/value.h"
 
 #define SHOWN_BYTES_MAX     60 /* of a value's text */
@@ -390,4 +391,23 @@ int explain_fault(const struct schema_set *set, const struct report *report,
         buf_addf(ret, "; did you mean %s%.*s%s?", about_member ? "`" : "\"", STR_ARG(meant),
                  about_member ? "`" : "\"");
     return ret->error;
+}
+
+int explain_check(const struct program *program, const yyjson_val *root, const char *type,
+                  const char *step, struct err *err)
+{
+    struct report *report;
+    int r = validate(program, root, err);
+    if (r != 0)
+        return r < 0 ? r : 0;
+    r = report_new(program, root, &report, err);
+    if (r < 0)
+        return r;
+    _cleanup_(buf_release) struct buf words = BUF_INIT;
+    if (report->count)
+        explain_fault(program_set(program), report, &report->units[0], &words);
+    r = err_set(err, ERR_DOCUMENT, step, "it is no %s: %s", type, words.len ? words.data : "");
+    err_where(err, "%s", report->count ? report->units[0].instance : "");
+    report_free(report);
+    return r;
 }

@@ -17,6 +17,13 @@
 int explain_fault(const struct schema_set *set, const struct report *report,
                   const struct report_unit *unit, struct buf *ret);
 
+/*
+ * Holds a document against the schema of its type: 0, or ERR_DOCUMENT with the first fault in
+ * words, and its pointer as the place.
+ */
+int explain_check(const struct program *program, const yyjson_val *root, const char *type,
+                  const char *step, struct err *err) MUST_CHECK;
+
 /* The string of `candidates` that a mistyped word most likely means; empty where none is near. */
 struct str explain_nearest(struct str word, const struct str *candidates, size_t count);
 

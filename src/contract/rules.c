@@ -80,8 +80,7 @@ int lint_add(struct lint *lint, const char *name, const yyjson_val *root,
         return err_set(err, ERR_LIMIT, STEP, "more than %d documents", LINT_DOCUMENTS_MAX);
     if (lint->document_count == lint->document_capacity) {
         size_t larger = lint->document_capacity ? lint->document_capacity * 2 : 64;
-        struct lint_document *grown =
-            realloc(lint->documents, larger * sizeof(*lint->documents));
+        struct lint_document *grown = realloc(lint->documents, larger * sizeof(*lint->documents));
         if (!grown)
             return out_of_memory(err);
         lint->documents = grown;
@@ -89,9 +88,8 @@ int lint_add(struct lint *lint, const char *name, const yyjson_val *root,
     }
     struct lint_document *document = &lint->documents[lint->document_count];
     *document = (struct lint_document){ name, root, schema, catalogue_id_of(root), NULL };
-    int r = document->id.len
-                ? map_put(&lint->by_id, document->id, (uint32_t)lint->document_count)
-                : 0;
+    int r =
+        document->id.len ? map_put(&lint->by_id, document->id, (uint32_t)lint->document_count) : 0;
     if (r == -EEXIST)
         note_twins(lint, document);
     if (r != -ENOMEM && strcmp(schema->type, "OperationEvent") == 0)
@@ -125,13 +123,33 @@ int lint_run(struct lint *lint, struct err *err)
                 continue;
             int r = rules_table[i].check(lint, &rules_table[i], document, err);
             if (lint->failed)
-                return err_set(err, ERR_LIMIT, STEP, "more than %d findings",
-                               LINT_FINDINGS_MAX);
+                return err_set(err, ERR_LIMIT, STEP, "more than %d findings", LINT_FINDINGS_MAX);
             if (r < 0)
                 return r;
         }
     }
     return 0;
+}
+
+int lint_alone(const yyjson_val *root, const struct embedded_schema *schema, const char *step,
+               struct err *err)
+{
+    struct lint *lint = NULL;
+    int r = lint_new(&lint, err);
+    if (r == 0)
+        r = lint_add(lint, schema->type, root, schema, err);
+    if (r == 0)
+        r = lint_run(lint, err);
+    for (size_t i = 0; r == 0 && i < lint->finding_count; i++) {
+        const struct finding *finding = &lint->findings[i];
+        if (finding->rule->severity != SEVERITY_ERROR ||
+            strcmp(finding->rule->id, "document.references-resolve") == 0)
+            continue;
+        r = err_set(err, ERR_DOCUMENT, step, "%s [%s]", finding->message, finding->rule->id);
+        err_where(err, "%s", finding->pointer);
+    }
+    lint_free(lint);
+    return r;
 }
 
 size_t lint_finding_count(const struct lint *lint)
@@ -333,8 +351,7 @@ int find_repeated(struct lint *lint, const struct rule *rule, const struct lint_
         uint32_t first;
         int put = map_put(&seen, text, (uint32_t)index);
         if (put == -EEXIST && map_get(&seen, text, &first))
-            lint_find(lint, rule, document,
-                      pointer_to("%s/%zu/%s", list_pointer, index, name).text,
+            lint_find(lint, rule, document, pointer_to("%s/%zu/%s", list_pointer, index, name).text,
                       "%.*s stands in %s/%u already; name each once", STR_ARG(text), list_pointer,
                       first);
         else if (put < 0)

@@ -26,7 +26,7 @@ struct lint;
 struct rule;
 
 struct lint_document {
-    const char *name;                     /* for messages */
+    const char *name; /* for messages */
     const yyjson_val *root;
     const struct embedded_schema *schema; /* its type */
     struct str id;                        /* empty where it has none */
@@ -38,8 +38,8 @@ typedef int rule_check(struct lint *lint, const struct rule *rule,
                        const struct lint_document *document, struct err *err);
 
 struct rule {
-    const char *id;       /* family.name */
-    const char *types;    /* separated by commas; "*" is every type */
+    const char *id;    /* family.name */
+    const char *types; /* separated by commas; "*" is every type */
     enum severity severity;
     const char *sentence;
     rule_check *check;
@@ -62,6 +62,12 @@ struct finding {
 
 int lint_new(struct lint **ret, struct err *err) MUST_CHECK;
 void lint_free(struct lint *lint);
+/*
+ * Runs the rules over one document alone: 0, or ERR_DOCUMENT with the first error that they find.
+ * What it refers to lies elsewhere, and is not asked for.
+ */
+int lint_alone(const yyjson_val *root, const struct embedded_schema *schema, const char *step,
+               struct err *err) MUST_CHECK;
 /* The document must outlive the lint. */
 int lint_add(struct lint *lint, const char *name, const yyjson_val *root,
              const struct embedded_schema *schema, struct err *err) MUST_CHECK;
