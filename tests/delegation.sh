@@ -16,7 +16,7 @@ check "without a key, init is named: in words" err_has "make one: agent-machine 
 
 run init --json
 check "init makes key and ledger" exits 0
-check "init says what it made" out_has '"made":["configFolder","key","stateFolder","ledger"]'
+check "init says what it made" out_has '"made":["configFolder","key","stateFolder","ledger","profile"]'
 check "the key is its owner's alone" test "$(stat -c %a "$key")" = 600
 before=$(sha256sum "$key")
 run init
@@ -38,7 +38,7 @@ codex_public=$scratch/codex/.config/agent-machine/key.pub
 # ---- issue and attenuate ----
 
 run delegation list
-check "nothing is delegated at first" out_has "nothing is delegated"
+check "what init did had its delegation too" out_has "to urn:srcos:user:"
 run delegation issue --to urn:srcos:agent:codex
 check "what is needed is said" exits 2
 run delegation issue --to urn:srcos:agent:codex --operation execution.start \

@@ -72,7 +72,8 @@ check "waiting says how it ended" exits 1
 run op list --state failed
 check "the list is by state" out_has "${id##*:}"
 run op list --state completed
-check "nothing has completed" out_empty
+check "what init did has completed" out_matches '^[^ ]+ +completed +profile.create$'
+check "and nothing else" test "$(wc -l <"$scratch/out")" -eq 1
 run op list --state sleeping
 check "there is no such state" exits 2
 run op show missing

@@ -7,6 +7,11 @@ export XDG_STATE_HOME="$scratch/state" XDG_CONFIG_HOME="$scratch/config"
 run profile create --kind personal
 check "without a key nothing is made" exits 77
 run init
+run profile list
+check "init made the personal one" out_has "personal (personal)"
+run init
+run op list --state completed
+check "and only once" test "$(wc -l <"$scratch/out")" -eq 1
 run profile create
 check "a kind is needed" exits 2
 run profile create --kind sleepy
@@ -50,4 +55,139 @@ run profile validate broken.json
 check "a broken one is invalid" exits 65
 run profile show missing
 check "what is not there is said" exits 1
+
+# ---- edit ----
+
+cat >editor.sh <<'END'
+#!/bin/sh
+# Replaces $1 by $2 in the file, and leaves a copy of it.
+sed -i "s|$1|$2|" "$3"
+cp "$3" edited.json
+END
+chmod +x editor.sh
+edit() { # WHAT WITH
+    VISUAL="./editor.sh '$1' '$2'" run profile edit personal
+}
+operations() {
+    "$program" op list | wc -l
+}
+edit 10737418240 21474836480
+check "an edit is stored" exits 0
+check "its difference is shown" out_has "+ /agentPlane/budget/localDiskBytes 21474836480"
+run profile show personal
+check "and is what stands there now" out_has 21474836480
+sed 's/"name": "personal"/"name": "the company"/' edited.json >company.json
+check "nothing of it is left lying about" test -z "$(find "$XDG_STATE_HOME" -name 'profile-*')"
+before=$(operations)
+edit nothing-like-this else
+check "without a change nothing is done" out_has "nothing was changed"
+check "and no operation is made" test "$(operations)" -eq "$before"
+
+edit '"namespaces"' '"cellar"'
+check "a wrong edit is refused" exits 65
+check "the place and what was expected are said" err_matches ':[0-9]+:[0-9]+: .*"vm", found "cellar"'
+kept=$(find "$XDG_STATE_HOME" -name 'profile-*')
+check "the edit is kept" grep -q cellar "$kept"
+check "and it is said where" err_has "$kept"
+run profile show personal
+check "what stands there is as it was" out_lacks cellar
+sed -i 's/"cellar"/"process"/' "$kept"
+run profile edit personal --from "$kept"
+check "mended, it is taken from its file" exits 0
+check "a file of the user's stays" test -s "$kept"
+edit '"urn:srcos:agent-machine-profile:personal"' '"urn:srcos:agent-machine-profile:other"'
+check "an edit does not rename" exits 65
+rm -f "$XDG_STATE_HOME"/agent-machine/profile-*
+edit '$' ' {'
+check "what cannot be read is refused" exits 65
+rm -f "$XDG_STATE_HOME"/agent-machine/profile-*
+VISUAL='' EDITOR=no-such-editor run profile edit personal
+check "an editor that is not there is said" err_has "VISUAL or EDITOR"
+check "what was not edited is not kept" test -z "$(find "$XDG_STATE_HOME" -name 'profile-*')"
+
+# Somebody else's edit comes between.
+cat >slow.sh <<'END'
+#!/bin/sh
+sed 's/28800/14400/' "$1" >quick.json
+"$program" profile edit personal --from quick.json >/dev/null
+sed -i 's/28800/7200/' "$1"
+END
+chmod +x slow.sh
+export program
+VISUAL=./slow.sh run profile edit personal
+check "an edit does not undo a quicker one" err_has "changed meanwhile"
+run profile show personal
+check "the quicker one stands" out_has 14400
+run ledger verify
+check "the ledger is whole" exits 0
+
+# ---- what the layers make of it ----
+
+mkdir -p "$XDG_CONFIG_HOME/agent-machine/user"
+cat >"$XDG_CONFIG_HOME/agent-machine/user/strict.yaml" <<'END'
+id: urn:srcos:network-access-profile:strict
+type: NetworkAccessProfile
+specVersion: 1.0.0
+name: strict
+scope: user
+defaultDecision: allow-with-policy
+profiles:
+  - profileId: strict
+    profileClass: user-firewall
+    priority: 10
+    defaultEgress: allow-any
+    denyDomains: [registry.npmjs.org]
+evidence: {}
+END
+run profile show personal --effective
+check "each section has its layer" out_matches '^hostPlane +user$'
+check "a host that a layer denies is denied" out_matches '^  deny +user +registry.npmjs.org$'
+check "others are allowed" out_matches '^  allow +user +github.com$'
+check "within eighty columns" awk 'length > 80 { exit 1 }' "$scratch/out"
+run profile show personal --effective --json
+cp "$scratch/out" effective.json
+try python3 -m json.tool effective.json
+check "as JSON too" exits 0
+check "with the place that decided" grep -qF 'user/strict.yaml","pointer":"/profiles/0/denyDomains/0"' effective.json
+
+# ---- managed by the enterprise: below /etc, which is shown to the program in a view of its own ----
+
+cat >managed.sh <<'END'
+#!/bin/sh
+# Runs the program where /etc is a folder of the test's, owned by root.
+mount -t tmpfs -o mode=755 none /etc && mkdir -p /etc/agent-machine/enterprise &&
+    cp "$1"/* /etc/agent-machine/enterprise/ && chmod 644 /etc/agent-machine/enterprise/* || exit 125
+shift
+exec "$@"
+END
+mkdir etc
+cp company.json etc/personal.json
+managed() { # ARGUMENT…
+    try unshare -rm sh managed.sh etc "$program" "$@"
+}
+if unshare -rm mount -t tmpfs none /etc 2>/dev/null; then
+    managed profile list
+    check "managed profiles are shown apart" out_has "managed by the enterprise"
+    check "with their file" out_has "/etc/agent-machine/enterprise/personal.json"
+    check "beside the user's own" out_has "yours"
+    managed profile list --json
+    check "JSON says the store" out_has '"store":"enterprise"'
+    managed profile show personal
+    check "the enterprise's is found first" out_has "the company"
+    managed profile edit personal
+    check "it cannot be edited" exits 77
+    check "and it is said whose it is" err_has "managed by the enterprise"
+    managed profile create --kind airgapped-local-only --name personal
+    check "nor covered by another one" exits 77
+    managed profile show personal --effective
+    check "its sections are the enterprise's" out_matches '^agentPlane +enterprise$'
+    printf 'not a document' >etc/broken.json
+    managed profile show personal-linux
+    check "a broken one denies all, by name" exits 77
+    check "the broken one is named" err_has /etc/agent-machine/enterprise/broken.json
+    managed profile list
+    check "and listed" out_has "unusable, so that no profile is found"
+else
+    skip "managed profiles" "no mount namespace can be made here"
+fi
 finish

@@ -29,15 +29,6 @@ void op_urn(const char *type, const char *given, char ret[PLANE_URN_MAX])
         snprintf(ret, PLANE_URN_MAX, "urn:srcos:%s:%s", type, given);
 }
 
-/* The part of a URN that a person types. */
-static struct str short_id(struct str urn)
-{
-    size_t at = 0;
-    for (int colons = 0; colons < 3 && at < urn.len; colons++)
-        at = str_index(urn, ':', at) + 1;
-    return str_from_offset(urn, at);
-}
-
 static void print_str(struct str text)
 {
     struct buf copy = BUF_INIT;
@@ -102,7 +93,7 @@ static int list_one(void *context, struct str id, struct str json, int64_t revis
         printf("%.*s\n", STR_ARG(json));
         return 0;
     }
-    struct str local = short_id(id);
+    struct str local = urn_local(id);
     printf("%-28.*s %-23.*s ", STR_ARG(local), STR_ARG(text_of(member(root, "state"))));
     print_str(without_prefix(text_of(member(root, "operationType"))));
     putchar('\n');

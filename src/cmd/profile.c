@@ -1,41 +1,75 @@
 /* profile: machine profiles, made from built-in kinds, looked at and compared. */
+#include "cmd/profile.h"
+
 #include "cmd/op.h"
 #include "cmd/tell.h"
 #include "contract/document.h"
-#include "contract/jcs.h"
 #include "contract/rules.h"
-#include "plane/profile_presets.h"
-#include "plane/work.h"
 
-#define STEP              "read the options"
-#define PROFILE_TYPE      "AgentMachineProfile"
-#define WORKSPACE_DEFAULT "personal"
+#define STEP "read the options"
 
-/* A profile of the ledger by URN or name; ERR_NOT_FOUND. */
-static int read_stored(struct plane *plane, const char *name, yyjson_doc **ret, struct err *err)
+/* --- what the verbs share ------------------------------------------------------------------- */
+
+int profiles_open(enum ledger_mode mode, struct profiles *ret, struct err *err)
 {
-    _cleanup_(buf_release) struct buf text = BUF_INIT;
-    char urn[PLANE_URN_MAX];
-    int64_t revision;
-    op_urn("agent-machine-profile", name, urn);
-    int r = ledger_get_document(plane_ledger(plane), str_from(urn), &text, &revision, err);
-    if (r == -ENOENT)
-        return err_set(err, ERR_NOT_FOUND, "find a profile",
-                       "there is no profile %s; see `agent-machine profile list`", urn);
-    return r < 0 ? r : json_read(buf_str(&text), &json_limits_default, ret, err);
+    struct profiles profiles = { 0 };
+    struct layers_places places;
+    int r = layers_places_default(NULL, &places, err);
+    if (r == 0)
+        r = layers_open(&places, &profiles.layers, err);
+    if (r == 0)
+        r = op_open(mode, &profiles.plane, err);
+    if (r < 0)
+        profiles_close(&profiles);
+    else
+        *ret = profiles;
+    return r;
 }
 
-/* A file where there is one of that path, else one of the ledger. */
-static int read_named(struct plane *plane, const char *name, yyjson_doc **ret, struct err *err)
+void profiles_close(struct profiles *profiles)
+{
+    plane_close(profiles->plane);
+    layers_close(profiles->layers);
+    *profiles = (struct profiles){ 0 };
+}
+
+int profiles_find(const struct profiles *profiles, const char *name, struct profile *ret,
+                  struct err *err)
+{
+    char urn[PLANE_URN_MAX];
+    op_urn("agent-machine-profile", name, urn);
+    return profile_find(profiles->plane, profiles->layers, urn, ret, err);
+}
+
+/* A file where there is one of that path, else a profile by its name. */
+static int find_or_read(const struct profiles *profiles, const char *name, struct profile *ret,
+                        struct err *err)
 {
     struct document document = { 0 };
     if (access(name, F_OK) < 0 && strcmp(name, "-") != 0)
-        return read_stored(plane, name, ret, err);
+        return profiles_find(profiles, name, ret, err);
     int r = document_read(name, &json_limits_default, &document, err);
     if (r == 0)
-        *ret = TAKE_PTR(document.doc);
+        *ret = (struct profile){ .root = yyjson_doc_get_root(document.doc),
+                                 .layer = LAYER_USER,
+                                 .doc = TAKE_PTR(document.doc) };
     document_release(&document);
     return r;
+}
+
+int profile_tell_managed(const struct invocation *invocation, const struct layers *layers,
+                         const char *urn)
+{
+    struct err err = { 0 };
+    int index = profile_managed(layers, urn);
+    if (index < 0)
+        return EXIT_OK;
+    struct layer_document document = layers_at(layers, (size_t)index);
+    err_set(&err, ERR_DENIED, STEP,
+            "%s is managed by the %s; whoever manages this machine changes it there", urn,
+            layer_names[document.layer]);
+    err_where(&err, "%s", document.path);
+    return tell_error(invocation, &err);
 }
 
 /* --- create -------------------------------------------------------------------------------- */
@@ -46,7 +80,7 @@ static const struct option_row create_options[] = {
     [CREATE_KIND] = { "kind", 'k', "KIND", "what it is for" },
     [CREATE_NAME] = { "name", 'n', "NAME", "its name (the kind's)" },
     [CREATE_WITHOUT] = { "without", 0, "LIST", "presets to leave out: git-forges, npm, pip, apt" },
-    [CREATE_WORKSPACE] = { "workspace", 'w', "ID", "in which workspace (" WORKSPACE_DEFAULT ")" },
+    [CREATE_WORKSPACE] = { "workspace", 'w', "ID", "in which workspace (personal)" },
     [CREATE_JSON] = { "json", 'j', NULL, "print the profile" },
 };
 
@@ -68,36 +102,10 @@ static int read_without(const char *list, unsigned *ret, struct err *err)
     return 0;
 }
 
-static int write_create(struct buf *json, const struct profile_kind *kind, const char *urn,
-                        unsigned presets, struct err *err)
-{
-    _cleanup_(buf_release) struct buf profile = BUF_INIT;
-    _cleanup_(cleanup_json_doc) yyjson_doc *doc = NULL;
-    char digest[DIGEST_TEXT_SIZE];
-    const char *separator = "";
-    profile_write(&profile, kind, str_from(urn));
-    int r = json_read(buf_str(&profile), &json_limits_default, &doc, err);
-    if (r == 0)
-        r = jcs_digest(yyjson_doc_get_root(doc), digest, err);
-    if (r < 0)
-        return r;
-    buf_addf(json, "{\"profileKind\":\"%s\",\"profileRef\":", kind->name);
-    json_add_string(json, str_from(urn));
-    buf_addf(json, ",\"profileDigest\":\"%s\",\"store\":\"user\",\"presets\":[", digest);
-    for (unsigned i = 0; i < PROFILE_PRESET_COUNT; i++) {
-        if (!(presets & (1u << i)))
-            continue;
-        buf_addf(json, "%s\"%s\"", separator, profile_presets[i].name);
-        separator = ",";
-    }
-    buf_add_text(json, "]}");
-    return 0;
-}
-
-static int print_document(const yyjson_doc *doc)
+static int print_document(const yyjson_val *root)
 {
     struct buf out = BUF_INIT;
-    json_add_value(&out, yyjson_doc_get_root((yyjson_doc *)doc), 2);
+    json_add_value(&out, root, 2);
     puts(out.data);
     buf_release(&out);
     return EXIT_OK;
@@ -106,35 +114,32 @@ static int print_document(const yyjson_doc *doc)
 static int create(const struct invocation *invocation, const struct profile_kind *kind,
                   unsigned presets, struct err *err)
 {
-    _cleanup_(cleanup_plane) struct plane *plane = NULL;
-    _cleanup_(buf_release) struct buf json = BUF_INIT, command = BUF_INIT;
-    _cleanup_(cleanup_json_doc) yyjson_doc *doc = NULL;
+    _cleanup_(profiles_close) struct profiles profiles = { 0 };
+    _cleanup_(profile_release) struct profile made = { 0 };
+    _cleanup_(buf_release) struct buf json = BUF_INIT;
     const char *name = invocation->values[CREATE_NAME];
     const char *given = invocation->values[CREATE_WORKSPACE];
-    char urn[PLANE_URN_MAX], workspace[PLANE_URN_MAX];
-    struct outcome outcome;
+    char urn[PLANE_URN_MAX], workspace[PLANE_URN_MAX] = "";
     op_urn("agent-machine-profile", name ? name : kind->name, urn);
-    op_urn("workspace", given ? given : WORKSPACE_DEFAULT, workspace);
-    int r = op_open(LEDGER_CREATE, &plane, err);
-    if (r == 0)
-        r = write_create(&json, kind, urn, presets, err);
-    struct submission submission = { .type = OPERATION_PROFILE_CREATE,
-                                     .workspace = str_from(workspace),
-                                     .parameters = buf_str(&json) };
-    if (r == 0)
-        r = plane_write_submit(&submission, &command, err);
-    if (r == 0)
-        r = plane_submit(plane, buf_str(&command), NULL, &outcome, err);
+    if (given)
+        op_urn("workspace", given, workspace);
+    int r = profiles_open(LEDGER_CREATE, &profiles, err);
     if (r < 0)
         return tell_error(invocation, err);
-    if (outcome.failure.code)
-        return tell_error(invocation, &outcome.failure);
-    if (!invocation->values[CREATE_JSON]) {
-        puts(urn);
-        return EXIT_OK;
-    }
-    r = read_stored(plane, urn, &doc, err);
-    return r < 0 ? tell_error(invocation, err) : print_document(doc);
+    int status = profile_tell_managed(invocation, profiles.layers, urn);
+    if (status != EXIT_OK)
+        return status;
+    r = profile_write_create(&json, kind, str_from(urn), presets, err);
+    if (r == 0)
+        r = profile_submit(profiles.plane, buf_str(&json), str_from(workspace), err);
+    if (r == 0 && invocation->values[CREATE_JSON])
+        r = profiles_find(&profiles, urn, &made, err);
+    if (r < 0)
+        return tell_error(invocation, err);
+    if (made.root)
+        return print_document(made.root);
+    puts(urn);
+    return EXIT_OK;
 }
 
 static int run_create(const struct invocation *invocation)
@@ -155,144 +160,170 @@ static int run_create(const struct invocation *invocation)
 
 /* --- list and show ------------------------------------------------------------------------- */
 
-static const struct option_row json_options[] = {
-    { "json", 'j', NULL, "print each document on a line" },
+static const struct option_row list_options[] = {
+    { "json", 'j', NULL, "print a JSON object for each, with its store and the document" },
 };
 
-static int list_one(void *context, struct str id, struct str json, int64_t revision,
+struct list {
+    const struct layers *layers;
+    bool as_json;
+    size_t count;
+};
+
+/* Each store has a heading of its own, above the first that is in it. */
+static void list_profile(struct list *list, const char *heading, const struct profile *profile)
+{
+    struct buf line = BUF_INIT;
+    struct str id = text_of(member(profile->root, "id"));
+    if (list->as_json) {
+        buf_addf(&line, "{\"store\":\"%s\"", profile->path ? layer_names[profile->layer] : "user");
+        if (profile->path) {
+            buf_add_text(&line, ",\"path\":");
+            json_add_string(&line, str_from(profile->path));
+        }
+        buf_add_text(&line, ",\"profile\":");
+        json_add_value(&line, profile->root, 0);
+        buf_add_char(&line, '}');
+        puts(line.data);
+        buf_release(&line);
+        return;
+    }
+    if (list->count++ == 0)
+        puts(heading);
+    buf_addf(&line, "%.*s (%.*s)", STR_ARG(urn_local(id)),
+             STR_ARG(text_of(member(profile->root, "profileKind"))));
+    op_print_wrapped("", 2, buf_str(&line));
+    if (profile->path)
+        op_print_wrapped("", 4, str_from(profile->path));
+    buf_release(&line);
+}
+
+/* A document that cannot be used may be a profile, and no profile is found while it is there. */
+static void list_unusable(const struct list *list, const struct layer_document *document)
+{
+    struct buf line = BUF_INIT;
+    if (list->as_json) {
+        buf_addf(&line, "{\"store\":\"%s\",\"path\":", layer_names[document->layer]);
+        json_add_string(&line, str_from(document->path));
+        buf_add_text(&line, ",\"unusable\":");
+        json_add_string(&line, str_from(document->why));
+        buf_add_char(&line, '}');
+        puts(line.data);
+    } else {
+        printf("unusable, so that no profile is found (%s)\n", layer_names[document->layer]);
+        op_print_wrapped("", 2, str_from(document->why));
+    }
+    buf_release(&line);
+}
+
+static void list_managed(struct list *list)
+{
+    for (int layer = 0; layer < LAYER_COUNT; layer++) {
+        char heading[64];
+        list->count = 0;
+        snprintf(heading, sizeof(heading), "managed by the %s", layer_names[layer]);
+        for (size_t i = 0; i < layers_count(list->layers); i++) {
+            struct layer_document document = layers_at(list->layers, i);
+            struct profile profile = { .root = document.root,
+                                       .layer = document.layer,
+                                       .path = document.path };
+            if ((int)document.layer != layer)
+                continue;
+            if (profile_is_managed(&document))
+                list_profile(list, heading, &profile);
+            else if (document.state == DOCUMENT_UNUSABLE)
+                list_unusable(list, &document);
+        }
+    }
+}
+
+static int list_own(void *context, struct str id, struct str json, int64_t revision,
                     struct err *err)
 {
-    const struct invocation *invocation = context;
+    struct list *list = context;
     _cleanup_(cleanup_json_doc) yyjson_doc *doc = NULL;
-    struct buf line = BUF_INIT;
+    (void)id;
     (void)revision;
-    if (invocation->values[0]) {
-        printf("%.*s\n", STR_ARG(json));
-        return 0;
-    }
     int r = json_read(json, &json_limits_default, &doc, err);
-    if (r < 0)
-        return r;
-    const yyjson_val *root = yyjson_doc_get_root(doc);
-    buf_addf(&line, "%.*s (%.*s)", STR_ARG(urn_local(id)),
-             STR_ARG(text_of(member(root, "profileKind"))));
-    op_print_wrapped("", 0, buf_str(&line));
-    buf_release(&line);
-    return 0;
+    struct profile profile = { .root = yyjson_doc_get_root(doc), .layer = LAYER_USER };
+    if (r == 0)
+        list_profile(list, "yours", &profile);
+    return r;
 }
 
 static int run_list(const struct invocation *invocation)
 {
-    _cleanup_(cleanup_plane) struct plane *plane = NULL;
+    _cleanup_(profiles_close) struct profiles profiles = { 0 };
     struct err err = { 0 };
-    int r = op_open(LEDGER_READ, &plane, &err);
-    if (r == 0)
-        r = ledger_each_document(plane_ledger(plane), STR(PROFILE_TYPE), STR(""), list_one,
-                                 (void *)invocation, &err);
+    int r = profiles_open(LEDGER_READ, &profiles, &err);
+    struct list list = { .layers = profiles.layers, .as_json = invocation->values[0] };
+    if (r == 0) {
+        list_managed(&list);
+        list.count = 0;
+        r = ledger_each_document(plane_ledger(profiles.plane), STR(PROFILE_TYPE), STR(""), list_own,
+                                 &list, &err);
+    }
     return r < 0 ? tell_error(invocation, &err) : EXIT_OK;
 }
 
+enum { SHOW_EFFECTIVE, SHOW_JSON };
+
+static const struct option_row show_options[] = {
+    [SHOW_EFFECTIVE] = { "effective", 'e', NULL, "what the layers make of it, and which decided" },
+    [SHOW_JSON] = { "json", 'j', NULL, "with --effective: print a JSON object" },
+};
+
 static int run_show(const struct invocation *invocation)
 {
-    _cleanup_(cleanup_plane) struct plane *plane = NULL;
-    _cleanup_(cleanup_json_doc) yyjson_doc *doc = NULL;
+    _cleanup_(profiles_close) struct profiles profiles = { 0 };
+    _cleanup_(profile_release) struct profile profile = { 0 };
     struct err err = { 0 };
-    int r = op_open(LEDGER_READ, &plane, &err);
+    int r = profiles_open(LEDGER_READ, &profiles, &err);
     if (r == 0)
-        r = read_stored(plane, invocation->operands[0], &doc, &err);
-    return r < 0 ? tell_error(invocation, &err) : print_document(doc);
+        r = profiles_find(&profiles, invocation->operands[0], &profile, &err);
+    if (r == 0 && invocation->values[SHOW_EFFECTIVE])
+        r = profile_show_effective(&profiles, &profile, invocation->values[SHOW_JSON], &err);
+    else if (r == 0)
+        print_document(profile.root);
+    return r < 0 ? tell_error(invocation, &err) : EXIT_OK;
 }
 
 /* --- validate and diff --------------------------------------------------------------------- */
 
 static int run_validate(const struct invocation *invocation)
 {
-    _cleanup_(cleanup_plane) struct plane *plane = NULL;
-    _cleanup_(cleanup_json_doc) yyjson_doc *doc = NULL;
+    _cleanup_(profiles_close) struct profiles profiles = { 0 };
+    _cleanup_(profile_release) struct profile profile = { 0 };
     struct err err = { 0 };
-    int r = op_open(LEDGER_READ, &plane, &err);
+    int r = profiles_open(LEDGER_READ, &profiles, &err);
     if (r == 0)
-        r = read_named(plane, invocation->operands[0], &doc, &err);
+        r = find_or_read(&profiles, invocation->operands[0], &profile, &err);
     if (r == 0)
-        r = effect_check(plane, yyjson_doc_get_root(doc), PROFILE_TYPE, &err);
+        r = profile_check(profiles.plane, profile.root, &err);
     if (r < 0)
         return tell_error(invocation, &err);
     puts("valid");
     return EXIT_OK;
 }
 
-/* Two documents that are compared; json_read has bounded how deep they are. */
-struct comparison {
-    struct buf pointer;
-    size_t differences;
-};
-
-static void print_side(const struct comparison *comparison, const char *sign,
-                       const yyjson_val *value)
-{
-    struct buf line = BUF_INIT;
-    if (!value)
-        return;
-    buf_addf(&line, "%s ", comparison->pointer.len ? comparison->pointer.data : "/");
-    json_add_value(&line, value, 0);
-    op_print_wrapped(sign, 2, buf_str(&line));
-    buf_release(&line);
-}
-
-static void compare(struct comparison *comparison, const yyjson_val *a, const yyjson_val *b);
-
-static void compare_member(struct comparison *comparison, struct str name, const yyjson_val *a,
-                           const yyjson_val *b)
-{
-    size_t len = comparison->pointer.len;
-    json_pointer_add(&comparison->pointer, name);
-    compare(comparison, a, b);
-    buf_truncate(&comparison->pointer, len);
-}
-
-static void compare(struct comparison *comparison, const yyjson_val *a, const yyjson_val *b)
-{
-    size_t index, count;
-    yyjson_val *key, *value;
-    if (!yyjson_is_obj((yyjson_val *)a) || !yyjson_is_obj((yyjson_val *)b)) {
-        if (a && b && yyjson_equals((yyjson_val *)a, (yyjson_val *)b))
-            return;
-        print_side(comparison, "-", a);
-        print_side(comparison, "+", b);
-        comparison->differences++;
-        return;
-    }
-    yyjson_obj_foreach((yyjson_val *)a, index, count, key, value)
-    {
-        struct str name = json_str(key);
-        compare_member(comparison, name, value,
-                       yyjson_obj_getn((yyjson_val *)b, name.ptr, name.len));
-    }
-    yyjson_obj_foreach((yyjson_val *)b, index, count, key, value)
-    {
-        struct str name = json_str(key);
-        if (!yyjson_obj_getn((yyjson_val *)a, name.ptr, name.len))
-            compare_member(comparison, name, NULL, value);
-    }
-}
-
 static int run_diff(const struct invocation *invocation)
 {
-    _cleanup_(cleanup_plane) struct plane *plane = NULL;
-    _cleanup_(cleanup_json_doc) yyjson_doc *a = NULL, *b = NULL;
-    struct comparison comparison = { .pointer = BUF_INIT };
+    _cleanup_(profiles_close) struct profiles profiles = { 0 };
+    _cleanup_(profile_release) struct profile a = { 0 }, b = { 0 };
     struct err err = { 0 };
-    int r = op_open(LEDGER_READ, &plane, &err);
+    int r = profiles_open(LEDGER_READ, &profiles, &err);
     if (r == 0)
-        r = read_named(plane, invocation->operands[0], &a, &err);
+        r = find_or_read(&profiles, invocation->operands[0], &a, &err);
     if (r == 0)
-        r = read_named(plane, invocation->operands[1], &b, &err);
+        r = find_or_read(&profiles, invocation->operands[1], &b, &err);
     if (r < 0)
         return tell_error(invocation, &err);
-    compare(&comparison, yyjson_doc_get_root(a), yyjson_doc_get_root(b));
-    buf_release(&comparison.pointer);
-    return comparison.differences ? EXIT_NEGATIVE : EXIT_OK;
+    return profile_print_diff(a.root, b.root, invocation->values[0]) ? EXIT_NEGATIVE : EXIT_OK;
 }
+
+static const struct option_row diff_options[] = {
+    { "json", 'j', NULL, "print a JSON object for each difference" },
+};
 
 /* --- the table ----------------------------------------------------------------------------- */
 
@@ -314,9 +345,11 @@ static const struct verb verbs[] = {
     {
         .name = "list",
         .summary = "List the profiles",
-        .description = "Prints the name and the kind of each profile of yours.",
-        .options = json_options,
-        .option_count = ARRAY_LEN(json_options),
+        .description = "Prints the name and the kind of each profile: first those that the "
+                       "enterprise or the device manages, by files of root's, then your own, "
+                       "which stand in the ledger.",
+        .options = list_options,
+        .option_count = ARRAY_LEN(list_options),
         .run = run_list,
     },
     {
@@ -325,8 +358,27 @@ static const struct verb verbs[] = {
         .operands_min = 1,
         .operands_max = 1,
         .summary = "Print a profile",
-        .description = "Prints a profile as the document that it is.",
+        .description = "Prints a profile as the document that it is. With --effective, says for "
+                       "each section whose word it is, and for each host of its network profile "
+                       "which layer allows or denies it.",
+        .options = show_options,
+        .option_count = ARRAY_LEN(show_options),
         .run = run_show,
+    },
+    {
+        .name = "edit",
+        .operands = "NAME",
+        .operands_min = 1,
+        .operands_max = 1,
+        .summary = "Change a profile of yours",
+        .description =
+            "Opens the profile in $VISUAL or $EDITOR (vi, if neither is set). What comes "
+            "back is checked, shown as a difference, and stored as a new revision by a "
+            "recorded operation. What is refused stays in its file, which is named, "
+            "and can be given again with --from.",
+        .options = profile_edit_options,
+        .option_count = PROFILE_EDIT_OPTION_COUNT,
+        .run = run_profile_edit,
     },
     {
         .name = "validate",
@@ -348,6 +400,8 @@ static const struct verb verbs[] = {
         .summary = "Compare two profiles",
         .description = "Prints what A has (-) and B has instead (+), by name or in files. The "
                        "exit status is 1 where they differ.",
+        .options = diff_options,
+        .option_count = ARRAY_LEN(diff_options),
         .run = run_diff,
     },
 };

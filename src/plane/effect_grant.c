@@ -51,7 +51,8 @@ static int check_record(const struct buf *json, const char *step, struct err *er
 static int written_before(struct work *work, const char *id, struct err *err)
 {
     _cleanup_(cleanup_json_doc) yyjson_doc *doc = NULL;
-    return effect_stored(work, str_from(id), &doc, err);
+    int64_t revision;
+    return effect_stored(work, str_from(id), &doc, &revision, err);
 }
 
 /* --- apply --------------------------------------------------------------------------------- */
@@ -159,7 +160,8 @@ static int apply_grant(struct work *work, const char *id, struct effect_result *
     if (r == 0)
         r = check_record(&json, STEP_APPLY, err);
     return r < 0 ? r
-                 : effect_store(work, GRANT_RECORD_TYPE, str_from(id), buf_str(&json), ret, err);
+                 : effect_store(work, GRANT_RECORD_TYPE, str_from(id), buf_str(&json), LEDGER_NEW,
+                                ret, err);
 }
 
 /* --- revoke -------------------------------------------------------------------------------- */
@@ -168,7 +170,8 @@ static int apply_grant(struct work *work, const char *id, struct effect_result *
 static int read_grant(struct work *work, struct str id, yyjson_doc **ret, struct err *err)
 {
     _cleanup_(cleanup_json_doc) yyjson_doc *doc = NULL;
-    int r = effect_stored(work, id, &doc, err);
+    int64_t revision;
+    int r = effect_stored(work, id, &doc, &revision, err);
     if (r < 0)
         return r;
     const yyjson_val *grant = yyjson_doc_get_root(doc);
@@ -267,7 +270,8 @@ static int revoke_grant(struct work *work, const char *id, struct effect_result 
     if (r > 0)
         r = check_record(&json, STEP_REVOKE, err);
     return r < 0 ? r
-                 : effect_store(work, GRANT_RECORD_TYPE, str_from(id), buf_str(&json), ret, err);
+                 : effect_store(work, GRANT_RECORD_TYPE, str_from(id), buf_str(&json), LEDGER_NEW,
+                                ret, err);
 }
 
 /* --- both ---------------------------------------------------------------------------------- */

@@ -23,12 +23,12 @@ int effect_refuse(struct work *work, struct effect_result *ret, const struct err
     return work_reload(work, err);
 }
 
-int effect_stored(struct work *work, struct str id, yyjson_doc **ret, struct err *err)
+int effect_stored(struct work *work, struct str id, yyjson_doc **ret, int64_t *ret_revision,
+                  struct err *err)
 {
     _cleanup_(buf_release) struct buf text = BUF_INIT;
-    int64_t revision;
     struct err inner = { 0 };
-    int r = ledger_get_document(work->plane->ledger, id, &text, &revision, &inner);
+    int r = ledger_get_document(work->plane->ledger, id, &text, ret_revision, &inner);
     if (r == -ENOENT)
         return 0;
     if (r == 0)
@@ -36,34 +36,6 @@ int effect_stored(struct work *work, struct str id, yyjson_doc **ret, struct err
     if (r < 0 && err)
         *err = inner;
     return r < 0 ? r : 1;
-}
-
-int effect_check(struct plane *plane, const yyjson_val *document, const char *type, struct err *err)
-{
-    const struct embedded_schema *schema = catalogue_find(str_from(type));
-    const struct program *program;
-    struct lint *lint = NULL;
-    int r = catalogue_program(plane->catalogue, schema, &program, err);
-    if (r == 0)
-        r = validate(program, document, err);
-    if (r == 0)
-        return err_set(err, ERR_DOCUMENT, STEP_STORE, "it is no valid %s", type);
-    if (r > 0)
-        r = lint_new(&lint, err);
-    if (r == 0)
-        r = lint_add(lint, type, document, schema, err);
-    if (r == 0)
-        r = lint_run(lint, err);
-    for (size_t i = 0; r == 0 && i < lint_finding_count(lint); i++) {
-        const struct finding *finding = lint_finding(lint, i);
-        if (finding->rule->severity != SEVERITY_ERROR ||
-            strcmp(finding->rule->id, "document.references-resolve") == 0)
-            continue;
-        r = err_set(err, ERR_DOCUMENT, STEP_STORE, "%s [%s]", finding->message, finding->rule->id);
-        err_where(err, "%s", finding->pointer);
-    }
-    lint_free(lint);
-    return r;
 }
 
 /* Where the operation and its task name it, and the event that binds it. */
@@ -90,13 +62,13 @@ static int add_artifact(struct work *work, const char *type, struct str id, cons
 }
 
 static int add_document(struct work *work, const char *type, struct str id, struct str json,
-                        const yyjson_val *document, struct err *err)
+                        const yyjson_val *document, int64_t revision, struct err *err)
 {
     char digest[DIGEST_TEXT_SIZE];
     int r = jcs_digest(document, digest, err);
     if (r == 0)
         r = ledger_put_document(work->batch, str_from(type), id, work_operation(work), json,
-                                LEDGER_NEW, err);
+                                revision, err);
     return r < 0 ? r : add_artifact(work, type, id, digest, err);
 }
 
@@ -104,11 +76,12 @@ int effect_add(struct work *work, const char *type, struct str id, struct str js
 {
     _cleanup_(cleanup_json_doc) yyjson_doc *doc = NULL;
     int r = json_read(json, &json_limits_default, &doc, err);
-    return r < 0 ? r : add_document(work, type, id, json, yyjson_doc_get_root(doc), err);
+    return r < 0 ? r
+                 : add_document(work, type, id, json, yyjson_doc_get_root(doc), LEDGER_NEW, err);
 }
 
 int effect_store(struct work *work, const char *type, struct str id, struct str json,
-                 struct effect_result *ret, struct err *err)
+                 int64_t revision, struct effect_result *ret, struct err *err)
 {
     _cleanup_(cleanup_json_doc) yyjson_doc *doc = NULL;
     int64_t room = work->type->need.of[DIMENSION_LOCAL_DISK_BYTES];
@@ -118,9 +91,9 @@ int effect_store(struct work *work, const char *type, struct str id, struct str 
                        (long long)room);
     int r = json_read(json, &json_limits_default, &doc, err);
     if (r == 0)
-        r = effect_check(work->plane, yyjson_doc_get_root(doc), type, err);
+        r = plane_check_document(work->plane, yyjson_doc_get_root(doc), type, STEP_STORE, err);
     if (r == 0)
-        r = add_document(work, type, id, json, yyjson_doc_get_root(doc), err);
+        r = add_document(work, type, id, json, yyjson_doc_get_root(doc), revision, err);
     if (r == 0)
         r = work_commit(work, PLANE_STEP_STORED, err);
     if (r < 0)

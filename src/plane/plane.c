@@ -18,7 +18,6 @@
 #include "plane/work.h"
 
 #define STEP_OPEN             "open the plane"
-#define STEP_COMMAND          "check a command"
 #define BOOT_ID_FILE          "/proc/sys/kernel/random/boot_id"
 #define PROC_BYTES_MAX        4096
 #define STAT_START_TIME_FIELD 22 /* of /proc/PID/stat, counted from 1 */
@@ -158,53 +157,18 @@ struct ledger *plane_ledger(struct plane *plane)
 
 /* --- commands ------------------------------------------------------------------------------ */
 
-static int check_schema(struct plane *plane, const yyjson_val *command, struct err *err)
+int plane_check_document(struct plane *plane, const yyjson_val *document, const char *type,
+                         const char *step, struct err *err)
 {
+    const struct embedded_schema *schema = catalogue_find(str_from(type));
     const struct program *program;
-    struct report *report;
-    int r =
-        catalogue_program(plane->catalogue, catalogue_find(STR("OperationCommand")), &program, err);
+    int r = catalogue_program(plane->catalogue, schema, &program, err);
     if (r == 0)
-        r = validate(program, command, err);
-    if (r != 0)
-        return r < 0 ? r : 0;
-    r = report_new(program, command, &report, err);
-    if (r < 0)
-        return r;
-    _cleanup_(buf_release) struct buf words = BUF_INIT;
-    if (report->count)
-        explain_fault(program_set(program), report, &report->units[0], &words);
-    r = err_set(err, ERR_DOCUMENT, STEP_COMMAND, "it is no OperationCommand: %s", words.data);
-    err_where(err, "%s", report->count ? report->units[0].instance : "");
-    report_free(report);
-    return r;
-}
-
-/* The rules, but for the one about sets of documents: what a command names lies elsewhere. */
-static int check_rules(const yyjson_val *command, struct err *err)
-{
-    struct lint *lint;
-    int r = lint_new(&lint, err);
-    if (r < 0)
-        return r;
-    r = lint_add(lint, "command", command, catalogue_find(STR("OperationCommand")), err);
-    if (r == 0)
-        r = lint_run(lint, err);
-    for (size_t i = 0; r == 0 && i < lint_finding_count(lint); i++) {
-        const struct finding *finding = lint_finding(lint, i);
-        if (finding->rule->severity != SEVERITY_ERROR ||
-            strcmp(finding->rule->id, "document.references-resolve") == 0)
-            continue;
-        r = err_set(err, ERR_DOCUMENT, STEP_COMMAND, "%s [%s]", finding->message,
-                    finding->rule->id);
-        err_where(err, "%s", finding->pointer);
-    }
-    lint_free(lint);
-    return r;
+        r = explain_check(program, document, type, step, err);
+    return r < 0 ? r : lint_alone(document, schema, step, err);
 }
 
 int plane_check_command(struct plane *plane, const yyjson_val *command, struct err *err)
 {
-    int r = check_schema(plane, command, err);
-    return r < 0 ? r : check_rules(command, err);
+    return plane_check_document(plane, command, "OperationCommand", "check a command", err);
 }

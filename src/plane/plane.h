@@ -26,6 +26,9 @@
 struct plane;
 struct work;
 
+/* The part of a URN behind its type, which is what a person types. */
+struct str urn_local(struct str urn);
+
 /* --- what others plug in ------------------------------------------------------------------- */
 
 /* What a gate is asked. */

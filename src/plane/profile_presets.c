@@ -10,6 +10,9 @@
 #include "base/json.h"
 #include "plane/work.h"
 
+#define HOME          "[\"~\"]"
+#define SOURCES       "[\"~/src\"]"
+#define NO_MODELS     "[]"
 #define LOCAL_MODELS  "[\"urn:srcos:model-profile:llama32-1b\"]"
 #define HOSTED_MODELS "[\"urn:srcos:external-model-provider-profile:byom-openai-compatible\"]"
 #define OWN_MODELS    "[\"urn:srcos:external-model-provider-profile:user-owned-ollama\"]"
@@ -18,9 +21,10 @@ const struct profile_kind profile_kinds[PROFILE_KIND_COUNT] = {
     {
         .name = "personal",
         .summary = "one's own computer",
-        .description = "A computer of one's own: the repository is staged, and no prompt leaves "
-                       "before its user is asked.",
-        .providers = LOCAL_MODELS,
+        .description = "A computer of one's own: the repository is staged, and a model is "
+                       "reachable once its user names one.",
+        .paths = HOME,
+        .providers = NO_MODELS,
         .prompt_egress = "ask",
         .model_download = "ask",
     },
@@ -29,6 +33,7 @@ const struct profile_kind profile_kinds[PROFILE_KIND_COUNT] = {
         .summary = "behind a company's firewall",
         .description = "A computer behind a company's firewall, whose layer decides before the "
                        "user's own list does.",
+        .paths = SOURCES,
         .providers = HOSTED_MODELS,
         .prompt_egress = "allow-with-policy",
         .model_download = "deny",
@@ -38,6 +43,7 @@ const struct profile_kind profile_kinds[PROFILE_KIND_COUNT] = {
         .summary = "between several companies",
         .description = "Work for several companies on one computer: each firewall is asked, and "
                        "prompts stay.",
+        .paths = SOURCES,
         .providers = LOCAL_MODELS,
         .prompt_egress = "deny",
         .model_download = "deny",
@@ -46,6 +52,7 @@ const struct profile_kind profile_kinds[PROFILE_KIND_COUNT] = {
         .name = "local-model-provider",
         .summary = "models of this machine only",
         .description = "Agents work with models that run on this machine, and with no others.",
+        .paths = SOURCES,
         .providers = LOCAL_MODELS,
         .prompt_egress = "deny",
         .model_download = "ask",
@@ -55,6 +62,7 @@ const struct profile_kind profile_kinds[PROFILE_KIND_COUNT] = {
         .summary = "models of a provider",
         .description = "Agents work with the models of a provider; the layers decide which "
                        "prompts go there.",
+        .paths = SOURCES,
         .providers = HOSTED_MODELS,
         .prompt_egress = "allow-with-policy",
         .model_download = "deny",
@@ -63,6 +71,7 @@ const struct profile_kind profile_kinds[PROFILE_KIND_COUNT] = {
         .name = "airgapped-local-only",
         .summary = "nothing leaves the machine",
         .description = "Nothing leaves this machine; a local model answers all the same.",
+        .paths = SOURCES,
         .providers = LOCAL_MODELS,
         .prompt_egress = "deny",
         .model_download = "deny",
@@ -72,6 +81,7 @@ const struct profile_kind profile_kinds[PROFILE_KIND_COUNT] = {
         .name = "user-owned-model",
         .summary = "a model that the user runs",
         .description = "Agents work with a model that the user runs, here or elsewhere.",
+        .paths = SOURCES,
         .providers = OWN_MODELS,
         .prompt_egress = "ask",
         .model_download = "ask",
@@ -126,9 +136,12 @@ void profile_write(struct buf *ret, const struct profile_kind *kind, struct str 
                       "\"containerPlane\":{\"runtime\":\"none\",\"rootFilesystem\":{\"kind\":"
                       "\"host-view\"},\"userMapping\":\"keep-id\",\"seccompProfile\":\"default\","
                       "\"capabilities\":[],\"limits\":{\"processes\":4096,\"openFiles\":65536,"
-                      "\"outputBytes\":67108864}},\"worktreePlane\":{\"defaultDecision\":\"deny\","
-                      "\"allowedPaths\":[\"~/src\"],\"mountRefs\":[],\"repository\":{"
-                      "\"semantics\":\"staged\",\"secretsProhibited\":true}}");
+                      "\"outputBytes\":67108864}}");
+    buf_addf(ret,
+             ",\"worktreePlane\":{\"defaultDecision\":\"deny\",\"allowedPaths\":%s,"
+             "\"mountRefs\":[],\"repository\":{\"semantics\":\"staged\","
+             "\"secretsProhibited\":true}}",
+             kind->paths);
     buf_addf(ret,
              ",\"userPlane\":{\"delegation\":{\"source\":\"per-run\"},\"consent\":{"
              "\"promptEgress\":\"%s\",\"trainingUse\":\"deny\",\"crossDeviceHandoff\":\"deny\","

@@ -9,7 +9,7 @@
 
 struct profile_kind {
     const char *name, *summary, *description;
-    const char *providers; /* a JSON array */
+    const char *paths, *providers; /* JSON arrays */
     const char *prompt_egress, *model_download;
     bool offline; /* nothing leaves the machine, and no preset does anything */
 };

@@ -136,8 +136,6 @@ int command_put(struct work *work, const yyjson_val *command, struct err *err) M
 
 /* --- parts of the way ---------------------------------------------------------------------- */
 
-/* The part of a URN behind its type. */
-struct str urn_local(struct str urn);
 /* "urn:srcos:TYPE:LOCAL" */
 void urn_make(const char *type, struct str local, char ret[PLANE_URN_MAX]);
 /* A name that no other process has given, and that sorts by time. */
@@ -147,7 +145,9 @@ int plane_holder_self(struct holder *ret, struct err *err) MUST_CHECK;
 /* Whether the process still is there; what cannot be known counts as there. */
 bool plane_holder_alive(const struct holder *holder);
 
-/* ERR_DOCUMENT names the first fault that schema or rules find. */
+/* ERR_DOCUMENT names the first fault that schema or rules find, and its place. */
+int plane_check_document(struct plane *plane, const yyjson_val *document, const char *type,
+                         const char *step, struct err *err) MUST_CHECK;
 int plane_check_command(struct plane *plane, const yyjson_val *command, struct err *err) MUST_CHECK;
 
 /* Asks every gate of the operation and adds the decisions; ERR_DENIED fills the refusal. */
@@ -193,11 +193,9 @@ int effect_profile_create(void *context, struct work *work, struct effect_result
 /* Ends an effect as failed, and leaves nothing that it put into the batch. */
 int effect_refuse(struct work *work, struct effect_result *ret, const struct err *why,
                   struct err *err) MUST_CHECK;
-/* 1 with a document of the ledger, 0 where there is none, or -errno. */
-int effect_stored(struct work *work, struct str id, yyjson_doc **ret, struct err *err) MUST_CHECK;
-/* ERR_DOCUMENT names what schema or rules find in a document of this type. */
-int effect_check(struct plane *plane, const yyjson_val *document, const char *type,
-                 struct err *err) MUST_CHECK;
+/* 1 with a document of the ledger and its revision, 0 where there is none, or -errno. */
+int effect_stored(struct work *work, struct str id, yyjson_doc **ret, int64_t *ret_revision,
+                  struct err *err) MUST_CHECK;
 /*
  * Adds a document that the program has written itself to the batch: the document, the event that
  * binds it, and its place among the operation's artifacts. Tests hold it against its schema.
@@ -206,10 +204,11 @@ int effect_add(struct work *work, const char *type, struct str id, struct str js
                struct err *err) MUST_CHECK;
 /*
  * Makes a document durable as an artifact of the operation, with what is in the batch, and
- * completes the effect. Where it fails, effect_refuse is to follow.
+ * completes the effect. `revision` is the one that it takes the place of, or LEDGER_NEW. Where it
+ * fails, effect_refuse is to follow.
  */
 int effect_store(struct work *work, const char *type, struct str id, struct str json,
-                 struct effect_result *ret, struct err *err) MUST_CHECK;
+                 int64_t revision, struct effect_result *ret, struct err *err) MUST_CHECK;
 
 static inline void cleanup_work(struct work **work)
 {
