@@ -12,8 +12,9 @@
  * variables such as $TOKEN, ${TOKEN} and {{ token }} in the place of a
  * password, and bodies of one repeated character.
  *
- * Vectorscan is loaded on first use. Where that fails nothing can be scanned,
- * and that is an error (ERR_UNSUPPORTED), never an empty result.
+ * Vectorscan is loaded when a scanner has had more than a little to scan. Where
+ * that fails no more can be scanned, and that is an error (ERR_UNSUPPORTED),
+ * never an empty result.
  */
 #ifndef AM_BASE_REDACT_H
 #define AM_BASE_REDACT_H
@@ -97,7 +98,10 @@ const struct redact_rule *redact_rule_at(size_t index);
 /* The compiled rules. One thread at a time; several redactors may share one scanner. */
 struct redact_scanner;
 
-/* ERR_UNSUPPORTED, ERR_MEMORY. Takes a few milliseconds: keep it. */
+/* What a scanner scans in all before it loads Vectorscan, which takes milliseconds: keep it. */
+#define REDACT_SMALL_BYTES_MAX ((size_t)256 << 10)
+
+/* ERR_UNSUPPORTED, ERR_MEMORY. */
 int redact_scanner_new(struct redact_scanner **ret, struct err *err) MUST_CHECK;
 void redact_scanner_free(struct redact_scanner *scanner);
 
@@ -111,7 +115,7 @@ struct redact_match {
 /* A negative return ends the scan with it; the visitor then fills err. */
 typedef int redact_visit(void *context, const struct redact_match *match, struct err *err);
 
-/* Reports every secret of a text. 0, ERR_MEMORY, or what the visitor returned. */
+/* Reports every secret of a text. 0, ERR_MEMORY, ERR_UNSUPPORTED, or what the visitor returned. */
 int redact_scan(struct redact_scanner *scanner, struct str text, redact_visit *visit, void *context,
                 struct err *err) MUST_CHECK;
 

@@ -1,5 +1,5 @@
 /*
- * redact_find: anchors by Vectorscan, patterns by PCRE2.
+ * redact_find: anchors by Vectorscan (few by hand), patterns by PCRE2.
  *
  * Theory of operation
  *
@@ -8,6 +8,13 @@
  * meets. Each rule of that anchor then tries its pattern, by PCRE2, at the one
  * place where it could start. So what every byte pays is a literal matcher's
  * price, and what a regular expression costs is paid next to anchors alone.
+ *
+ * To load Vectorscan and to compile the anchors takes milliseconds, which is
+ * more than a verb that looks at one document takes altogether. So the first
+ * REDACT_SMALL_BYTES_MAX bytes are searched with a table of the anchors' first
+ * two bytes instead, and Vectorscan is loaded when more comes. Patterns are
+ * compiled when an anchor of theirs is first met.
+ *
  * Giving Vectorscan the patterns whole was measured: a hundred times the time
  * to compile, half the throughput, and still a second engine for the part of
  * a match that is the secret.
@@ -35,6 +42,7 @@
 #include "base/lazy.h"
 
 #define ANCHORS_MAX       512
+#define PAIRS             65536 /* of bytes */
 #define MATCH_STEPS_MAX   20000
 #define HITS_CAPACITY_MIN 16
 #define PLACEHOLDER_BYTES 8 /* what ends in so many equal bytes is no secret */
@@ -61,11 +69,14 @@ struct anchor {
 };
 
 struct redact_scanner {
-    hs_database_t *database;
+    size_t scanned;          /* bytes, by hand */
+    hs_database_t *database; /* NULL until there was more than that */
     hs_scratch_t *scratch;
     struct anchor anchors[ANCHORS_MAX];
     size_t anchor_count;
-    pcre2_code **patterns; /* one per rule */
+    uint8_t pairs[PAIRS / 8]; /* bits: two bytes with which an anchor begins */
+    uint16_t first_of[256];   /* the first anchor that begins with a byte, if one does */
+    pcre2_code **patterns;    /* one per rule, compiled when it is first tried */
     pcre2_match_data *found;
     pcre2_match_context *limits;
     pcre2_jit_stack *stack;
@@ -77,7 +88,8 @@ struct search {
     const struct redact_block *block;
     size_t from, cut; /* within the block */
     struct redact_hits *hits;
-    bool failed; /* no memory for a hit */
+    struct err *err;
+    int failed; /* -errno, told in err */
 };
 
 void redact_hits_release(struct redact_hits *hits)
@@ -86,30 +98,23 @@ void redact_hits_release(struct redact_hits *hits)
     *hits = (struct redact_hits){ 0 };
 }
 
-static int compile_patterns(struct redact_scanner *scanner, struct err *err);
+static int make_room(struct redact_scanner *scanner, struct err *err);
 static int collect_anchors(struct redact_scanner *scanner, struct err *err);
-static int compile_anchors(struct redact_scanner *scanner, struct err *err);
+static void note_beginnings(struct redact_scanner *scanner);
 
 int redact_scanner_new(struct redact_scanner **ret, struct err *err)
 {
-    int r = lazy_load(&hs_library, err);
-    if (r < 0)
-        return r;
-    if (hs.hs_valid_platform() != HS_SUCCESS)
-        return err_set(err, ERR_UNSUPPORTED, "scan for secrets",
-                       "Vectorscan does not run on this processor");
     struct redact_scanner *scanner = calloc(1, sizeof(*scanner));
     if (!scanner)
         return err_set_errno(err, ENOMEM, "scan for secrets", "compile the rules");
-    r = compile_patterns(scanner, err);
+    int r = make_room(scanner, err);
     if (r == 0)
         r = collect_anchors(scanner, err);
-    if (r == 0)
-        r = compile_anchors(scanner, err);
     if (r < 0) {
         redact_scanner_free(scanner);
         return r;
     }
+    note_beginnings(scanner);
     *ret = scanner;
     return 0;
 }
@@ -131,10 +136,9 @@ void redact_scanner_free(struct redact_scanner *scanner)
     free(scanner);
 }
 
-static int compile_patterns(struct redact_scanner *scanner, struct err *err)
+static int make_room(struct redact_scanner *scanner, struct err *err)
 {
-    size_t count = redact_rule_count();
-    scanner->patterns = calloc(count, sizeof(*scanner->patterns));
+    scanner->patterns = calloc(redact_rule_count(), sizeof(*scanner->patterns));
     scanner->found = pcre2_match_data_create(2, NULL);
     scanner->limits = pcre2_match_context_create(NULL);
     scanner->stack = pcre2_jit_stack_create(JIT_STACK_MIN, JIT_STACK_MAX, NULL);
@@ -143,20 +147,6 @@ static int compile_patterns(struct redact_scanner *scanner, struct err *err)
     pcre2_set_match_limit(scanner->limits, MATCH_STEPS_MAX);
     pcre2_jit_stack_assign(scanner->limits, NULL, scanner->stack);
     pcre2_set_heap_limit(scanner->limits, BACKTRACK_KIB_MAX);
-    for (size_t i = 0; i < count; i++) {
-        const struct redact_rule *rule = redact_rule_at(i);
-        int error;
-        PCRE2_SIZE place;
-        scanner->patterns[i] =
-            pcre2_compile((PCRE2_SPTR)rule->pattern, PCRE2_ZERO_TERMINATED,
-                          PCRE2_ANCHORED | PCRE2_NEVER_UTF, &error, &place, NULL);
-        if (!scanner->patterns[i])
-            return err_set(err, ERR_UNSUPPORTED, "scan for secrets",
-                           "PCRE2 does not compile the rule %s (error %d at byte %zu)", rule->id,
-                           error, place);
-        /* Where the host forbids code that is made at run time, pcre2_match interprets. */
-        (void)pcre2_jit_compile(scanner->patterns[i], PCRE2_JIT_COMPLETE);
-    }
     return 0;
 }
 
@@ -201,6 +191,109 @@ static int collect_anchors(struct redact_scanner *scanner, struct err *err)
     return 0;
 }
 
+static char other_case(char c)
+{
+    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ? c ^ 0x20 : c;
+}
+
+static void note_pair(struct redact_scanner *scanner, char first, char second)
+{
+    size_t pair = (size_t)(unsigned char)first << 8 | (unsigned char)second;
+    scanner->pairs[pair / 8] |= (uint8_t)(1u << pair % 8);
+}
+
+static void note_beginnings(struct redact_scanner *scanner)
+{
+    for (size_t i = scanner->anchor_count; i-- > 0;) {
+        const struct anchor *anchor = &scanner->anchors[i];
+        char first = anchor->literal.ptr[0], second = anchor->literal.ptr[1];
+        scanner->first_of[(unsigned char)first] = (uint16_t)i;
+        note_pair(scanner, first, second);
+        if (!anchor->caseless)
+            continue;
+        note_pair(scanner, other_case(first), second);
+        note_pair(scanner, first, other_case(second));
+        note_pair(scanner, other_case(first), other_case(second));
+    }
+}
+
+static int search_by_hand(struct search *search);
+static int search_by_vectorscan(struct search *search);
+
+int redact_find(struct redact_scanner *scanner, const struct redact_block *block, uint64_t from,
+                uint64_t *cut, struct redact_hits *hits, struct err *err)
+{
+    if (block->text.len == 0)
+        return 0;
+    struct search search = {
+        .scanner = scanner,
+        .block = block,
+        .from = (size_t)(from - block->at),
+        .cut = (size_t)(*cut - block->at),
+        .hits = hits,
+        .err = err,
+    };
+    bool small = !scanner->database && block->text.len <= REDACT_SMALL_BYTES_MAX - scanner->scanned;
+    int r = small ? search_by_hand(&search) : search_by_vectorscan(&search);
+    if (r < 0)
+        return r;
+    *cut = block->at + search.cut;
+    return 0;
+}
+
+static int try_rule(struct search *search, uint32_t index, size_t at);
+
+static bool stands_at(const struct anchor *anchor, const char *text, size_t len)
+{
+    struct str literal = anchor->literal;
+    if (len < literal.len)
+        return false;
+    if (!anchor->caseless)
+        return memcmp(text, literal.ptr, literal.len) == 0;
+    for (size_t i = 0; i < literal.len; i++)
+        if (text[i] != literal.ptr[i] && text[i] != other_case(literal.ptr[i]))
+            return false;
+    return true;
+}
+
+/* Tries the rules of all anchors that begin with a byte and stand at a place. */
+static int try_anchors(struct search *search, char first, size_t at)
+{
+    const struct redact_scanner *scanner = search->scanner;
+    struct str text = search->block->text;
+    int r = 0;
+    for (size_t i = scanner->first_of[(unsigned char)first]; r == 0 && i < scanner->anchor_count;
+         i++) {
+        const struct anchor *anchor = &scanner->anchors[i];
+        if (anchor->literal.ptr[0] != first)
+            break;
+        if (stands_at(anchor, text.ptr + at, text.len - at))
+            r = try_rule(search, anchor->rule, at);
+    }
+    return r;
+}
+
+static int search_by_hand(struct search *search)
+{
+    struct redact_scanner *scanner = search->scanner;
+    struct str text = search->block->text;
+    int r = 0;
+    scanner->scanned += text.len;
+    for (size_t at = 0; r == 0 && at + 1 < text.len; at++) {
+        char first = text.ptr[at];
+        size_t pair = (size_t)(unsigned char)first << 8 | (unsigned char)text.ptr[at + 1];
+        if (!(scanner->pairs[pair / 8] >> pair % 8 & 1))
+            continue;
+        r = try_anchors(search, first, at);
+        if (r == 0 && other_case(first) != first)
+            r = try_anchors(search, other_case(first), at);
+    }
+    return r;
+}
+
+static int on_anchor(unsigned id, unsigned long long from, unsigned long long to, unsigned flags,
+                     void *context);
+
 static int compile_anchors(struct redact_scanner *scanner, struct err *err)
 {
     const char *literals[ANCHORS_MAX];
@@ -230,32 +323,34 @@ static int compile_anchors(struct redact_scanner *scanner, struct err *err)
     return 0;
 }
 
-static int on_anchor(unsigned id, unsigned long long from, unsigned long long to, unsigned flags,
-                     void *context);
-
-int redact_find(struct redact_scanner *scanner, const struct redact_block *block, uint64_t from,
-                uint64_t *cut, struct redact_hits *hits, struct err *err)
+static int load_vectorscan(struct redact_scanner *scanner, struct err *err)
 {
-    if (block->text.len == 0)
-        return 0;
-    struct search search = {
-        .scanner = scanner,
-        .block = block,
-        .from = (size_t)(from - block->at),
-        .cut = (size_t)(*cut - block->at),
-        .hits = hits,
-    };
-    hs_error_t r = hs.hs_scan(scanner->database, block->text.ptr, (unsigned)block->text.len, 0,
-                              scanner->scratch, on_anchor, &search);
-    if (search.failed || r == HS_NOMEM)
-        return err_set_errno(err, ENOMEM, "scan for secrets", "note what was found");
-    if (r != HS_SUCCESS)
-        return err_set(err, ERR_UNSUPPORTED, "scan for secrets", "Vectorscan failed (error %d)", r);
-    *cut = block->at + search.cut;
-    return 0;
+    int r = lazy_load(&hs_library, err);
+    if (r < 0)
+        return r;
+    if (hs.hs_valid_platform() != HS_SUCCESS)
+        return err_set(err, ERR_UNSUPPORTED, "scan for secrets",
+                       "Vectorscan does not run on this processor");
+    return compile_anchors(scanner, err);
 }
 
-static int try_rule(struct search *search, uint32_t index, size_t at);
+static int search_by_vectorscan(struct search *search)
+{
+    struct redact_scanner *scanner = search->scanner;
+    struct str text = search->block->text;
+    int failed = scanner->database ? 0 : load_vectorscan(scanner, search->err);
+    if (failed < 0)
+        return failed;
+    hs_error_t r = hs.hs_scan(scanner->database, text.ptr, (unsigned)text.len, 0, scanner->scratch,
+                              on_anchor, search);
+    if (search->failed < 0)
+        return search->failed;
+    if (r == HS_NOMEM)
+        return err_set_errno(search->err, ENOMEM, "scan for secrets", "note what was found");
+    return r == HS_SUCCESS ? 0
+                           : err_set(search->err, ERR_UNSUPPORTED, "scan for secrets",
+                                     "Vectorscan failed (error %d)", r);
+}
 
 static int on_anchor(unsigned id, unsigned long long from, unsigned long long to, unsigned flags,
                      void *context)
@@ -274,6 +369,7 @@ static int on_anchor(unsigned id, unsigned long long from, unsigned long long to
     return 0;
 }
 
+static int need_pattern(struct search *search, uint32_t index);
 static bool is_free(const struct redact_block *block, size_t start);
 static bool could_match(struct search *search, uint32_t index, size_t start);
 static bool match(struct search *search, uint32_t index, size_t start, struct str *ret_secret);
@@ -290,6 +386,8 @@ static int try_rule(struct search *search, uint32_t index, size_t at)
     size_t start = at - rule->lead;
     if ((rule->flags & REDACT_BOUNDED) && !is_free(block, start))
         return 0;
+    if (!search->scanner->patterns[index] && need_pattern(search, index) < 0)
+        return search->failed;
     if ((rule->flags & REDACT_LINES) && !block->last &&
         block->text.len - start < REDACT_HEAD_BYTES_MAX) {
         if (could_match(search, index, start))
@@ -300,6 +398,25 @@ static int try_rule(struct search *search, uint32_t index, size_t at)
     if (!match(search, index, start, &secret) || is_placeholder(rule, secret))
         return 0;
     return add_hit(search, index, secret);
+}
+
+static int need_pattern(struct search *search, uint32_t index)
+{
+    const struct redact_rule *rule = redact_rule_at(index);
+    int error;
+    PCRE2_SIZE place;
+    pcre2_code *pattern = pcre2_compile((PCRE2_SPTR)rule->pattern, PCRE2_ZERO_TERMINATED,
+                                        PCRE2_ANCHORED | PCRE2_NEVER_UTF, &error, &place, NULL);
+    if (!pattern) {
+        search->failed = err_set(search->err, ERR_UNSUPPORTED, "scan for secrets",
+                                 "PCRE2 does not compile the rule %s (error %d at byte %zu)",
+                                 rule->id, error, place);
+        return search->failed;
+    }
+    /* Where the host forbids code that is made at run time, pcre2_match interprets. */
+    (void)pcre2_jit_compile(pattern, PCRE2_JIT_COMPLETE);
+    search->scanner->patterns[index] = pattern;
+    return 0;
 }
 
 static bool is_word(char c)
@@ -416,8 +533,9 @@ static int add_hit(struct search *search, uint32_t rule, struct str secret)
         size_t capacity = hits->capacity ? 2 * hits->capacity : HITS_CAPACITY_MIN;
         struct redact_hit *items = realloc(hits->items, capacity * sizeof(*items));
         if (!items) {
-            search->failed = true;
-            return -ENOMEM;
+            search->failed =
+                err_set_errno(search->err, ENOMEM, "scan for secrets", "note what was found");
+            return search->failed;
         }
         hits->items = items;
         hits->capacity = capacity;

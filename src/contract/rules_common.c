@@ -71,7 +71,7 @@ static int report_secret(void *context, struct str pointer, const yyjson_val *st
                      found->id);
 }
 
-/* The scanner is made once in a process: compiling its rules takes longer than linting a set. */
+/* The scanner is made once in a process, and keeps what it has compiled. */
 int check_inline_credential(struct lint *lint, const struct rule *rule,
                             const struct lint_document *document, struct err *err)
 {
