@@ -20,8 +20,8 @@ enum seccomp_kind {
 #define SECCOMP_KIND_COUNT 3
 
 /*
- * Puts the filter on the calling thread, for good; children inherit it. Two
- * system calls, no allocation. Meant for the child, last before execve; needs
+ * Puts the filter on the calling thread, for good; children inherit it. One
+ * system call, no allocation. Meant for the child, last before execve; needs
  * no_new_privs. ERR_UNSUPPORTED where the kernel has no filters, ERR_IO with
  * errno's text otherwise.
  */
