@@ -8,7 +8,8 @@
  *
  * A document is a file whose name ends in .json, .yaml or .yml and does not
  * begin with a dot. references.* is none, and belongs to the workspace's digest
- * all the same, because it says where names lead. Of the workspace, which
+ * all the same, because it says where names lead; gates.* is none of the
+ * contracts', and has a reader of its own (gate_rules.h). Of the workspace, which
  * anyone can have written, links are not followed, and nothing is parsed before
  * it is trusted.
  *
@@ -19,6 +20,7 @@
 #include <dirent.h>
 #include <sys/stat.h>
 
+#include "authority/gate.h"
 #include "base/arena.h"
 #include "base/file.h"
 #include "base/json.h"
@@ -30,10 +32,13 @@
 #define WRITABLE_BY_OTHERS 0022
 #define PARENTS_MAX        64
 
+/* What a file is, by its name. */
+enum entry_kind { ENTRY_DOCUMENT, ENTRY_GATES, ENTRY_REFERENCES };
+
 struct entry {
     struct layer_document document;
     const char *name; /* the file's, within its folder */
-    bool is_references;
+    enum entry_kind kind;
     struct buf text;
     yyjson_doc *doc;
 };
@@ -69,6 +74,14 @@ static bool exists_below(const char *folder, const char *name)
     char path[PLACE_SIZE];
     int len = snprintf(path, sizeof(path), "%s/%s", folder, name);
     return len > 0 && (size_t)len < sizeof(path) && access(path, F_OK) == 0;
+}
+
+/* Nothing stands there; what cannot be looked at might. */
+static bool is_missing(const char *folder, const char *name)
+{
+    char path[PLACE_SIZE + 32];
+    snprintf(path, sizeof(path), "%s/%s", folder, name);
+    return access(path, F_OK) < 0 && errno == ENOENT;
 }
 
 /* The nearest folder around `start` that is a repository or has documents; empty: none. */
@@ -143,11 +156,9 @@ static int read_file(const struct folder *folder, int folder_fd, struct entry *e
     return r < 0 ? r : file_read_fd(fd, path, &entry->text, err);
 }
 
-/* Parses what was read and holds it against the schema of its type. */
-static int check_document(struct layers *layers, struct entry *entry, struct err *err)
+static int parse(struct entry *entry, struct err *err)
 {
     const char *path = entry->document.path;
-    const struct program *program;
     bool is_json = str_ends(str_from(path), STR(".json"));
     struct err inner = { 0 };
     int r = is_json ? json_read(buf_str(&entry->text), &json_limits_default, &entry->doc, &inner)
@@ -156,8 +167,34 @@ static int check_document(struct layers *layers, struct entry *entry, struct err
         if (err)
             *err = inner;
         err_where(err, "%s:%s", path, inner.where);
-        return r;
     }
+    return r;
+}
+
+static int check_gates(struct entry *entry, struct err *err)
+{
+    const yyjson_val *root = yyjson_doc_get_root(entry->doc);
+    bool speaks = entry->document.layer <= LAYER_USER;
+    int r = speaks ? gate_rules_read(entry->document.path, root, NULL, NULL, err)
+                   : fault(err, entry->document.path, "this layer has no gates");
+    if (r < 0)
+        return r;
+    entry->document.root = root;
+    entry->document.type = LAYERS_GATES_TYPE;
+    return 0;
+}
+
+/* Parses what was read and holds it against the schema of its type. */
+static int check_document(struct layers *layers, struct entry *entry, struct err *err)
+{
+    const char *path = entry->document.path;
+    const struct program *program;
+    struct err inner = { 0 };
+    int r = parse(entry, err);
+    if (r < 0)
+        return r;
+    if (entry->kind == ENTRY_GATES)
+        return check_gates(entry, err);
     const yyjson_val *root = yyjson_doc_get_root(entry->doc);
     const struct embedded_schema *schema = catalogue_type_of(root, err);
     if (!schema) {
@@ -197,6 +234,13 @@ static int compare_names(const struct dirent **a, const struct dirent **b)
     return strcmp((*a)->d_name, (*b)->d_name);
 }
 
+static enum entry_kind kind_of(const char *name)
+{
+    if (str_starts(str_from(name), STR(GATES_FILE_PREFIX)))
+        return ENTRY_GATES;
+    return str_starts(str_from(name), STR("references.")) ? ENTRY_REFERENCES : ENTRY_DOCUMENT;
+}
+
 static struct entry *add_entry(struct layers *layers, const struct folder *folder, const char *name)
 {
     if (layers->count == layers->capacity) {
@@ -215,7 +259,7 @@ static struct entry *add_entry(struct layers *layers, const struct folder *folde
     struct entry *entry = &layers->entries[layers->count++];
     *entry = (struct entry){ .document = { .layer = folder->layer, .path = path },
                              .name = name[0] ? path + strlen(folder->path) + 1 : path,
-                             .is_references = strncmp(name, "references.", 11) == 0,
+                             .kind = kind_of(name),
                              .text = BUF_INIT_LIMIT(LAYERS_FILE_BYTES_MAX) };
     return entry;
 }
@@ -256,7 +300,7 @@ static int read_names(struct layers *layers, const struct folder *folder, int fd
             break;
         }
         r = read_file(folder, fd, entry, &inner);
-        if (r == 0 && !folder->is_workspace && !entry->is_references)
+        if (r == 0 && !folder->is_workspace && entry->kind != ENTRY_REFERENCES)
             r = check_document(layers, entry, &inner);
         if (r < 0)
             r = refuse(layers, folder, entry, r, &inner, err);
@@ -344,7 +388,7 @@ static int check_workspace(struct layers *layers, struct err *err)
     int r = 0;
     for (size_t i = 0; r == 0 && i < layers->count; i++) {
         struct entry *entry = &layers->entries[i];
-        if (entry->document.layer == LAYER_WORKSPACE && !entry->is_references)
+        if (entry->document.layer == LAYER_WORKSPACE && entry->kind != ENTRY_REFERENCES)
             r = check_document(layers, entry, err);
     }
     return r;
@@ -430,6 +474,13 @@ static int open_all(struct layers *layers, const struct layers_places *places, s
     return r < 0 ? r : admit_workspace(layers, places, err);
 }
 
+bool layers_may_speak(const struct layers_places *places)
+{
+    return places->all[0] || !is_missing(places->system, "") ||
+           (places->workspace[0] && !is_missing(places->workspace, LAYERS_WORKSPACE_FOLDER)) ||
+           !is_missing(places->config, layer_names[LAYER_USER]);
+}
+
 int layers_open(const struct layers_places *places, struct layers **ret, struct err *err)
 {
     struct layers *layers = calloc(1, sizeof(*layers));
@@ -477,6 +528,8 @@ const char *layers_workspace_digest(const struct layers *layers)
 static bool speaks(const struct layers *layers, const struct layer_document *document,
                    const char *surface)
 {
+    if (strcmp(document->type, LAYERS_GATES_TYPE) == 0)
+        return true;
     if (strcmp(document->type, "AgentToolSurface") != 0)
         return policy_takes(str_from(document->type));
     yyjson_val *name = yyjson_obj_get((yyjson_val *)document->root, "name");
@@ -496,7 +549,8 @@ int layers_add(const struct layers *layers, const char *surface, struct policy_b
             r = policy_add_unreadable(builder, document->layer, document->path, document->why, err);
         if (!document->root || !speaks(layers, document, surface))
             continue;
-        r = policy_add(builder, document->layer, document->path, document->root, &inner);
+        r = (layers->entries[i].kind == ENTRY_GATES ? policy_add_gates : policy_add)(
+            builder, document->layer, document->path, document->root, &inner);
         if (r < 0 && strict)
             r = policy_add_unreadable(builder, document->layer, document->path, inner.cause, err);
         else if (r < 0 && err)

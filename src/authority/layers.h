@@ -22,9 +22,11 @@
 #define LAYERS_SYSTEM_FOLDER    "/etc/agent-machine"
 #define LAYERS_WORKSPACE_FOLDER ".agent-machine"
 #define LAYERS_TRUSTED_FILE     "trusted"
-#define LAYERS_FILES_MAX        1000 /* of one folder */
-#define LAYERS_FILE_BYTES_MAX   ((size_t)32 << 20)
-#define LAYERS_TRUSTED_MAX      ((size_t)4 << 20) /* bytes of the list */
+#define LAYERS_GATES_TYPE       "gates" /* a layer_document's type, where it is none of the contracts' \
+                                         */
+#define LAYERS_FILES_MAX      1000      /* of one folder */
+#define LAYERS_FILE_BYTES_MAX ((size_t)32 << 20)
+#define LAYERS_TRUSTED_MAX    ((size_t)4 << 20) /* bytes of the list */
 
 /* The roots, all of which tests replace. */
 struct layers_places {
@@ -55,6 +57,9 @@ struct layer_document {
     const char *path, *type, *why; /* type: NULL unless in force; why: unless in force */
     const yyjson_val *root;        /* NULL unless in force */
 };
+
+/* Whether any of the folders is there; where none is, no layer says anything. Three look-ups. */
+bool layers_may_speak(const struct layers_places *places);
 
 struct layers;
 int layers_open(const struct layers_places *places, struct layers **ret,

@@ -99,6 +99,9 @@ void policy_free(struct policy *policy)
     }
     free(policy->rules);
     free(policy->ports);
+    free(policy->gate_rules);
+    free(policy->gate_nodes);
+    free(policy->providers);
     free(policy->units);
     free(policy->documents);
     arena_release(&policy->arena);
@@ -520,6 +523,15 @@ static int digest_policy(struct policy *policy, struct err *err)
     return r < 0 ? r : digest_text(buf_str(&list), policy->digest, err);
 }
 
+int policy_digest_empty(char ret[DIGEST_TEXT_SIZE], struct err *err)
+{
+    struct policy empty = { 0 };
+    int r = digest_policy(&empty, err);
+    if (r == 0)
+        memcpy(ret, empty.digest, sizeof(empty.digest));
+    return r;
+}
+
 int policy_build(struct policy_builder *builder, struct policy **ret, struct err *err)
 {
     struct policy *policy = builder->policy;
@@ -535,6 +547,8 @@ int policy_build(struct policy_builder *builder, struct policy **ret, struct err
         r = rank_documents(policy, &ranked, err);
     if (r == 0)
         r = index_rules(policy, err);
+    if (r == 0)
+        r = gate_index(policy, err);
     if (r == 0)
         r = digest_policy(policy, err);
     if (r < 0)
@@ -601,7 +615,7 @@ size_t policy_pointer(const struct compiled_rule *rule, char ret[VERDICT_POINTER
 static struct str destination_text(const struct policy *policy, const struct compiled_rule *rule,
                                    const char *pointer)
 {
-    if (rule->place == PLACE_BUILT_IN)
+    if (rule->place == PLACE_BUILT_IN || rule->place == PLACE_GATE_RULE)
         return rule->pattern;
     if (rule->place == PLACE_CHOICE)
         return rule->id;
@@ -656,6 +670,14 @@ int policy_each_rule(const struct policy *policy, policy_visit *visit, void *con
             if (turn != pass || is_copy)
                 continue;
             describe_rule(policy, rule, &described);
+            r = visit(context, &described);
+        }
+        for (size_t i = 0; r == 0 && i < policy->gate_rule_count; i++) {
+            const struct gate_rule *rule = &policy->gate_rules[i];
+            if (policy->units[rule->rule.unit].layer != (enum layer)pass)
+                continue;
+            describe_rule(policy, &rule->rule, &described);
+            described.gate = gate_names[rule->gate];
             r = visit(context, &described);
         }
     }

@@ -21,6 +21,8 @@
     X(PLACE_MESH_MODE, "/traffic/egressMode")                                                      \
     X(PLACE_SURFACE_HOST, "/hosts/#")                                                              \
     X(PLACE_PROVIDER, "/endpoint/baseUrlRef")                                                      \
+    X(PLACE_PROMPT_EGRESS, "/policy/promptEgressDefault")                                          \
+    X(PLACE_GATE_RULE, "/rules/#")                                                                 \
     X(PLACE_CHOICE, "")                                                                            \
     X(PLACE_BUILT_IN, "")
 
@@ -90,6 +92,29 @@ struct policy_document {
     char digest[DIGEST_TEXT_SIZE];
 };
 
+/* A rule of a gates document; its match is as names are compared. */
+struct gate_rule {
+    struct compiled_rule rule;
+    struct str match;
+    uint8_t gate;
+    bool unpinned;
+};
+
+/* Rules of one gate and one match. The parent's match is the longest other that this begins with.
+ */
+struct gate_node {
+    struct str match;
+    uint32_t first, parent;
+};
+#define NO_NODE UINT32_MAX
+
+/* A model provider of a document, for the gate that it passes. */
+struct policy_provider {
+    struct str id, host;
+    uint16_t port;             /* 0: where it answers is not known */
+    struct compiled_rule rule; /* ANSWER_NOTHING: its document says nothing */
+};
+
 #define CONFLICT_TABLE(X)                                                                          \
     X(CONFLICT_DENY, "deny-on-conflict")                                                           \
     X(CONFLICT_RESTRICTIVE, "most-restrictive-wins")                                               \
@@ -113,6 +138,12 @@ struct policy {
     size_t rule_count;
     uint32_t *first[SPACE_COUNT]; /* by node: its first rule; one more at the end */
     uint16_t *ports;              /* each rule's are sorted */
+    struct gate_rule *gate_rules; /* by gate and match */
+    size_t gate_rule_count;
+    struct gate_node *gate_nodes; /* likewise; one more at the end */
+    uint32_t first_gate_node[GATE_COUNT + 1];
+    struct policy_provider *providers;
+    size_t provider_count;
     struct policy_unit *units;
     uint32_t unit_count;
     struct policy_document *documents;
@@ -150,6 +181,7 @@ struct policy_builder {
     size_t group_count, group_capacity;
     struct endpoint *endpoints;
     size_t endpoint_count, endpoint_capacity;
+    size_t gate_rule_capacity, provider_capacity;
     struct str subjects[POLICY_SUBJECTS_MAX];
     size_t subject_count;
     enum conflict conflicts[LAYER_COUNT]; /* CONFLICT_COUNT: not stated */
@@ -173,6 +205,10 @@ int builder_add_port(struct policy_builder *builder, struct compiled_rule *rule,
 void builder_set_default(struct policy_builder *builder, const struct compiled_rule *rule);
 int builder_add_endpoint(struct policy_builder *builder, const struct endpoint *endpoint,
                          struct err *err) MUST_CHECK;
+int builder_add_provider(struct policy_builder *builder, const struct policy_provider *provider,
+                         struct err *err) MUST_CHECK;
+/* Sorts the rules of the gates and notes where each match has its own; documents are ranked. */
+int gate_index(struct policy *policy, struct err *err) MUST_CHECK;
 /* A host with or without a port: a name, an address, a range, or [an IPv6 address]. */
 bool destination_split_port(struct str text, struct str *ret_host, uint16_t *ret_port);
 

@@ -351,6 +351,22 @@ static int read_loopback(const struct source *source, const struct endpoint *end
     return r < 0 ? r : 0;
 }
 
+/* What its profile says at the gate: prompts for a hosted one do not leave unless it lets them. */
+static int add_provider(const struct source *source, const struct endpoint *endpoint,
+                        struct err *err)
+{
+    const yyjson_val *egress = at(source->root, "/policy/promptEgressDefault");
+    struct policy_provider provider = { .id = text_of(member(source->root, "id")),
+                                        .host = endpoint->host,
+                                        .port = endpoint->port };
+    bool stays = !text_is(egress, "allow-with-policy") && !text_is(egress, "allow");
+    bool is_hosted = endpoint->port && !endpoint->loopback;
+    provider.rule = rule_of(source, PLACE_PROMPT_EGRESS,
+                            stays && is_hosted ? ANSWER_DENY : ANSWER_NOTHING);
+    provider.rule.id = STR("promptEgressDefault");
+    return builder_add_provider(source->builder, &provider, err);
+}
+
 static int read_provider(const struct source *source, struct err *err)
 {
     struct str url = text_of(at(source->root, "/endpoint/baseUrlRef"));
@@ -358,7 +374,8 @@ static int read_provider(const struct source *source, struct err *err)
     bool is_https = str_starts(url, STR("https://"));
     struct endpoint endpoint = { .document = source->document };
     if (!is_https && !str_starts(url, STR("http://")))
-        return 0; /* a reference, which the Model Door resolves */
+        return add_provider(source, &endpoint,
+                            err); /* a reference, which the Model Door resolves */
     struct compiled_rule rule = rule_of(source, PLACE_PROVIDER, ANSWER_DENY);
     int r = url_is_loopback(url, err);
     if (r < 0)
@@ -369,6 +386,8 @@ static int read_provider(const struct source *source, struct err *err)
     if (!endpoint.port)
         endpoint.port = is_https ? PORT_HTTPS : PORT_HTTP;
     r = builder_add_endpoint(source->builder, &endpoint, err);
+    if (r == 0)
+        r = add_provider(source, &endpoint, err);
     if (r == 0 && endpoint.loopback)
         return read_loopback(source, &endpoint, err);
     if (r < 0 || text_is(egress, "allow-with-policy") || text_is(egress, "allow"))

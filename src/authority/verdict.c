@@ -21,7 +21,7 @@
 #include <arpa/inet.h>
 #include <endian.h>
 
-#include "authority/policy.h"
+#include "authority/verdict_internal.h"
 
 #define RULE_UNREADABLE "built-in.unreadable-document"
 #define RULE_SILENCE    "built-in.no-layer-allows"
@@ -30,7 +30,6 @@
 
 #define PORT_HTTP  80
 #define PORT_HTTPS 443
-#define WORD_BITS  64
 
 /* --- special addresses ---------------------------------------------------------------------- */
 
@@ -181,31 +180,6 @@ static int ask_host(const struct policy_destination *destination, struct host_na
 
 /* --- what the units answer ------------------------------------------------------------------ */
 
-#define SEEN_WORDS ((POLICY_UNITS_MAX + WORD_BITS - 1) / WORD_BITS)
-
-struct answers {
-    const struct compiled_rule *layers[LAYER_COUNT]; /* the rule that decides; NULL: nothing */
-    const struct compiled_rule *model_host;          /* the built-in rule, where it holds */
-    bool observed;                                   /* an observing document denies */
-    bool named; /* a rule names the special address, and does not deny it */
-    bool some_ports, log_only, tls;
-};
-
-/* Units that have decided. */
-struct seen {
-    uint64_t words[SEEN_WORDS];
-};
-
-static void seen_clear(struct seen *seen, const struct policy *policy)
-{
-    memset(seen->words, 0, (policy->unit_count + WORD_BITS - 1) / WORD_BITS * sizeof(uint64_t));
-}
-
-static bool seen_has(const struct seen *seen, uint32_t unit)
-{
-    return seen->words[unit / WORD_BITS] >> (unit % WORD_BITS) & 1;
-}
-
 static bool ports_apply(const struct policy *policy, const struct compiled_rule *rule,
                         const struct question *question, struct answers *answers)
 {
@@ -265,7 +239,7 @@ static void take(const struct policy *policy, const struct compiled_rule *rule,
 {
     const struct policy_unit *unit = &policy->units[rule->unit];
     const struct compiled_rule **layer = &answers->layers[unit->layer];
-    seen->words[rule->unit / WORD_BITS] |= (uint64_t)1 << (rule->unit % WORD_BITS);
+    seen_set(seen, rule->unit);
     switch (unit->kind) {
     case UNIT_IN_FORCE:
         if (!*layer || rule->answer > (*layer)->answer)
@@ -330,7 +304,7 @@ static void answer(const struct policy *policy, const struct question *question,
     read_path(policy, question, NULL, &seen, ret);
     if (ret_listed)
         memcpy(ret_listed->words, seen.words,
-               (policy->unit_count + WORD_BITS - 1) / WORD_BITS * sizeof(uint64_t));
+               (policy->unit_count + SEEN_WORD_BITS - 1) / SEEN_WORD_BITS * sizeof(uint64_t));
     read_node(policy, SPACE_NAMES, 0, false, question, NULL, &seen, ret);
 }
 
@@ -356,32 +330,41 @@ static void narrow(const struct policy *policy, const struct question *question,
     answers->log_only = answers->log_only || here.log_only;
 }
 
+int verdict_ask_host(const struct policy *policy, const struct policy_destination *destination,
+                     struct answers *ret, struct err *err)
+{
+    struct question question;
+    struct host_name name;
+    int r = ask_host(destination, &name, &question, err);
+    if (r > 0)
+        answer(policy, &question, NULL, ret);
+    return r;
+}
+
 /* --- across layers -------------------------------------------------------------------------- */
 
-static enum answer answer_of(const struct answers *answers, int layer)
+enum answer verdict_answer_of(const struct answers *answers, int layer)
 {
     return answers->layers[layer] ? (enum answer)answers->layers[layer]->answer : ANSWER_NOTHING;
 }
 
-/* Whether the conflict policy lets a layer's answer count beside the others'. */
-static bool counts(const struct policy *policy, const struct answers *answers, int layer)
+bool verdict_counts(const struct policy *policy, const struct answers *answers, int layer)
 {
     if (policy->conflict == CONFLICT_ENTERPRISE && layer != LAYER_ENTERPRISE)
-        return answer_of(answers, LAYER_ENTERPRISE) <= ANSWER_ALLOW;
+        return verdict_answer_of(answers, LAYER_ENTERPRISE) <= ANSWER_ALLOW;
     if (policy->conflict == CONFLICT_USER && (layer == LAYER_WORKSPACE || layer == LAYER_DEVICE))
         return !answers->layers[LAYER_USER];
     return true;
 }
 
-/* The layer whose answer holds; LAYER_COUNT where all are silent. *ret is the answer. */
-static int combine(const struct policy *policy, const struct answers *answers, enum answer *ret)
+int verdict_combine(const struct policy *policy, const struct answers *answers, enum answer *ret)
 {
     enum answer strictest = ANSWER_NOTHING;
     int highest = LAYER_COUNT;
     bool differ = false;
     for (int layer = 0; layer < LAYER_COUNT; layer++) {
-        enum answer here = answer_of(answers, layer);
-        if (here == ANSWER_NOTHING || !counts(policy, answers, layer))
+        enum answer here = verdict_answer_of(answers, layer);
+        if (here == ANSWER_NOTHING || !verdict_counts(policy, answers, layer))
             continue;
         differ = differ || (strictest != ANSWER_NOTHING && here != strictest);
         if (here > strictest) {
@@ -399,19 +382,14 @@ static enum answer settle(const struct policy *policy, const struct answers *ans
                           const struct question *question)
 {
     enum answer ret;
-    (void)combine(policy, answers, &ret);
+    (void)verdict_combine(policy, answers, &ret);
     bool is_closed = answers->model_host || (question->special && !answers->named);
     return is_closed ? ANSWER_DENY : ret;
 }
 
 /* --- saying why ----------------------------------------------------------------------------- */
 
-/* Text that is cut where there is no more room. */
-struct text {
-    char *at, *end;
-};
-
-static void add(struct text *text, struct str s)
+void text_add(struct text *text, struct str s)
 {
     size_t room = (size_t)(text->end - text->at);
     size_t len = s.len < room ? s.len : room;
@@ -425,13 +403,6 @@ static void add(struct text *text, struct str s)
     text->at += len;
 }
 
-#define ADD(text, literal) add((text), STR(literal))
-
-static struct text text_begin(char *buffer, size_t size)
-{
-    return (struct text){ buffer, buffer + size - 1 };
-}
-
 static void add_port(struct text *text, uint16_t port)
 {
     char digits[6];
@@ -441,7 +412,7 @@ static void add_port(struct text *text, uint16_t port)
     for (unsigned rest = port; rest; rest /= 10)
         digits[--at] = (char)('0' + rest % 10);
     ADD(text, ":");
-    add(text, str_make(digits + at, sizeof(digits) - at));
+    text_add(text, str_make(digits + at, sizeof(digits) - at));
 }
 
 /* What a choice would have to name: the destination, or the address that it resolved to. */
@@ -459,21 +430,21 @@ static void add_destination(struct text *text, const struct question *question, 
                        memchr(host.ptr, ':', host.len);
     if (in_brackets)
         ADD(text, "[");
-    add(text, host);
+    text_add(text, host);
     if (in_brackets)
         ADD(text, "]");
     add_port(text, question->destination->port);
 }
 
-static void add_place(struct text *text, const struct policy *policy,
-                      const struct compiled_rule *rule)
+void verdict_add_place(struct text *text, const struct policy *policy,
+                       const struct compiled_rule *rule)
 {
     char pointer[VERDICT_POINTER_SIZE];
     size_t len = policy_pointer(rule, pointer);
-    add(text, str_make(pointer, len));
+    text_add(text, str_make(pointer, len));
     if (len)
         ADD(text, " of ");
-    add(text, str_from(policy->documents[rule->document].name));
+    text_add(text, str_from(policy->documents[rule->document].name));
 }
 
 static void add_layer_answer(struct text *text, const struct policy *policy, int layer,
@@ -486,18 +457,18 @@ static void add_layer_answer(struct text *text, const struct policy *policy, int
         [ANSWER_DENY] = { " denies it", 10 },
     };
     ADD(text, "the ");
-    add(text, str_from(layer_names[layer]));
+    text_add(text, str_from(layer_names[layer]));
     ADD(text, " layer");
-    add(text, words[rule->answer]);
+    text_add(text, words[rule->answer]);
     if (rule->place == PLACE_DEFAULT_EGRESS || rule->place == PLACE_DEFAULT_DECISION)
         ADD(text, " as it does all that it does not list");
     ADD(text, ": ");
-    add(text, rule->id);
+    text_add(text, rule->id);
     ADD(text, ", ");
-    add_place(text, policy, rule);
+    verdict_add_place(text, policy, rule);
     if (rule->reason.len) {
         ADD(text, " (");
-        add(text, rule->reason);
+        text_add(text, rule->reason);
         ADD(text, ")");
     }
 }
@@ -512,22 +483,22 @@ static void add_remedy(struct text *text, const struct policy *policy, int layer
     bool choice_lifts = layer == LAYER_USER && (!is_exact || rule->answer == ANSWER_ASK);
     if (layer == LAYER_ENTERPRISE && rule->answer == ANSWER_ASK) {
         ADD(text, "someone to whom the enterprise delegated it answers; or allow it in ");
-        add_place(text, policy, rule);
+        verdict_add_place(text, policy, rule);
     } else if (rule->place == PLACE_CHOICE) {
         ADD(text, "leave out ");
-        add(text, str_from(policy->documents[rule->document].name));
+        text_add(text, str_from(policy->documents[rule->document].name));
     } else if (choice_lifts) {
         ADD(text, "--allow ");
         add_destination(text, question, rule->space != SPACE_NAMES);
     } else if (rule->place == PLACE_DEFAULT_DECISION) {
         ADD(text, "list it in an entry of ");
-        add(text, str_from(policy->documents[rule->document].name));
+        text_add(text, str_from(policy->documents[rule->document].name));
     } else if (is_default) {
         ADD(text, "list it in the entry that has ");
-        add_place(text, policy, rule);
+        verdict_add_place(text, policy, rule);
     } else {
         ADD(text, "take out or narrow ");
-        add_place(text, policy, rule);
+        verdict_add_place(text, policy, rule);
     }
 }
 
@@ -538,7 +509,8 @@ static void add_remedies(struct text *text, const struct policy *policy,
     bool is_first = true;
     for (int layer = 0; layer < LAYER_COUNT; layer++) {
         const struct compiled_rule *rule = answers->layers[layer];
-        if (answer_of(answers, layer) <= ANSWER_ALLOW || !counts(policy, answers, layer))
+        if (verdict_answer_of(answers, layer) <= ANSWER_ALLOW ||
+            !verdict_counts(policy, answers, layer))
             continue;
         if (!is_first)
             ADD(text, "; and ");
@@ -549,7 +521,7 @@ static void add_remedies(struct text *text, const struct policy *policy,
 
 /* --- the verdict ---------------------------------------------------------------------------- */
 
-static void clear_verdict(struct verdict *verdict)
+void verdict_clear(struct verdict *verdict)
 {
     verdict->answer = ANSWER_DENY;
     verdict->layer = LAYER_ENTERPRISE;
@@ -567,8 +539,8 @@ static void clear_verdict(struct verdict *verdict)
     }
 }
 
-static void fill_layers(const struct policy *policy, const struct answers *answers,
-                        struct verdict *verdict)
+void verdict_fill_layers(const struct policy *policy, const struct answers *answers,
+                         struct verdict *verdict)
 {
     for (int layer = 0; layer < LAYER_COUNT; layer++) {
         const struct compiled_rule *rule = answers->layers[layer];
@@ -583,8 +555,8 @@ static void fill_layers(const struct policy *policy, const struct answers *answe
     }
 }
 
-static void deny_built_in(struct verdict *verdict, struct str rule, struct str reason,
-                          struct str change)
+void verdict_deny_built_in(struct verdict *verdict, struct str rule, struct str reason,
+                           struct str change)
 {
     struct text text = text_begin(verdict->reason, sizeof(verdict->reason));
     verdict->answer = ANSWER_DENY;
@@ -594,14 +566,14 @@ static void deny_built_in(struct verdict *verdict, struct str rule, struct str r
     verdict->document = NULL;
     verdict->document_id = STR("");
     verdict->pointer[0] = '\0';
-    add(&text, reason);
+    text_add(&text, reason);
     *text.at = '\0';
     text = text_begin(verdict->smallest_change, sizeof(verdict->smallest_change));
-    add(&text, change);
+    text_add(&text, change);
     *text.at = '\0';
 }
 
-static void deny_unreadable(const struct policy *policy, struct verdict *verdict)
+void verdict_deny_unreadable(const struct policy *policy, struct verdict *verdict)
 {
     const struct policy_document *document = &policy->documents[policy->unreadable];
     struct text text = text_begin(verdict->reason, sizeof(verdict->reason));
@@ -612,26 +584,26 @@ static void deny_unreadable(const struct policy *policy, struct verdict *verdict
     verdict->layers[document->layer].document = document->name;
     verdict->layers[document->layer].rule = verdict->rule;
     ADD(&text, "the ");
-    add(&text, str_from(layer_names[document->layer]));
+    text_add(&text, str_from(layer_names[document->layer]));
     ADD(&text, " layer has a document that cannot be used, so that everything is denied: ");
-    add(&text, str_from(document->name));
+    text_add(&text, str_from(document->name));
     ADD(&text, " (");
-    add(&text, str_from(policy->unreadable_why));
+    text_add(&text, str_from(policy->unreadable_why));
     ADD(&text, ")");
     *text.at = '\0';
     text = text_begin(verdict->smallest_change, sizeof(verdict->smallest_change));
     ADD(&text, "mend or remove ");
-    add(&text, str_from(document->name));
+    text_add(&text, str_from(document->name));
     *text.at = '\0';
 }
 
 static void deny_special(const struct question *question, struct verdict *verdict)
 {
     struct text text;
-    deny_built_in(verdict, STR(RULE_SPECIAL), STR(""), STR(""));
+    verdict_deny_built_in(verdict, STR(RULE_SPECIAL), STR(""), STR(""));
     text = text_begin(verdict->reason, sizeof(verdict->reason));
     ADD(&text, "a ");
-    add(&text, str_from(question->special->what));
+    text_add(&text, str_from(question->special->what));
     ADD(&text, " address is denied unless a rule names it or its range");
     *text.at = '\0';
     text = text_begin(verdict->smallest_change, sizeof(verdict->smallest_change));
@@ -640,12 +612,11 @@ static void deny_special(const struct question *question, struct verdict *verdic
     *text.at = '\0';
 }
 
-static void tell_layers(const struct policy *policy, const struct answers *answers,
-                        const struct question *question, int layer, struct verdict *verdict)
+void verdict_tell_layer(const struct policy *policy, const struct answers *answers, int layer,
+                        struct verdict *verdict)
 {
     const struct compiled_rule *rule = answers->layers[layer];
     struct text reason = text_begin(verdict->reason, sizeof(verdict->reason));
-    struct text change = text_begin(verdict->smallest_change, sizeof(verdict->smallest_change));
     verdict->built_in = false;
     verdict->layer = (enum layer)layer;
     verdict->rule = rule->id;
@@ -655,23 +626,30 @@ static void tell_layers(const struct policy *policy, const struct answers *answe
     if (verdict->answer != (enum answer)rule->answer)
         ADD(&reason, "the layers differ, and deny-on-conflict holds; ");
     add_layer_answer(&reason, policy, layer, rule);
+    *reason.at = '\0';
+}
+
+static void tell_layers(const struct policy *policy, const struct answers *answers,
+                        const struct question *question, int layer, struct verdict *verdict)
+{
+    struct text change = text_begin(verdict->smallest_change, sizeof(verdict->smallest_change));
+    verdict_tell_layer(policy, answers, layer, verdict);
     if (verdict->answer == ANSWER_ALLOW) {
         ADD(&change, "--deny ");
         add_destination(&change, question, false);
     } else {
         add_remedies(&change, policy, answers, question);
     }
-    *reason.at = '\0';
     *change.at = '\0';
 }
 
 static void tell_silence(const struct question *question, struct verdict *verdict)
 {
     struct text text;
-    deny_built_in(verdict, STR(RULE_SILENCE),
-                  STR("no layer allows it, and what no layer allows is "
-                      "denied"),
-                  STR(""));
+    verdict_deny_built_in(verdict, STR(RULE_SILENCE),
+                          STR("no layer allows it, and what no layer allows is "
+                              "denied"),
+                          STR(""));
     text = text_begin(verdict->smallest_change, sizeof(verdict->smallest_change));
     ADD(&text, "--allow ");
     add_destination(&text, question, false);
@@ -682,16 +660,17 @@ static void tell_silence(const struct question *question, struct verdict *verdic
 static void decide(const struct policy *policy, const struct answers *answers,
                    const struct question *question, struct verdict *ret)
 {
-    int layer = combine(policy, answers, &ret->answer);
-    fill_layers(policy, answers, ret);
+    int layer = verdict_combine(policy, answers, &ret->answer);
+    verdict_fill_layers(policy, answers, ret);
     ret->observed = answers->observed;
     ret->some_ports = answers->some_ports;
     if (answers->model_host) {
-        deny_built_in(ret, answers->model_host->id,
-                      STR("a model provider answers there, and is reached through the Model Door "
-                          "alone"),
-                      STR("send the prompt to the Model Door, whose address the run finds in its "
-                          "environment"));
+        verdict_deny_built_in(
+            ret, answers->model_host->id,
+            STR("a model provider answers there, and is reached through the Model Door "
+                "alone"),
+            STR("send the prompt to the Model Door, whose address the run finds in its "
+                "environment"));
     } else if (layer == LAYER_COUNT) {
         tell_silence(question, ret);
     } else if (ret->answer != ANSWER_DENY && question->special && !answers->named) {
@@ -711,14 +690,15 @@ static int begin(const struct policy *policy, const struct policy_destination *d
     int r = ask_host(destination, name, ret_question, err);
     if (r < 0)
         return r;
-    clear_verdict(ret);
+    verdict_clear(ret);
     if (policy->unreadable != NO_DOCUMENT) {
-        deny_unreadable(policy, ret);
+        verdict_deny_unreadable(policy, ret);
         return 0;
     }
     if (r == 0)
-        deny_built_in(ret, STR(RULE_MALFORMED), STR("that is neither a host name nor an address"),
-                      STR("write the host as a name or an address"));
+        verdict_deny_built_in(ret, STR(RULE_MALFORMED),
+                              STR("that is neither a host name nor an address"),
+                              STR("write the host as a name or an address"));
     return r;
 }
 

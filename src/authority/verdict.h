@@ -14,6 +14,7 @@
 
 #include "base/base.h"
 #include "base/buf.h"
+#include "base/digest.h"
 #include "base/err.h"
 #include "base/str.h"
 #include "contract/destination.h"
@@ -71,6 +72,8 @@ void policy_free(struct policy *policy);
 
 /* "sha256:…" over the layers' documents: what a fingerprint names. */
 const char *policy_digest(const struct policy *policy);
+/* That of a policy without documents. */
+int policy_digest_empty(char ret[DIGEST_TEXT_SIZE], struct err *err) MUST_CHECK;
 /* Of one layer: over the sorted list of its documents' digests; NULL where it has none. */
 const char *policy_layer_digest(const struct policy *policy, enum layer layer);
 /* most-restrictive-wins, enterprise-wins, user-wins or deny-on-conflict. */
@@ -84,6 +87,7 @@ struct policy_rule {
     const char *document; /* NULL where built in */
     struct str rule;
     struct str destination; /* as it was written; "*" for what is not listed */
+    const char *gate;       /* that it is about; NULL: it is about destinations */
     char pointer[VERDICT_POINTER_SIZE];
     char ports[64], protocols[64]; /* separated by spaces, cut where too long; empty: any */
 };

@@ -133,6 +133,8 @@ static int show_rule(void *context, const struct policy_rule *rule)
         buf_add_char(&out, '{');
         add_member(&out, "layer", str_from(layer));
         add_member(&out, "answer", str_from(answer));
+        if (rule->gate)
+            add_member(&out, "gate", str_from(rule->gate));
         add_member(&out, "destination", rule->destination);
         add_member(&out, "ports", str_from(rule->ports));
         add_member(&out, "protocols", str_from(rule->protocols));
@@ -145,8 +147,8 @@ static int show_rule(void *context, const struct policy_rule *rule)
     }
     printf("%-14s  %-8s  ", layer, answer);
     tell_str(rule->destination, 30);
-    printf(" %s%s%s%s ", rule->ports, rule->ports[0] ? " " : "", rule->protocols,
-           rule->observing ? " (observed only)" : "");
+    printf(" %s%s%s%s%s ", rule->gate ? rule->gate : "", rule->ports, rule->ports[0] ? " " : "",
+           rule->protocols, rule->observing ? " (observed only)" : "");
     tell_str(rule->rule, 0);
     fputc('\n', stdout);
     return 0;

@@ -12,6 +12,7 @@
 #include "base/json.h"
 #include "contract/jcs.h"
 #include "contract/rules.h"
+#include "plane/gate_layers.h"
 #include "plane/grant.h"
 #include "plane/work.h"
 
@@ -64,6 +65,8 @@ static void add_answers(struct buf *json, const struct asking *asking,
         add_member(json, "ruleId", str_from(answer->rule));
         if (answer->document[0])
             add_member(json, "documentRef", str_from(answer->document));
+        if (answer->pointer[0])
+            add_member(json, "pointer", str_from(answer->pointer));
         buf_add_char(json, '}');
     }
     buf_add_char(json, ']');
@@ -82,6 +85,8 @@ static void add_decided(struct buf *json, const struct asking *asking,
         add_member(json, "ruleId", str_from(answer->rule));
         if (answer->document[0])
             add_member(json, "documentRef", str_from(answer->document));
+        if (answer->pointer[0])
+            add_member(json, "pointer", str_from(answer->pointer));
         buf_add_text(json, "},\"smallestChange\":{");
         add_member(json, "summary", str_from(answer->smallest_change));
         buf_add_char(json, '}');
@@ -111,7 +116,7 @@ static int write_decision(struct buf *json, const struct asking *asking,
 {
     bool denied = answer->answer == ANSWER_DENY || answer->answer == ANSWER_ASK;
     char now[CLOCK_TEXT_SIZE], policy[DIGEST_TEXT_SIZE];
-    int r = digest_text(STR("[]"), policy, err); /* no layer has been compiled */
+    int r = gate_layers_digest(asking->work->plane, policy, err);
     if (r < 0)
         return r;
     clock_text(clock_now_ms(), now);
@@ -223,10 +228,12 @@ static int ask(struct asking *asking, enum gate gate, const char *kind, struct s
                                       .pointer = pointer,
                                       .subject = asking->request->subject,
                                       .workspace = asking->request->workspace };
+    if (gate == GATE_CONTAINER_EXECUTION)
+        question.detail = member(asking->parameters, "image");
     if (asking->asked++ >= PLANE_QUESTIONS_MAX)
         return err_set(err, ERR_LIMIT, STEP_GATES, "it asks for more than %d things",
                        PLANE_QUESTIONS_MAX);
-    int r = options->gate ? options->gate(options->gate_context, &question, &answer, err) : 0;
+    int r = options->gate(options->gate_context, &question, &answer, err);
     asking->grant = (struct grant){ 0 };
     if (r == 0 && answer.answer != ANSWER_DENY && answer.answer != ANSWER_ASK &&
         gate == GATE_TOOL_GRANT && asking->work->operation_type == OPERATION_EXECUTION_START)

@@ -15,6 +15,7 @@
 #include "contract/explain.h"
 #include "contract/rules.h"
 #include "contract/validate.h"
+#include "plane/gate_layers.h"
 #include "plane/work.h"
 
 #define STEP_OPEN             "open the plane"
@@ -123,6 +124,10 @@ int plane_open(const struct plane_options *options, struct plane **ret, struct e
     buf_add_text(&plane->config_folder, options->config_folder);
     plane->options.state_folder = plane->state_folder.data;
     plane->options.config_folder = plane->config_folder.data;
+    if (!plane->options.gate) {
+        plane->options.gate = gate_layers_ask;
+        plane->options.gate_context = plane;
+    }
     int r = plane->state_folder.error || plane->config_folder.error
                 ? err_set(err, ERR_MEMORY, STEP_OPEN, "there is not enough memory")
                 : plane_holder_self(&plane->self, err);
@@ -145,6 +150,7 @@ void plane_close(struct plane *plane)
     if (plane->ledger)
         ledger_close(plane->ledger);
     catalogue_free(plane->catalogue);
+    gate_layers_free(plane->gate_layers);
     buf_release(&plane->state_folder);
     buf_release(&plane->config_folder);
     free(plane);

@@ -23,6 +23,7 @@
 #define PLANE_COMMAND_BYTES_MAX ((size_t)1 << 20)
 #define PLANE_QUESTIONS_MAX     300 /* asked of the gates by one attempt */
 
+struct layers_places;
 struct plane;
 struct work;
 
@@ -38,6 +39,7 @@ struct gate_question {
     struct str name;     /* of the resource */
     const char *pointer; /* into the delegation: where it is delegated */
     struct str subject, workspace;
+    const yyjson_val *detail; /* of an image: reference, source, digest; else NULL */
 };
 
 /* What the layers say; they can only narrow what the delegation gives. */
@@ -47,6 +49,7 @@ struct gate_answer {
     bool built_in; /* a rule of the program itself */
     char rule[200];
     char document[PLANE_URN_MAX]; /* may be empty */
+    char pointer[VERDICT_POINTER_SIZE];
     char reason[512];
     char smallest_change[512];
 };
@@ -78,8 +81,10 @@ enum plane_step {
 struct plane_options {
     const char *state_folder, *config_folder; /* the ledger's; the user's key's */
     enum ledger_mode mode;
-    plane_gate *gate; /* NULL: no layer says anything */
+    plane_gate *gate; /* NULL: the layers of policy (gate_layers.h) */
     void *gate_context;
+    /* Of those layers, outlives the plane; NULL: this user's, and of the folder it is in. */
+    const struct layers_places *places;
     plane_effect *execution_start; /* NULL: a typed `unsupported` */
     /*
      * Called where gates and budget have their place in the batch and before it is durable, so that

@@ -29,6 +29,7 @@ struct plane {
     struct ledger *ledger;
     struct catalogue *catalogue;
     struct holder self;
+    struct gate_layers *gate_layers; /* NULL until a gate asks */
 };
 
 enum work_document { WORK_OPERATION, WORK_TASK, WORK_DOCUMENT_COUNT };

@@ -1,0 +1,72 @@
+/*
+ * gate_rules: what a layer says about tools, models, networks, images and paths.
+ *
+ * No document of the contracts can take a tool or a folder away from a run, so
+ * a layer's folder may hold gates.yaml (or .json, or gates.NAME.yaml):
+ *
+ *     rules:
+ *       - gate: toolGrant            # or modelProviderUse, networkProfile,
+ *                                    # containerExecution, artifactAccess
+ *         match: openclaw
+ *         answer: deny               # or ask, allow
+ *         reason: Not reviewed yet.
+ *
+ * `match` is a name as a whole, or with `*` at its end whatever begins with
+ * what stands before it; `*` alone is everything that the gate guards. A name
+ * without `urn:` is the last part of a URN. A path is itself and all below it;
+ * an image without a tag is every tag. `unpinned: true` restricts a rule for
+ * containerExecution to images that are named without a digest.
+ */
+#ifndef AM_AUTHORITY_GATE_RULES_H
+#define AM_AUTHORITY_GATE_RULES_H
+
+#include <yyjson.h>
+
+#include "authority/verdict.h"
+#include "base/base.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/str.h"
+
+#define GATE_NO_NETWORK   "none" /* asked of networkProfile: no `*` means it */
+#define GATES_FILE_PREFIX "gates."
+#define GATE_RULES_MAX    10000 /* of one document */
+#define GATE_NAME_MAX     4096  /* bytes of a match, and of what is asked about */
+#define GATE_REASON_MAX   400   /* bytes */
+
+/* How a match stands to a name. */
+enum gate_form { GATE_WHOLE, GATE_BEGINNING, GATE_TREE };
+
+struct gate_row {
+    enum gate gate;
+    enum answer answer;
+    enum gate_form form;
+    bool unpinned;
+    struct str match;  /* as it is written */
+    struct str reason; /* may be empty */
+    uint32_t index;
+};
+
+typedef int gate_row_visit(void *context, const struct gate_row *row, struct err *err);
+
+/*
+ * Reads a gates document, and calls visit (which may be NULL) for each rule. ERR_DOCUMENT names
+ * the place and what may stand there: nothing is left out in silence.
+ */
+int gate_rules_read(const char *name, const yyjson_val *root, gate_row_visit *visit, void *context,
+                    struct err *err) MUST_CHECK;
+
+/* Whether a name that is asked about, or a match, is a path. */
+static inline bool gate_is_path(struct str name)
+{
+    return name.len && name.ptr[0] == '/';
+}
+
+/*
+ * Appends an image's name in full, as `docker.io/library/debian:12`; a path stays what it is.
+ * *ret_repository: the bytes appended without tag and digest; *ret_tagged: without the digest.
+ */
+int gate_image_name(struct str reference, struct buf *ret, size_t *ret_repository,
+                    size_t *ret_tagged) MUST_CHECK;
+
+#endif

@@ -1,0 +1,125 @@
+/* gate_rules: what a gates document may say, and how images are called in full. */
+#include "authority/gate_rules.h"
+
+#include "authority/verdict_test.h"
+
+static int count_row(void *context, const struct gate_row *row, struct err *err)
+{
+    unsigned *count = context;
+    (void)row;
+    (void)err;
+    ++*count;
+    return 0;
+}
+
+/* The rules that were read; -1 with the reason where the document is refused. */
+static int rows_of(const char *text, struct err *err)
+{
+    struct fixture fixture;
+    unsigned count = 0;
+    fixture_init(&fixture);
+    yyjson_doc *doc = fixture_read(&fixture, text);
+    int r = gate_rules_read("gates.yaml", yyjson_doc_get_root(doc), count_row, &count, err);
+    fixture_release(&fixture);
+    return r < 0 ? -1 : (int)count;
+}
+
+TEST(every_gate_and_answer_can_stand_in_a_rule)
+{
+    struct err err = { 0 };
+    CHECK_INT(rows_of("{'rules':["
+                      "{'gate':'toolGrant','match':'codex','answer':'deny','reason':'no'},"
+                      "{'gate':'modelProviderUse','match':'urn:srcos:model-profile:*',"
+                      "'answer':'allow'},"
+                      "{'gate':'networkProfile','match':'*','answer':'ask'},"
+                      "{'gate':'containerExecution','match':'ghcr.io/*','unpinned':true,"
+                      "'answer':'deny'},"
+                      "{'gate':'artifactAccess','match':'/home/ada/a b/','answer':'deny'}]}",
+                      &err),
+              5);
+    CHECK_TEXT(err.cause, "");
+    CHECK_INT(rows_of("{}", &err), 0);
+    CHECK_INT(rows_of("{'rules':[]}", &err), 0);
+}
+
+TEST(what_could_be_meant_in_two_ways_or_is_not_known_is_refused_by_place)
+{
+    static const struct {
+        const char *rule, *why;
+    } cases[] = {
+        { "'toolGrant'", "object" },
+        { "{'gate':'tool','match':'a','answer':'deny'}", "a gate is" },
+        { "{'gate':'toolGrant','match':'a','answer':'no'}", "an answer is" },
+        { "{'gate':'toolGrant','match':'a','answer':'-'}", "an answer is" },
+        { "{'gate':'toolGrant','match':7,'answer':'deny'}", "a match is a text" },
+        { "{'gate':'toolGrant','match':'','answer':'deny'}", "a match is a text" },
+        { "{'gate':'toolGrant','answer':'deny'}", "at least" },
+        { "{'match':'a','answer':'deny'}", "at least" },
+        { "{'gate':'toolGrant','match':'a'}", "at least" },
+        { "{'gate':'toolGrant','match':'a*b','answer':'deny'}", "at the end" },
+        { "{'gate':'toolGrant','match':'a**','answer':'deny'}", "at the end" },
+        { "{'gate':'toolGrant','match':'a b','answer':'deny'}", "blanks" },
+        { "{'gate':'toolGrant','match':'a\\u0007','answer':'deny'}", "control" },
+        { "{'gate':'toolGrant','match':'a','answer':'deny','if':1}", "if: a rule has" },
+        { "{'gate':'toolGrant','match':'a','answer':'deny','reason':''}", "one line" },
+        { "{'gate':'toolGrant','match':'a','answer':'deny','unpinned':true}", "for images" },
+        { "{'gate':'containerExecution','match':'*','answer':'deny','unpinned':false}", "is true" },
+        { "{'gate':'toolGrant','match':'/a','answer':'deny'}", "a path stands in" },
+        { "{'gate':'artifactAccess','match':'/a*','answer':'deny'}", "without `*`" },
+        { "{'gate':'artifactAccess','match':'/a/../b','answer':'deny'}", "dots" },
+        { "{'gate':'artifactAccess','match':'/a//b','answer':'deny'}", "empty parts" },
+        { "{'gate':'containerExecution','match':'debian*','answer':'deny'}", "registry and owner" },
+        { "{'gate':'containerExecution','match':'docker.io/a*','answer':'deny'}", "owner" },
+        { "{'gate':'containerExecution','match':'ghcr.io','answer':'deny'}", "with `/*`" },
+        { "{'gate':'containerExecution','match':'localhost:5000','answer':'deny'}", "with `/*`" },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct err err = { 0 };
+        char text[512];
+        snprintf(text, sizeof(text),
+                 "{'rules':[{'gate':'toolGrant','match':'x','answer':'ask'},%s]}", cases[i].rule);
+        CHECK_INT(rows_of(text, &err), -1);
+        CHECK_INT(err.code, ERR_DOCUMENT);
+        if (!strstr(err.cause, cases[i].why) || !strstr(err.where, "gates.yaml: /rules/1"))
+            test_fail(__FILE__, __LINE__, "%s: %s: %s", cases[i].rule, err.where, err.cause);
+    }
+}
+
+TEST(a_document_of_something_else_is_refused)
+{
+    static const char *const cases[] = { "[]", "7", "{'rule':[]}", "{'rules':{}}",
+                                         "{'rules':[],'more':1}" };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct err err = { 0 };
+        CHECK_INT(rows_of(cases[i], &err), -1);
+        CHECK(err.cause[0] && err.where[0]);
+    }
+}
+
+TEST(an_image_has_one_full_name)
+{
+    static const struct {
+        const char *reference, *full;
+        size_t repository, tagged;
+    } cases[] = {
+        { "debian", "docker.io/library/debian", 24, 24 },
+        { "debian:12", "docker.io/library/debian:12", 24, 27 },
+        { "acme/app:1@sha256:00", "docker.io/acme/app:1@sha256:00", 18, 20 },
+        { "GHCR.io/acme/app", "ghcr.io/acme/app", 16, 16 },
+        { "localhost:5000/app:1", "localhost:5000/app:1", 18, 20 },
+        { "index.docker.io/debian", "docker.io/library/debian", 24, 24 },
+        { "docker://debian", "docker.io/library/debian", 24, 24 },
+        { "docker.io/", "docker.io/", 10, 10 },
+        { "/srv/image", "/srv/image", 10, 10 },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct buf full = BUF_INIT;
+        size_t repository, tagged;
+        CHECK_INT(gate_image_name(str_from(cases[i].reference), &full, &repository, &tagged), 0);
+        buf_add_char(&full, '\0');
+        CHECK_TEXT(full.data, cases[i].full);
+        CHECK_INT(repository, cases[i].repository);
+        CHECK_INT(tagged, cases[i].tagged);
+        buf_release(&full);
+    }
+}

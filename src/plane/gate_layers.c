@@ -1,0 +1,202 @@
+/*
+ * gate_layers: see the header.
+ *
+ * Theory of operation. Three look-ups say whether there are folders of layers
+ * at all; where there are none, no layer says anything and that is all it
+ * costs. Else their documents are read once and compiled for the subject that
+ * asks, because firewall rules name subjects.
+ *
+ * A path is asked about as it is written and as the file system has it: a link
+ * in it leads past no rule.
+ *
+ * Invariant: an answer is never milder for a document that cannot be read. One
+ * of the enterprise or the device denies as part of the policy; of the user it
+ * is an error, which denies here.
+ */
+#include "plane/gate_layers.h"
+
+#include "authority/gate.h"
+#include "authority/layers.h"
+#include "contract/rules.h"
+#include "plane/work.h"
+
+#define STEP_LAYERS     "ask the layers"
+#define RULE_UNREADABLE "built-in.unreadable-document"
+
+struct gate_layers {
+    bool silent; /* there are no folders */
+    struct layers *layers;
+    struct policy *policy;
+    char subject[PLANE_URN_MAX]; /* for which it was compiled */
+};
+
+/* --- reading and compiling ----------------------------------------------------------------- */
+
+/* Those around the folder we are in, with the plane's own of the user. */
+static int find_places(const struct plane *plane, struct layers_places *ret, struct err *err)
+{
+    if (plane->options.places) {
+        *ret = *plane->options.places;
+        return 0;
+    }
+    int r = layers_places_default(NULL, ret, err);
+    if (r < 0)
+        return r;
+    if (plane->config_folder.len >= sizeof(ret->config) ||
+        plane->state_folder.len >= sizeof(ret->state))
+        return err_set(err, ERR_LIMIT, STEP_LAYERS, "the path of a folder is too long");
+    snprintf(ret->config, sizeof(ret->config), "%s", plane->options.config_folder);
+    snprintf(ret->state, sizeof(ret->state), "%s", plane->options.state_folder);
+    return 0;
+}
+
+static int read_layers(const struct plane *plane, struct gate_layers *layers, struct err *err)
+{
+    struct layers_places places;
+    int r = find_places(plane, &places, err);
+    layers->silent = r == 0 && !layers_may_speak(&places);
+    return r < 0 || layers->silent ? r : layers_open(&places, &layers->layers, err);
+}
+
+static int compile(struct gate_layers *layers, struct str subject, struct err *err)
+{
+    struct policy_builder *builder = NULL;
+    struct policy *policy = NULL;
+    int r = policy_builder_new(&builder, err);
+    if (r == 0 && subject.len)
+        r = policy_builder_subject(builder, subject, err);
+    if (r == 0)
+        r = layers_add(layers->layers, NULL, builder, err);
+    if (r == 0)
+        r = policy_build(builder, &policy, err);
+    policy_builder_free(builder);
+    if (r < 0)
+        return r;
+    policy_free(layers->policy);
+    layers->policy = policy;
+    snprintf(layers->subject, sizeof(layers->subject), "%.*s", STR_ARG(subject));
+    return 0;
+}
+
+/* What was read stays, and what failed is tried again by the next who asks. */
+static int prepare(struct plane *plane, struct str subject, struct err *err)
+{
+    if (!plane->gate_layers) {
+        plane->gate_layers = calloc(1, sizeof(*plane->gate_layers));
+        if (!plane->gate_layers)
+            return err_set(err, ERR_MEMORY, STEP_LAYERS, "there is not enough memory");
+    }
+    struct gate_layers *layers = plane->gate_layers;
+    if (layers->silent || (layers->policy && str_equal(subject, str_from(layers->subject))))
+        return 0;
+    int r = layers->layers ? 0 : read_layers(plane, layers, err);
+    return r < 0 || layers->silent ? r : compile(layers, subject, err);
+}
+
+void gate_layers_free(struct gate_layers *layers)
+{
+    if (!layers)
+        return;
+    policy_free(layers->policy);
+    layers_close(layers->layers);
+    free(layers);
+}
+
+int gate_layers_digest(struct plane *plane, char ret[DIGEST_TEXT_SIZE], struct err *err)
+{
+    const struct gate_layers *layers = plane->gate_layers;
+    if (!layers || !layers->policy)
+        return policy_digest_empty(ret, err);
+    memcpy(ret, policy_digest(layers->policy), DIGEST_TEXT_SIZE);
+    return 0;
+}
+
+/* --- asking -------------------------------------------------------------------------------- */
+
+/* A text that is cut where there is no more room, and not within a character. */
+static void copy_text(char *ret, size_t size, struct str text)
+{
+    size_t len = text.len < size ? text.len : size - 1;
+    while (len < text.len && len && ((unsigned char)text.ptr[len] & 0xc0) == 0x80)
+        len--;
+    memcpy(ret, text.ptr, len);
+    ret[len] = '\0';
+}
+
+static void deny_unreadable(const struct err *why, struct gate_answer *ret)
+{
+    *ret = (struct gate_answer){ .answer = ANSWER_DENY, .built_in = true };
+    copy_text(ret->rule, sizeof(ret->rule), STR(RULE_UNREADABLE));
+    copy_text(ret->document, sizeof(ret->document), str_from(why->where));
+    snprintf(ret->reason, sizeof(ret->reason),
+             "The layers of policy cannot be read, so that everything is denied: %.400s",
+             why->cause);
+    copy_text(ret->smallest_change, sizeof(ret->smallest_change),
+              STR("Mend the document: agent-machine policy show"));
+}
+
+static void answer_verdict(const struct verdict *verdict, struct gate_answer *ret)
+{
+    bool is_silent = verdict->answer == ANSWER_ALLOW && verdict->built_in;
+    *ret = (struct gate_answer){ .answer = is_silent ? ANSWER_NOTHING : verdict->answer,
+                                 .layer = verdict->layer,
+                                 .built_in = verdict->built_in };
+    copy_text(ret->rule, sizeof(ret->rule), verdict->rule);
+    if (verdict->document_id.len)
+        copy_text(ret->document, sizeof(ret->document), verdict->document_id);
+    else if (verdict->document)
+        copy_text(ret->document, sizeof(ret->document), str_from(verdict->document));
+    copy_text(ret->pointer, sizeof(ret->pointer), str_from(verdict->pointer));
+    copy_text(ret->reason, sizeof(ret->reason), str_from(verdict->reason));
+    copy_text(ret->smallest_change, sizeof(ret->smallest_change),
+              str_from(verdict->smallest_change));
+}
+
+/* The stricter of two verdicts stays. */
+static int decide(const struct policy *policy, const struct gate_thing *thing,
+                  struct verdict *verdict, bool is_first, struct err *err)
+{
+    struct verdict here;
+    int r = policy_decide_gate(policy, thing, &here, err);
+    if (r == 0 && (is_first || here.answer > verdict->answer))
+        *verdict = here;
+    return r;
+}
+
+int gate_layers_ask(void *context, const struct gate_question *question, struct gate_answer *ret,
+                    struct err *err)
+{
+    struct plane *plane = context;
+    struct err why = { 0 };
+    struct verdict verdict;
+    struct str source = text_of(member(question->detail, "source"));
+    struct gate_thing thing = { .gate = question->gate,
+                                .name = question->name,
+                                .digest = text_of(member(question->detail, "digest")),
+                                .is_local = source.len && !str_equal(source, STR("registry")) };
+    int r = prepare(plane, question->subject, &why);
+    if (r == 0 && plane->gate_layers->silent) {
+        *ret = (struct gate_answer){ 0 };
+        return 0;
+    }
+    if (r == 0)
+        r = decide(plane->gate_layers->policy, &thing, &verdict, true, &why);
+    if (r == 0 && gate_is_path(question->name)) {
+        char path[GATE_NAME_MAX + 1];
+        copy_text(path, sizeof(path), question->name);
+        _cleanup_(cleanup_free) char *real = realpath(path, NULL);
+        thing.name = real ? str_from(real) : thing.name;
+        if (real && !str_equal(thing.name, question->name))
+            r = decide(plane->gate_layers->policy, &thing, &verdict, false, &why);
+    }
+    if (r < 0 && why.code == ERR_MEMORY) {
+        if (err)
+            *err = why;
+        return r;
+    }
+    if (r < 0)
+        deny_unreadable(&why, ret);
+    else
+        answer_verdict(&verdict, ret);
+    return 0;
+}

@@ -1,0 +1,23 @@
+/*
+ * gate_layers: the gates of the plane, answered by the layers of policy.
+ *
+ * What a plane asks where nothing else was plugged in. The layers are read and
+ * compiled when a gate first asks, once for a plane (and once more where the
+ * subject changes); where there are no folders of layers, nothing is opened.
+ */
+#ifndef AM_PLANE_GATE_LAYERS_H
+#define AM_PLANE_GATE_LAYERS_H
+
+#include "base/digest.h"
+#include "plane/plane.h"
+
+struct gate_layers;
+
+/* A plane_gate; the context is the plane. What cannot be read or decided is denied, by name. */
+int gate_layers_ask(void *context, const struct gate_question *question, struct gate_answer *ret,
+                    struct err *err);
+/* Of the policy that was asked; of one without documents where none was. */
+int gate_layers_digest(struct plane *plane, char ret[DIGEST_TEXT_SIZE], struct err *err) MUST_CHECK;
+void gate_layers_free(struct gate_layers *layers);
+
+#endif
