@@ -23,7 +23,8 @@ make_events() { # NAME
 END
     run op submit "$1.json"
 }
-tamper() { # SQL
+tamper() { # FOLDER SQL
+    : >"$1/.tampered"
     python3 -c 'import sqlite3, sys
 db = sqlite3.connect(sys.argv[1])
 db.executescript(sys.argv[2])' "$1/ledger.db" "$2"

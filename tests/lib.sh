@@ -5,6 +5,8 @@
 # the commands below speak about the last run. A failed check shows that run and goes on.
 #
 # AM_PROGRAM names the program, $tree is the source tree, $scratch a folder that goes at the end.
+# Where AM_TEST_COLLECT names a folder, what the program printed as JSON and the ledgers that are
+# left are copied there, for tests/documents.sh. A ledger beside which a file `.tampered` lies is not.
 # shellcheck shell=sh
 
 set -u
@@ -13,9 +15,11 @@ scratch=$(mktemp -d)
 trap 'ended_early' EXIT
 program=${AM_PROGRAM:-$tree/build/agent-machine}
 passed=0 failed=0 skipped=0 status=0 command_line=
+collect=${AM_TEST_COLLECT:-} collected=0
 
 run() { # ARGUMENT…
     try "$program" "$@"
+    [ -z "$collect" ] || collect_printed
 }
 
 # The same with a command other than the program.
@@ -86,6 +90,7 @@ err_empty() {
 
 finish() {
     trap - EXIT
+    [ -z "$collect" ] || collect_ledgers
     rm -rf "$scratch"
     printf '%s passed, %s failed, %s skipped\n' "$passed" "$failed" "$skipped"
     [ "$failed" -eq 0 ]
@@ -93,6 +98,26 @@ finish() {
 }
 
 # From here on: not for tests to call.
+collect_printed() {
+    case $(head -c 1 "$scratch/out") in
+    '{' | '[')
+        collected=$((collected + 1))
+        mkdir -p "$collect/printed"
+        cp "$scratch/out" "$collect/printed/$(basename "$0" .sh)-$$-$collected"
+        ;;
+    esac
+}
+collect_ledgers() {
+    find "$scratch" -name ledger.db >"$scratch/ledgers"
+    while read -r found; do
+        collected=$((collected + 1))
+        to=$collect/ledgers/$(basename "$0" .sh)-$$-$collected
+        [ ! -e "$(dirname "$found")/.tampered" ] || continue
+        mkdir -p "$to"
+        cp "$found"* "$to/"
+    done <"$scratch/ledgers"
+}
+
 show() { # STREAM
     [ ! -f "$scratch/$1" ] || head -n 12 "$scratch/$1" | sed "s/^/  $1: /"
 }

@@ -122,27 +122,8 @@ static void delegate(struct stage *stage, const char *id, const char *subject, c
     buf_release(&envelope);
 }
 
-static void check_records(struct stage *stage)
-{
-    struct collection *collection = calloc(1, sizeof(*collection));
-    CHECK_INT(ledger_each_document(plane_ledger(stage->plane), STR(GRANT_RECORD_TYPE), STR(""),
-                                   collect_document, collection, NULL),
-              0);
-    CHECK_INT(ledger_each_document(plane_ledger(stage->plane), STR(DELEGATION_ENVELOPE_TYPE),
-                                   STR(""), collect_envelope, collection, NULL),
-              0);
-    CHECK_INT(
-        ledger_each_event(plane_ledger(stage->plane), 0, STR(""), collect_event, collection, NULL),
-        0); /* which bind the records by their digests */
-    check_collected(collection);
-    for (size_t i = 0; i < collection->count; i++)
-        yyjson_doc_free(collection->docs[i]);
-    free(collection);
-}
-
 static void end(struct stage *stage)
 {
-    check_records(stage);
     stage_check(stage);
     stage_end(stage);
 }

@@ -28,16 +28,6 @@ static struct outcome create(struct stage *stage, const char *kind, const char *
 
 static void end(struct stage *stage)
 {
-    static const char *const types[] = { "AgentMachineProfile", "NetworkAccessProfile" };
-    struct collection *collection = calloc(1, sizeof(*collection));
-    for (size_t i = 0; i < ARRAY_LEN(types); i++)
-        CHECK_INT(ledger_each_document(plane_ledger(stage->plane), str_from(types[i]), STR(""),
-                                       collect_document, collection, NULL),
-                  0);
-    check_collected(collection); /* schema and rules, warnings too */
-    for (size_t i = 0; i < collection->count; i++)
-        yyjson_doc_free(collection->docs[i]);
-    free(collection);
     stage_check(stage);
     stage_end(stage);
 }

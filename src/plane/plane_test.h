@@ -275,14 +275,12 @@ static inline void check_collected(struct collection *collection)
  */
 static inline void stage_check(struct stage *stage)
 {
-    static const char *const types[] = { "WorkspaceOperation", "OperationTask", "OperationCommand",
-                                         "PolicyDecision", "Budget" };
     struct ledger *ledger = plane_ledger(stage->plane);
     struct collection *collection = calloc(1, sizeof(*collection));
     size_t left = 0;
-    for (size_t i = 0; i < ARRAY_LEN(types); i++)
-        CHECK_INT(ledger_each_document(ledger, str_from(types[i]), STR(""), collect_document,
-                                       collection, NULL),
+    for (size_t i = 0; i < embedded_schemas_count; i++)
+        CHECK_INT(ledger_each_document(ledger, str_from(embedded_schemas[i].type), STR(""),
+                                       collect_document, collection, NULL),
                   0);
     CHECK_INT(ledger_each_document(ledger, STR(DELEGATION_ENVELOPE_TYPE), STR(""), collect_envelope,
                                    collection, NULL),

@@ -1,5 +1,6 @@
 /* submit: what becomes of a command. */
 #include "plane/plane_test.h"
+#include "plane/profile.h"
 
 /* --- effects ------------------------------------------------------------------------------- */
 
@@ -438,10 +439,11 @@ static int note_event(void *context, int64_t sequence, struct str json, struct e
 static int prepare_adds(void *context, struct work *work, struct effect_result *ret,
                         struct err *err)
 {
+    _cleanup_(buf_release) struct buf json = BUF_INIT;
     (void)context;
     (void)ret;
-    return effect_add(work, "AgentMachineDiagnosticBundle",
-                      STR("urn:srcos:agent-machine-diagnostic-bundle:of-a-launch"), STR("{}"), err);
+    profile_write(&json, profile_kind_find(STR("personal")), STR(PROFILE_PERSONAL));
+    return effect_add(work, PROFILE_TYPE, STR(PROFILE_PERSONAL), buf_str(&json), err);
 }
 
 static int prepare_fails(void *context, struct work *work, struct effect_result *ret,
@@ -503,8 +505,7 @@ TEST(what_permits_a_run_is_one_commit_and_its_end_another)
         CHECK_INT(ledger_each_event(plane_ledger(stage.plane), 0, STR(""), note_event, &way, NULL),
                   0);
         CHECK_TEXT(way.data, cases[i].way);
-        CHECK_INT(stage_count(&stage, "AgentMachineDiagnosticBundle"),
-                  cases[i].prepare == prepare_adds);
+        CHECK_INT(stage_count(&stage, PROFILE_TYPE), cases[i].prepare == prepare_adds);
         stage_check(&stage);
         buf_release(&way);
         buf_release(&command);
