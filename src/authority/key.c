@@ -9,7 +9,7 @@
  *
  * Reading goes through secret.c: the same checks on files, the same locked
  * memory. The one place where a private key stands in ordinary memory is the
- * text that libcrypto writes when the key is made; it is wiped at once.
+ * text that is written when the key is made; it is wiped at once.
  *
  * Invariants: no private key is written with a mode other than 0600; no
  * existing key.pem is changed.

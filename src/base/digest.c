@@ -1,29 +1,30 @@
 /* digest: see the header. */
 #include "base/digest.h"
 
-#include <openssl/evp.h>
+#include <nettle/sha2.h>
 
 #include "base/lazy.h"
 
-#define EVP_FUNCTIONS(X) X(EVP_Digest) X(EVP_sha256)
-LAZY_LIBRARY(crypto, "libcrypto.so.3", EVP_FUNCTIONS)
+#define SHA_FUNCTIONS(X)                                                                           \
+    X(nettle_sha256_init)                                                                          \
+    X(nettle_sha256_update)                                                                        \
+    X(nettle_sha256_digest)
+LAZY_LIBRARY(sha, "libnettle.so.8", SHA_FUNCTIONS)
 
 #define TEXT_PREFIX "sha256:"
 
 static_assert(DIGEST_TEXT_SIZE == sizeof(TEXT_PREFIX) + 2 * DIGEST_BYTES, "the text must fit");
+static_assert(DIGEST_BYTES == SHA256_DIGEST_SIZE, "the digest must fit");
 
 int digest_sha256(struct str bytes, unsigned char ret_digest[DIGEST_BYTES], struct err *err)
 {
-    int r = lazy_load(&crypto_library, err);
+    struct sha256_ctx context;
+    int r = lazy_load(&sha_library, err);
     if (r < 0)
         return r;
-    unsigned char digest[EVP_MAX_MD_SIZE];
-    unsigned len;
-    if (!crypto.EVP_Digest(bytes.ptr, bytes.len, digest, &len, crypto.EVP_sha256(), NULL) ||
-        len != DIGEST_BYTES)
-        return err_set(err, ERR_UNSUPPORTED, "compute SHA-256",
-                       "libcrypto refuses it; its configuration may have it switched off");
-    memcpy(ret_digest, digest, DIGEST_BYTES);
+    sha.nettle_sha256_init(&context);
+    sha.nettle_sha256_update(&context, bytes.len, (const uint8_t *)bytes.ptr);
+    sha.nettle_sha256_digest(&context, DIGEST_BYTES, ret_digest);
     return 0;
 }
 

@@ -1,4 +1,4 @@
-/* digest: SHA-256, from libcrypto loaded on first use. */
+/* digest: SHA-256, from nettle loaded on first use. */
 #ifndef AM_BASE_DIGEST_H
 #define AM_BASE_DIGEST_H
 

@@ -1,7 +1,7 @@
 /*
  * lazy: a shared library that is loaded when it is first needed.
  *
- * A launch must not pay for what only a door or a doctor uses (libcrypto
+ * A launch must not pay for what only a door or a doctor uses (Vectorscan
  * alone costs half a millisecond of start-up). A module lists the functions
  * it calls; the headers of the library give them their types:
  *
@@ -21,7 +21,7 @@
 #include "base/err.h"
 
 struct lazy_library {
-    const char *soname;
+    const char *soname; /* with "|" between those that will do, in the order of preference */
     const char *const *names;
     void **slots;
     size_t count;

@@ -1,15 +1,16 @@
 /*
  * sign: Ed25519 and DSSE.
  *
- * A private key is its 32-byte seed in locked memory. libcrypto sees it for
- * the length of one call: it gets a key object made from the seed, which it
- * wipes when it is freed.
+ * A private key is its seed and its public half beside one another, as
+ * libsodium wants them, in locked memory. libsodium keeps nothing of it: what
+ * it derives on the way it wipes before it returns.
+ *
+ * A key in PEM is always the same 48 bytes of DER, sixteen of them fixed (RFC
+ * 8410: PKCS#8, version 1, no attributes), so it is compared and not parsed.
  */
 #include "base/sign.h"
 
-#include <openssl/bio.h>
-#include <openssl/evp.h>
-#include <openssl/pem.h>
+#include <sodium.h>
 #include <sys/random.h>
 
 #include "base/json.h"
@@ -19,36 +20,31 @@
 #define STEP           "use a key"
 #define SEED_BYTES     32
 #define PEM_BYTES_MAX  4096
+#define PEM_BEGIN      "-----BEGIN PRIVATE KEY-----"
+#define PEM_END        "-----END PRIVATE KEY-----"
+#define DER_BYTES      48
+#define DER_TEXT_BYTES (DER_BYTES / 3 * 4)
 #define PUBLIC_PREFIX  "ed25519:"
 #define SIGNATURES_MAX 16 /* looked at in one envelope */
 #define DSSE_BYTES_MAX ((size_t)16 << 20)
 
-#define CRYPTO_FUNCTIONS(X)                                                                        \
-    X(EVP_PKEY_new_raw_private_key)                                                                \
-    X(EVP_PKEY_new_raw_public_key)                                                                 \
-    X(EVP_PKEY_get_raw_private_key)                                                                \
-    X(EVP_PKEY_get_raw_public_key)                                                                 \
-    X(EVP_PKEY_get_id)                                                                             \
-    X(EVP_PKEY_free)                                                                               \
-    X(EVP_MD_CTX_new)                                                                              \
-    X(EVP_MD_CTX_free)                                                                             \
-    X(EVP_DigestSignInit)                                                                          \
-    X(EVP_DigestSign)                                                                              \
-    X(EVP_DigestVerifyInit)                                                                        \
-    X(EVP_DigestVerify)                                                                            \
-    X(BIO_new_mem_buf)                                                                             \
-    X(BIO_s_secmem)                                                                                \
-    X(BIO_new)                                                                                     \
-    X(BIO_free)                                                                                    \
-    X(BIO_read)                                                                                    \
-    X(PEM_read_bio_PrivateKey)                                                                     \
-    X(PEM_write_bio_PKCS8PrivateKey)
-LAZY_LIBRARY(crypto, "libcrypto.so.3", CRYPTO_FUNCTIONS)
+#define SODIUM_FUNCTIONS(X)                                                                        \
+    X(sodium_init)                                                                                 \
+    X(crypto_sign_seed_keypair)                                                                    \
+    X(crypto_sign_detached)                                                                        \
+    X(crypto_sign_verify_detached)
+LAZY_LIBRARY(sodium, "libsodium.so.23|libsodium.so.26", SODIUM_FUNCTIONS)
+
+static const unsigned char der_prefix[DER_BYTES - SEED_BYTES] = {
+    0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20,
+};
 
 struct sign_key {
-    unsigned char seed[SEED_BYTES];
-    unsigned char public[SIGN_PUBLIC_BYTES];
+    unsigned char secret[SEED_BYTES + SIGN_PUBLIC_BYTES];
 };
+
+static_assert(sizeof(struct sign_key) == crypto_sign_SECRETKEYBYTES, "a key as libsodium has it");
+static_assert(SIGN_SIGNATURE_BYTES == crypto_sign_BYTES, "a signature as libsodium has it");
 
 /* --- keys ---------------------------------------------------------------------------------- */
 
@@ -57,22 +53,27 @@ static int refuse(struct err *err, const char *why)
     return err_set(err, ERR_IO, STEP, "%s", why);
 }
 
+static int load(struct err *err)
+{
+    static bool ready;
+    int r = ready ? 0 : lazy_load(&sodium_library, err);
+    if (r == 0 && !ready && sodium.sodium_init() < 0)
+        return refuse(err, "libsodium cannot be used here");
+    ready = r == 0;
+    return r;
+}
+
 /* A key of a seed; its public half is computed. */
 static int key_of_seed(const unsigned char *seed, struct sign_key **ret, struct err *err)
 {
+    unsigned char public[SIGN_PUBLIC_BYTES];
     struct sign_key *key = locked_alloc(sizeof(*key));
     if (!key)
         return err_set(err, ERR_MEMORY, STEP,
                        "no memory can be locked for the key; see `ulimit -l`");
-    memcpy(key->seed, seed, SEED_BYTES);
-    EVP_PKEY *pair =
-        crypto.EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, key->seed, SEED_BYTES);
-    size_t len = SIGN_PUBLIC_BYTES;
-    int ok = pair && crypto.EVP_PKEY_get_raw_public_key(pair, key->public, &len) == 1;
-    crypto.EVP_PKEY_free(pair);
-    if (!ok) {
+    if (sodium.crypto_sign_seed_keypair(public, key->secret, seed) != 0) {
         sign_key_free(key);
-        return refuse(err, "libcrypto makes no Ed25519 key");
+        return refuse(err, "libsodium makes no Ed25519 key");
     }
     *ret = key;
     return 0;
@@ -81,7 +82,7 @@ static int key_of_seed(const unsigned char *seed, struct sign_key **ret, struct 
 int sign_key_generate(struct sign_key **ret, struct err *err)
 {
     unsigned char seed[SEED_BYTES];
-    int r = lazy_load(&crypto_library, err);
+    int r = load(err);
     if (r < 0)
         return r;
     if (getrandom(seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
@@ -91,41 +92,57 @@ int sign_key_generate(struct sign_key **ret, struct err *err)
     return r;
 }
 
+/* The base64 between the two lines, without its line ends; false where it is not of a key's length.
+ */
+static bool read_body(struct str pem, char ret[DER_TEXT_BYTES])
+{
+    size_t len = 0;
+    const char *begin = memmem(pem.ptr, pem.len, PEM_BEGIN, strlen(PEM_BEGIN));
+    if (!begin || (begin != pem.ptr && begin[-1] != '\n'))
+        return false;
+    struct str body = str_from_offset(pem, (size_t)(begin - pem.ptr) + strlen(PEM_BEGIN));
+    for (; body.len && body.ptr[0] != '-'; body = str_from_offset(body, 1)) {
+        if (body.ptr[0] == '\n' || body.ptr[0] == '\r')
+            continue;
+        if (len == DER_TEXT_BYTES)
+            return false;
+        ret[len++] = body.ptr[0];
+    }
+    return len == DER_TEXT_BYTES && str_starts(body, STR(PEM_END));
+}
+
 int sign_key_parse(struct str pem, struct sign_key **ret, struct err *err)
 {
-    unsigned char seed[SEED_BYTES];
-    size_t len = sizeof(seed);
-    int r = lazy_load(&crypto_library, err);
+    char text[DER_TEXT_BYTES];
+    struct buf der = BUF_INIT_LIMIT(DER_BYTES);
+    int r = load(err);
     if (r < 0)
         return r;
     if (pem.len > PEM_BYTES_MAX)
         return err_set(err, ERR_LIMIT, STEP, "a key is no longer than %d bytes", PEM_BYTES_MAX);
-    BIO *in = crypto.BIO_new_mem_buf(pem.ptr, (int)pem.len);
-    EVP_PKEY *pair = in ? crypto.PEM_read_bio_PrivateKey(in, NULL, NULL, (void *)"") : NULL;
-    bool ok = pair && crypto.EVP_PKEY_get_id(pair) == EVP_PKEY_ED25519 &&
-              crypto.EVP_PKEY_get_raw_private_key(pair, seed, &len) == 1;
-    crypto.EVP_PKEY_free(pair);
-    crypto.BIO_free(in);
-    r = ok ? key_of_seed(seed, ret, err)
+    char *room = buf_reserve(&der, DER_BYTES); /* at once, so that no copy is left behind */
+    bool ok = room && read_body(pem, text) && base64_decode(str_make(text, sizeof(text)), &der) &&
+              der.len == DER_BYTES && memcmp(der.data, der_prefix, sizeof(der_prefix)) == 0;
+    r = ok ? key_of_seed((unsigned char *)der.data + sizeof(der_prefix), ret, err)
            : err_set(err, ERR_SYNTAX, STEP, "this is no Ed25519 key in PKCS#8 PEM");
-    explicit_bzero(seed, sizeof(seed));
+    explicit_bzero(text, sizeof(text));
+    explicit_bzero(der.data, der.len);
+    buf_release(&der);
     return r;
 }
 
 int sign_key_write(const struct sign_key *key, struct buf *ret, struct err *err)
 {
-    EVP_PKEY *pair =
-        crypto.EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, key->seed, SEED_BYTES);
-    BIO *out = crypto.BIO_new(crypto.BIO_s_secmem());
-    int ok = pair && out &&
-             crypto.PEM_write_bio_PKCS8PrivateKey(out, pair, NULL, NULL, 0, NULL, NULL) == 1;
-    char *room = ok ? buf_reserve(ret, PEM_BYTES_MAX) : NULL;
-    int len = room ? crypto.BIO_read(out, room, PEM_BYTES_MAX) : 0;
-    if (len > 0)
-        ret->len += (size_t)len;
-    crypto.EVP_PKEY_free(pair);
-    crypto.BIO_free(out);
-    return len > 0 ? 0 : refuse(err, "libcrypto does not write the key");
+    unsigned char der[DER_BYTES];
+    memcpy(der, der_prefix, sizeof(der_prefix));
+    memcpy(der + sizeof(der_prefix), key->secret, SEED_BYTES);
+    if (buf_reserve(ret, PEM_BYTES_MAX)) { /* at once, so that no copy is left behind */
+        buf_add_text(ret, PEM_BEGIN "\n");
+        base64_add(ret, str_make((char *)der, sizeof(der)));
+        buf_add_text(ret, "\n" PEM_END "\n");
+    }
+    explicit_bzero(der, sizeof(der));
+    return ret->error ? err_set(err, ERR_MEMORY, STEP, "there is not enough memory") : 0;
 }
 
 void sign_key_free(struct sign_key *key)
@@ -135,7 +152,7 @@ void sign_key_free(struct sign_key *key)
 
 void sign_key_public(const struct sign_key *key, struct sign_public *ret)
 {
-    memcpy(ret->bytes, key->public, SIGN_PUBLIC_BYTES);
+    memcpy(ret->bytes, key->secret + SEED_BYTES, SIGN_PUBLIC_BYTES);
 }
 
 int sign_public_text(const struct sign_public *key, char ret[SIGN_PUBLIC_TEXT_MAX])
@@ -166,18 +183,9 @@ int sign_message(const struct sign_key *key, struct str message,
                  unsigned char ret[SIGN_SIGNATURE_BYTES], struct err *err)
 {
     unsigned char signature[SIGN_SIGNATURE_BYTES];
-    size_t len = sizeof(signature);
-    EVP_PKEY *pair =
-        crypto.EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, key->seed, SEED_BYTES);
-    EVP_MD_CTX *context = crypto.EVP_MD_CTX_new();
-    bool ok = pair && context && crypto.EVP_DigestSignInit(context, NULL, NULL, NULL, pair) == 1 &&
-              crypto.EVP_DigestSign(context, signature, &len, (const unsigned char *)message.ptr,
-                                    message.len) == 1 &&
-              len == SIGN_SIGNATURE_BYTES;
-    crypto.EVP_MD_CTX_free(context);
-    crypto.EVP_PKEY_free(pair);
-    if (!ok)
-        return refuse(err, "libcrypto does not sign");
+    if (sodium.crypto_sign_detached(signature, NULL, (const unsigned char *)message.ptr,
+                                    message.len, key->secret) != 0)
+        return refuse(err, "libsodium does not sign");
     memcpy(ret, signature, SIGN_SIGNATURE_BYTES);
     return 0;
 }
@@ -185,20 +193,11 @@ int sign_message(const struct sign_key *key, struct str message,
 int sign_verify(const struct sign_public *key, struct str message,
                 const unsigned char signature[SIGN_SIGNATURE_BYTES], struct err *err)
 {
-    int r = lazy_load(&crypto_library, err);
+    int r = load(err);
     if (r < 0)
         return r;
-    EVP_PKEY *pair =
-        crypto.EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, NULL, key->bytes, SIGN_PUBLIC_BYTES);
-    EVP_MD_CTX *context = crypto.EVP_MD_CTX_new();
-    bool ready =
-        pair && context && crypto.EVP_DigestVerifyInit(context, NULL, NULL, NULL, pair) == 1;
-    int found = ready ? crypto.EVP_DigestVerify(context, signature, SIGN_SIGNATURE_BYTES,
-                                                (const unsigned char *)message.ptr, message.len)
-                      : 0;
-    crypto.EVP_MD_CTX_free(context);
-    crypto.EVP_PKEY_free(pair);
-    return ready ? found == 1 : refuse(err, "libcrypto does not verify");
+    return sodium.crypto_sign_verify_detached(signature, (const unsigned char *)message.ptr,
+                                              message.len, key->bytes) == 0;
 }
 
 /* --- base64 -------------------------------------------------------------------------------- */

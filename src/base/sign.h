@@ -1,5 +1,5 @@
 /*
- * sign: Ed25519 keys and signatures, and DSSE envelopes, on libcrypto.
+ * sign: Ed25519 keys and signatures, and DSSE envelopes, on libsodium.
  *
  * Private keys live in locked memory that is wiped when they are freed and is
  * left out of core dumps. Public keys are written "ed25519:" and base64.
@@ -22,7 +22,7 @@ struct sign_public {
 };
 
 int sign_key_generate(struct sign_key **ret, struct err *err) MUST_CHECK;
-/* A PKCS#8 private key in PEM; and a key written so. */
+/* A PKCS#8 private key in PEM, as `openssl genpkey` writes one; and a key written so. */
 int sign_key_parse(struct str pem, struct sign_key **ret, struct err *err) MUST_CHECK;
 int sign_key_write(const struct sign_key *key, struct buf *ret, struct err *err) MUST_CHECK;
 void sign_key_free(struct sign_key *key);

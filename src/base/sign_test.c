@@ -2,9 +2,10 @@
 #include "base/test.h"
 
 /* RFC 8032, section 7.1, test 2. */
-static const char *const rfc_pem = "-----BEGIN PRIVATE KEY-----\n"
-                              "MC4CAQAwBQYDK2VwBCIEIEzNCJso/5banbbDRuwRTg9bijGfNaumJNqM9u1PuKb7"
-                              "\n-----END PRIVATE KEY-----\n";
+static const char *const rfc_pem =
+    "-----BEGIN PRIVATE KEY-----\n"
+    "MC4CAQAwBQYDK2VwBCIEIEzNCJso/5banbbDRuwRTg9bijGfNaumJNqM9u1PuKb7"
+    "\n-----END PRIVATE KEY-----\n";
 
 static struct sign_key *made_key(void)
 {
@@ -53,6 +54,49 @@ TEST(keys_are_written_and_read_as_pkcs8)
     sign_key_free(again);
 }
 
+#define PEM(body) "-----BEGIN PRIVATE KEY-----\n" body "-----END PRIVATE KEY-----\n"
+
+TEST(a_key_in_pem_may_be_wrapped_and_must_be_ed25519)
+{
+    static const struct {
+        const char *pem;
+        bool is_key;
+    } cases[] = {
+        { PEM("MC4CAQAwBQYDK2VwBCIEIEzNCJso/5banbbDRuwRTg9bijGfNaumJNqM9u1PuKb7\n"), true },
+        { PEM("MC4CAQAwBQYDK2VwBCIEIEzNCJso/5ba\r\nnbbDRuwRTg9bijGfNaumJNqM9u1PuKb7\r\n"), true },
+        { "A key.\n" PEM("MC4CAQAwBQYDK2VwBCIEIEzNCJso/5banbbDRuwRTg9bijGfNaumJNqM9u1PuKb7\n"),
+          true },
+        { "A key: " PEM("MC4CAQAwBQYDK2VwBCIEIEzNCJso/5banbbDRuwRTg9bijGfNaumJNqM9u1PuKb7\n"),
+          false },
+        { PEM("MC4CAQAwBQYDK2VuBCIEIEzNCJso/5banbbDRuwRTg9bijGfNaumJNqM9u1PuKb7\n"),
+          false }, /* X25519 */
+        { PEM("MC4CAQAwBQYDK2VwBCIEIEzNCJso/5banbbDRuwRTg9bijGfNaumJNqM9u1PuKb7AAAA\n"), false },
+        { PEM("MC4CAQAwBQYDK2VwBCIEIEzNCJso/5banbbDRuwRTg9bijGfNaumJNqM9u1P\n"), false },
+        { PEM("MC4CAQAwBQYDK2VwBCIEIEzNCJso/5banbbDRuwRTg9bijGfNaumJNqM9u1PuK==\n"), false },
+        { PEM("MC4CAQAwBQYDK2VwBCIEIEzNCJso 5banbbDRuwRTg9bijGfNaumJNqM9u1PuKb7\n"), false },
+        { "-----BEGIN PRIVATE KEY-----\n"
+          "MC4CAQAwBQYDK2VwBCIEIEzNCJso/5banbbDRuwRTg9bijGfNaumJNqM9u1PuKb7\n",
+          false },
+        { "-----BEGIN ENCRYPTED PRIVATE KEY-----\n", false },
+        { "", false },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct sign_key *key = NULL;
+        struct sign_public public;
+        struct err err = { 0 };
+        char text[SIGN_PUBLIC_TEXT_MAX] = "";
+        int r = sign_key_parse(str_from(cases[i].pem), &key, &err);
+        if ((r == 0) != cases[i].is_key || (r < 0 && err.code != ERR_SYNTAX))
+            test_fail(__FILE__, __LINE__, "%s", cases[i].pem);
+        if (r < 0)
+            continue;
+        sign_key_public(key, &public);
+        CHECK_INT(sign_public_text(&public, text), 0);
+        CHECK_TEXT(text, "ed25519:PUAXw+hDiVqStwqnTRt+vJyYLM8uxJaMwM1V8Sr0Zgw=");
+        sign_key_free(key);
+    }
+}
+
 TEST(a_known_key_signs_as_the_rfc_says)
 {
     struct sign_key *key = NULL;
@@ -78,8 +122,12 @@ TEST(base64_is_strict_both_ways)
 {
     static const struct {
         const char *bytes, *text;
-    } pairs[] = { { "", "" },         { "f", "Zg==" },         { "fo", "Zm8=" },
-                  { "foo", "Zm9v" },  { "foob", "Zm9vYg==" },  { "fooba", "Zm9vYmE=" },
+    } pairs[] = { { "", "" },
+                  { "f", "Zg==" },
+                  { "fo", "Zm8=" },
+                  { "foo", "Zm9v" },
+                  { "foob", "Zm9vYg==" },
+                  { "fooba", "Zm9vYmE=" },
                   { "foobar", "Zm9vYmFy" } };
     for (size_t i = 0; i < ARRAY_LEN(pairs); i++) {
         struct buf text = BUF_INIT, bytes = BUF_INIT;
@@ -90,8 +138,8 @@ TEST(base64_is_strict_both_ways)
         buf_release(&text);
         buf_release(&bytes);
     }
-    static const char *const wrong[] = { "Zg=",  "Zg",   "Z===", "====", "Zh==",
-                                         "Zm9=", "Zm 9", "Zg==Zg==" };
+    static const char *const wrong[] = { "Zg=",  "Zg",   "Z===", "====",
+                                         "Zh==", "Zm9=", "Zm 9", "Zg==Zg==" };
     for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
         struct buf bytes = BUF_INIT;
         CHECK(!base64_decode(str_from(wrong[i]), &bytes));

@@ -99,10 +99,8 @@ static int extend(struct commit *commit, struct err *err)
     unsigned char leaf[HASH_BYTES], subtree[HASH_BYTES];
     hash_message(ledger->hash, buf_str(&ledger->text), commit->head.digest);
     hash_leaf(ledger->hash, buf_str(&ledger->text), leaf);
-    bool completed = frontier_add(frontier, ledger->hash, leaf, subtree);
-    int r = hash_error(ledger->hash, err);
-    if (r < 0 || !completed)
-        return r;
+    if (!frontier_add(frontier, ledger->hash, leaf, subtree))
+        return 0;
     return db_query(ledger->db, SQL_SUBTREE_ADD, err, "ib",
                     frontier->size / TREE_SUBTREE_LEAVES - 1,
                     str_make((char *)subtree, HASH_BYTES));

@@ -1,19 +1,15 @@
-/* hash: see the header. One context and one fetched algorithm for each user. */
+/* hash: see the header. */
 #include "ledger/hash.h"
 
-#include <openssl/evp.h>
+#include <nettle/sha2.h>
 
 #include "base/lazy.h"
 
-#define EVP_FUNCTIONS(X)                                                                           \
-    X(EVP_DigestFinal_ex)                                                                          \
-    X(EVP_DigestInit_ex)                                                                           \
-    X(EVP_DigestUpdate)                                                                            \
-    X(EVP_MD_CTX_free)                                                                             \
-    X(EVP_MD_CTX_new)                                                                              \
-    X(EVP_MD_fetch)                                                                                \
-    X(EVP_MD_free)
-LAZY_LIBRARY(crypto, "libcrypto.so.3", EVP_FUNCTIONS)
+#define SHA_FUNCTIONS(X)                                                                           \
+    X(nettle_sha256_init)                                                                          \
+    X(nettle_sha256_update)                                                                        \
+    X(nettle_sha256_digest)
+LAZY_LIBRARY(sha, "libnettle.so.8", SHA_FUNCTIONS)
 
 #define STEP_HASH   "compute SHA-256"
 #define TEXT_PREFIX "sha256:"
@@ -21,53 +17,39 @@ LAZY_LIBRARY(crypto, "libcrypto.so.3", EVP_FUNCTIONS)
 #define NODE        0x01
 
 struct hash {
-    EVP_MD *algorithm;
-    EVP_MD_CTX *context;
-    bool failed;
+    struct sha256_ctx context;
 };
 
 int hash_new(struct hash **ret, struct err *err)
 {
-    int r = lazy_load(&crypto_library, err);
+    int r = lazy_load(&sha_library, err);
     if (r < 0)
         return r;
-    struct hash *hash = calloc(1, sizeof(*hash));
+    struct hash *hash = malloc(sizeof(*hash));
     if (!hash)
         return err_set(err, ERR_MEMORY, STEP_HASH, "no memory for it");
-    hash->algorithm = crypto.EVP_MD_fetch(NULL, "SHA256", NULL);
-    hash->context = crypto.EVP_MD_CTX_new();
-    if (!hash->algorithm || !hash->context) {
-        hash_free(hash);
-        return err_set(err, ERR_UNSUPPORTED, STEP_HASH,
-                       "libcrypto refuses it; its configuration may have it switched off");
-    }
     *ret = hash;
     return 0;
 }
 
 void hash_free(struct hash *hash)
 {
-    if (!hash)
-        return;
-    crypto.EVP_MD_CTX_free(hash->context);
-    crypto.EVP_MD_free(hash->algorithm);
     free(hash);
 }
 
 static void begin(struct hash *hash)
 {
-    /* The same algorithm again: nothing is fetched and nothing allocated. */
-    hash->failed |= !crypto.EVP_DigestInit_ex(hash->context, hash->algorithm, NULL);
+    sha.nettle_sha256_init(&hash->context);
 }
 
 static void add(struct hash *hash, const void *bytes, size_t len)
 {
-    hash->failed |= !crypto.EVP_DigestUpdate(hash->context, bytes, len);
+    sha.nettle_sha256_update(&hash->context, len, bytes);
 }
 
 static void end(struct hash *hash, unsigned char ret[HASH_BYTES])
 {
-    hash->failed |= !crypto.EVP_DigestFinal_ex(hash->context, ret, NULL);
+    sha.nettle_sha256_digest(&hash->context, HASH_BYTES, ret);
 }
 
 void hash_message(struct hash *hash, struct str message, unsigned char ret[HASH_BYTES])
@@ -93,11 +75,6 @@ void hash_node(struct hash *hash, const unsigned char left[HASH_BYTES],
     memcpy(message + 1, left, HASH_BYTES);
     memcpy(message + 1 + HASH_BYTES, right, HASH_BYTES);
     hash_message(hash, str_make((char *)message, sizeof(message)), ret);
-}
-
-int hash_error(const struct hash *hash, struct err *err)
-{
-    return hash->failed ? err_set(err, ERR_UNSUPPORTED, STEP_HASH, "libcrypto failed") : 0;
 }
 
 void hash_hex(const unsigned char hash[HASH_BYTES], char ret[2 * HASH_BYTES])

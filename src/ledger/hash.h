@@ -1,8 +1,7 @@
 /*
  * hash: SHA-256 of many short messages, as the chain and the tree need it.
  *
- * digest.h looks the algorithm up anew each time; here that is done once.
- * Leaves and nodes are hashed as RFC 6962 says, with a first byte that tells
+ * What can fail, loading the library, is done once, with hash_new. Leaves and nodes are hashed as RFC 6962 says, with a first byte that tells
  * them apart.
  */
 #ifndef AM_LEDGER_HASH_H
@@ -20,14 +19,11 @@ struct hash;
 int hash_new(struct hash **ret, struct err *err) MUST_CHECK;
 void hash_free(struct hash *hash);
 
-/* What failed is remembered: a chain of these is checked once, with hash_error. */
 void hash_message(struct hash *hash, struct str message, unsigned char ret[HASH_BYTES]);
 void hash_leaf(struct hash *hash, struct str message, unsigned char ret[HASH_BYTES]);
 /* ret may be left or right. */
 void hash_node(struct hash *hash, const unsigned char left[HASH_BYTES],
                const unsigned char right[HASH_BYTES], unsigned char ret[HASH_BYTES]);
-/* 0, or an error if any hashing since hash_new has failed. */
-int hash_error(const struct hash *hash, struct err *err) MUST_CHECK;
 
 void hash_hex(const unsigned char hash[HASH_BYTES], char ret[2 * HASH_BYTES]);
 /* "sha256:<64 lower-case hex>" and a NUL. */

@@ -518,12 +518,8 @@ static int run(struct verify *verify, struct err *err)
         return -ENOMEM;
     workers = start_workers(pool, workers);
     int r = walk(verify, pool, workers, err);
-    for (size_t i = 0; i < workers && r == 0; i++)
-        r = hash_error(pool->hashes[i], err);
     pool_release(pool, workers);
-    if (r == 0)
-        r = check_end(verify, err);
-    return r == 0 ? hash_error(verify->ledger->hash, err) : r;
+    return r < 0 ? r : check_end(verify, err);
 }
 
 int proof_verify(struct ledger *ledger, const struct tree_head *against, int64_t *ret_events,
