@@ -88,6 +88,17 @@ check "it is the second attempt" out_has '"attempt":2'
 run op cancel "$id"
 check "what has ended cannot be cancelled" exits 1
 
+# ---- decisions ----
+
+run op pending
+check "nobody is asked anything" out_empty
+run op decide missing no
+check "there is no such card" exits 1
+run op decide missing
+check "an answer is one of the options" exits 2
+run op submit --wait soon second.json
+check "a wait is a duration" exits 2
+
 # ---- budgets ----
 
 run budget show

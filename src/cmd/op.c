@@ -2,6 +2,7 @@
 #include "cmd/op.h"
 
 #include "base/clock.h"
+#include "cmd/op_decide.h"
 #include "cmd/op_read.h"
 #include "cmd/tell.h"
 #include "contract/document.h"
@@ -30,6 +31,8 @@ static void print_outcome_json(const struct outcome *outcome)
     if (outcome->failure.code) {
         buf_addf(&out, ",\"failure\":{\"code\":\"%s\",\"message\":", err_id(outcome->failure.code));
         json_add_string(&out, str_from(outcome->failure.cause));
+        buf_add_text(&out, ",\"remediation\":");
+        json_add_string(&out, str_from(outcome->remedy));
         buf_add_char(&out, '}');
     }
     buf_add_char(&out, '}');
@@ -49,6 +52,8 @@ static int tell_outcome(const struct outcome *outcome, bool json)
     op_print_wrapped("", 0, buf_str(&line));
     if (outcome->failure.code)
         op_print_wrapped("", 2, str_from(outcome->failure.cause));
+    if (outcome->failure.code == ERR_PENDING)
+        op_print_wrapped("  next: ", 8, str_from(outcome->remedy));
     buf_release(&line);
     return exit_status(outcome);
 }
@@ -65,9 +70,38 @@ static int submit_text(const struct invocation *invocation, struct plane *plane,
 
 /* --- submit -------------------------------------------------------------------------------- */
 
-static const struct option_row json_options[] = {
-    { "json", 'j', NULL, "print the outcome as a JSON object" },
+enum { SUBMIT_JSON, SUBMIT_WAIT };
+
+static const struct option_row submit_options[] = {
+    [SUBMIT_JSON] = { "json", 'j', NULL, "print the outcome as a JSON object" },
+    [SUBMIT_WAIT] = { "wait", 'w', "TIME", "how long to wait for a person, such as 5m" },
 };
+
+/* Says once for each thing that is waited for what that is. */
+static void tell_waiting(void *context, const struct standstill *standstill)
+{
+    char(*told)[PLANE_URN_MAX] = context;
+    if (strcmp(*told, standstill->remediation) == 0)
+        return;
+    snprintf(*told, sizeof(*told), "%s", standstill->remediation);
+    fprintf(stderr, "%s: ", state_names[standstill->state]);
+    tell_text(stderr, standstill->remediation);
+    fputc('\n', stderr);
+}
+
+/* Opens the plane for a command that may have to wait; `told` outlives it. */
+static int open_to_wait(const struct invocation *invocation, enum ledger_mode mode,
+                        char (*told)[PLANE_URN_MAX], struct plane **ret, struct err *err)
+{
+    const char *wait = invocation->values[SUBMIT_WAIT];
+    struct plane_options options = { .mode = mode, .waiting = tell_waiting };
+    (*told)[0] = '\0';
+    options.waiting_context = told;
+    if (wait && !clock_parse_duration(str_from(wait), &options.wait_ms))
+        return err_set(err, ERR_USAGE, "read the options",
+                       "--wait takes a duration, such as 90s or 5m");
+    return op_open_with(&options, ret, err);
+}
 
 static int run_submit(const struct invocation *invocation)
 {
@@ -75,6 +109,7 @@ static int run_submit(const struct invocation *invocation)
     _cleanup_(buf_release) struct buf text = BUF_INIT_LIMIT(PLANE_COMMAND_BYTES_MAX);
     struct json_limits limits = json_limits_default;
     struct document document = { 0 };
+    char told[PLANE_URN_MAX];
     struct err err = { 0 };
     limits.size_bytes = PLANE_COMMAND_BYTES_MAX;
     int r = document_read(invocation->operands[0], &limits, &document, &err);
@@ -85,10 +120,10 @@ static int run_submit(const struct invocation *invocation)
                 PLANE_COMMAND_BYTES_MAX);
     document_release(&document);
     if (r == 0)
-        r = op_open(LEDGER_CREATE, &plane, &err);
+        r = open_to_wait(invocation, LEDGER_CREATE, &told, &plane, &err);
     if (r < 0)
         return tell_error(invocation, &err);
-    return submit_text(invocation, plane, buf_str(&text), invocation->values[0]);
+    return submit_text(invocation, plane, buf_str(&text), invocation->values[SUBMIT_JSON]);
 }
 
 /* --- cancel and retry ---------------------------------------------------------------------- */
@@ -138,15 +173,15 @@ static int run_retry(const struct invocation *invocation)
 {
     _cleanup_(cleanup_plane) struct plane *plane = NULL;
     _cleanup_(buf_release) struct buf command = BUF_INIT;
-    char urn[PLANE_URN_MAX];
+    char urn[PLANE_URN_MAX], told[PLANE_URN_MAX];
     struct err err = { 0 };
     op_urn("workspace-operation", invocation->operands[0], urn);
-    int r = op_open(LEDGER_WRITE, &plane, &err);
+    int r = open_to_wait(invocation, LEDGER_WRITE, &told, &plane, &err);
     if (r == 0)
         r = plane_write_retry(plane, str_from(urn), &command, &err);
     if (r < 0)
         return tell_error(invocation, &err);
-    return submit_text(invocation, plane, buf_str(&command), invocation->values[0]);
+    return submit_text(invocation, plane, buf_str(&command), invocation->values[SUBMIT_JSON]);
 }
 
 /* --- wait ---------------------------------------------------------------------------------- */
@@ -219,10 +254,12 @@ static const struct verb verbs[] = {
             "that it names, or makes one for exactly this command with the user's key, asks the "
             "gates, sets the budget aside, and carries it out. The same command twice is one "
             "operation.\n\n"
-            "The exit status is 0 if the operation completed, 77 if it was denied, 78 if a budget "
-            "did not suffice, 65 if the command is invalid.",
-        .options = json_options,
-        .option_count = ARRAY_LEN(json_options),
+            "Where a layer leaves something to a person, a decision card is queued (`op pending`) "
+            "and the operation ends, unless it is to --wait for the answer.\n\n"
+            "The exit status is 0 if the operation completed, 75 if a decision is pending, 77 if "
+            "it was denied, 78 if a budget did not suffice, 65 if the command is invalid.",
+        .options = submit_options,
+        .option_count = ARRAY_LEN(submit_options),
         .run = run_submit,
     },
     {
@@ -267,9 +304,32 @@ static const struct verb verbs[] = {
         .summary = "Try a failed operation again",
         .description = "Tries an operation again that failed, whose type allows it and whose "
                        "command had an idempotency key. Each wait doubles the one before it.",
-        .options = json_options,
-        .option_count = ARRAY_LEN(json_options),
+        .options = submit_options,
+        .option_count = ARRAY_LEN(submit_options),
         .run = run_retry,
+    },
+    {
+        .name = "pending",
+        .summary = "Print the decision cards that wait for an answer",
+        .description = "Prints the questions that a layer leaves to a person, with the possible "
+                       "answers and what each would mean.",
+        .options = op_pending_options,
+        .option_count = OP_PENDING_OPTION_COUNT,
+        .run = run_op_pending,
+    },
+    {
+        .name = "decide",
+        .operands = "CARD OPTION",
+        .operands_min = 2,
+        .operands_max = 2,
+        .summary = "Answer a decision card",
+        .description =
+            "Answers a card with one of its options. An answer that allows is a lease: whoever "
+            "asks the same while it lasts is not asked again. To take it back, answer with an "
+            "option that denies. No answer lifts what a layer denies.",
+        .options = op_decide_options,
+        .option_count = OP_DECIDE_OPTION_COUNT,
+        .run = run_op_decide,
     },
     {
         .name = "wait",

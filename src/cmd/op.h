@@ -9,6 +9,9 @@
 
 /* Opens the plane where the user's places are. */
 int op_open(enum ledger_mode mode, struct plane **ret, struct err *err) MUST_CHECK;
+/* The same with further options; the places are filled in. */
+int op_open_with(const struct plane_options *options, struct plane **ret,
+                 struct err *err) MUST_CHECK;
 /* A URN as it was given, or made from the part behind its type. */
 void op_urn(const char *type, const char *given, char ret[PLANE_URN_MAX]);
 /* Prints text that others wrote, wrapped to OP_COLUMNS behind a label of `indent` columns. */

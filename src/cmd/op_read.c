@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/place.h"
+#include "cmd/op_decide.h"
 #include "cmd/tell.h"
 #include "contract/rules.h"
 #include "plane/state.h"
@@ -11,13 +12,21 @@
 
 int op_open(enum ledger_mode mode, struct plane **ret, struct err *err)
 {
+    struct plane_options options = { .mode = mode };
+    return op_open_with(&options, ret, err);
+}
+
+int op_open_with(const struct plane_options *more, struct plane **ret, struct err *err)
+{
     char state[PLACE_SIZE], config[PLACE_SIZE];
     int r = place_state(state, sizeof(state), err);
     if (r == 0)
         r = place_config(config, sizeof(config), err);
     if (r < 0)
         return r;
-    struct plane_options options = { .state_folder = state, .config_folder = config, .mode = mode };
+    struct plane_options options = *more;
+    options.state_folder = state;
+    options.config_folder = config;
     return plane_open(&options, ret, err);
 }
 
@@ -155,6 +164,11 @@ static void show_operation(const yyjson_val *root)
         { "created", "/createdAt" },
         { "started", "/startedAt" },
         { "ended", "/endedAt" },
+        { "awaits", "/pendingDecisionCardRef" },
+        { "blocked", "/blocked/reason" },
+        { "by", "/blocked/responsibleActorRef" },
+        { "", "/blocked/remediation" },
+        { "compensated", "/compensatedByRef" },
         { "warning", "/warnings/0" },
         { "failure", "/failure/code" },
         { "", "/failure/message" },
@@ -194,7 +208,8 @@ int run_op_show(const struct invocation *invocation)
         return tell_error(invocation, &err);
     if (!invocation->values[0]) {
         show_operation(yyjson_doc_get_root(doc));
-        return EXIT_OK;
+        r = op_print_cards(plane, str_from(urn), &err);
+        return r < 0 ? tell_error(invocation, &err) : EXIT_OK;
     }
     struct buf out = BUF_INIT;
     json_add_value(&out, yyjson_doc_get_root(doc), 2);

@@ -6,6 +6,8 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "contract/jcs.h"
+#include "contract/rules.h"
+#include "plane/card.h"
 #include "plane/work.h"
 
 #define STEP_WRITE "write a command"
@@ -118,5 +120,38 @@ int plane_write_retry(struct plane *plane, struct str operation, struct buf *ret
     add_text(ret, "workspaceRef", work_text(work, WORK_OPERATION, "workspaceRef"));
     add_text(ret, "subjectRef", work_text(work, WORK_OPERATION, "subjectRef"));
     add_text(ret, "idempotencyKey", key);
+    return end(ret, err);
+}
+
+int plane_write_decide(struct plane *plane, const struct plane_answer *answer, struct buf *ret,
+                       struct err *err)
+{
+    _cleanup_(cleanup_work) struct work *work = NULL;
+    struct card card = { 0 };
+    int r = card_read(plane, answer->card, &card, err);
+    if (r == 0)
+        r = work_load(plane, text_of(member(card.root, "operationRef")), &work, err);
+    card_release(&card);
+    if (r == 0)
+        r = begin(ret, "decide", err);
+    if (r < 0)
+        return r;
+    char user[KEY_USER_TEXT_MAX];
+    key_user(user);
+    add_text(ret, "operationRef", work_operation(work));
+    add_text(ret, "workspaceRef", work_text(work, WORK_OPERATION, "workspaceRef"));
+    add_text(ret, "subjectRef", str_from(user));
+    if (answer->delegation.len)
+        add_text(ret, "delegationRef", answer->delegation);
+    if (answer->reason.len)
+        add_text(ret, "reason", answer->reason);
+    buf_add_text(ret, ",\"decision\":{\"decisionCardRef\":");
+    json_add_string(ret, answer->card);
+    add_text(ret, "optionId", answer->option);
+    if (answer->seconds)
+        buf_addf(ret, ",\"durationSeconds\":%lld", (long long)answer->seconds);
+    if (answer->uses)
+        buf_addf(ret, ",\"maxUses\":%lld", (long long)answer->uses);
+    buf_add_char(ret, '}');
     return end(ret, err);
 }

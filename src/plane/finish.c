@@ -7,7 +7,7 @@
  */
 #include "base/clock.h"
 #include "base/json.h"
-#include "plane/work.h"
+#include "plane/card.h"
 
 #define STEP_FINISH "end an operation"
 
@@ -74,11 +74,25 @@ int finish_fail(struct work *work, const struct refusal *refusal, const struct a
     return r < 0 ? r : work_commit(work, PLANE_STEP_ENDED, err);
 }
 
+/* What it was waiting for an answer to is no question any more. */
+static int withdraw_card(struct work *work, struct err *err)
+{
+    struct str id = work_text(work, WORK_OPERATION, "pendingDecisionCardRef");
+    struct card card = { 0 };
+    int r = id.len ? card_read(work->plane, id, &card, err) : 0;
+    if (r == 0 && card.doc && card_state(&card) == CARD_PENDING)
+        r = card_put_end(work, &card, CARD_WITHDRAWN, err);
+    card_release(&card);
+    return r;
+}
+
 int finish_canceled(struct work *work, const char *mode, const struct amounts *used,
                     struct err *err)
 {
     static const enum work_document order[] = { WORK_TASK, WORK_OPERATION };
     int r = budget_settle(work, used, err);
+    if (r == 0)
+        r = withdraw_card(work, err);
     for (size_t i = 0; i < ARRAY_LEN(order) && r == 0; i++) {
         struct change change = { .of = order[i], .to = STATE_CANCELING, .cancel_mode = mode };
         enum state state = work_state(work, change.of);
@@ -109,6 +123,8 @@ void finish_outcome(const struct work *work, struct outcome *ret)
     const char *message = yyjson_mut_get_str(yyjson_mut_obj_get(failure, "message"));
     *ret = (struct outcome){ .state = work_state(work, WORK_OPERATION) };
     snprintf(ret->operation, sizeof(ret->operation), "%.*s", STR_ARG(work_operation(work)));
+    const char *remedy = yyjson_mut_get_str(yyjson_mut_obj_get(failure, "remediation"));
+    snprintf(ret->remedy, sizeof(ret->remedy), "%s", remedy ? remedy : "");
     if (ret->state == STATE_FAILED)
         err_set(&ret->failure, code_named(str_from(code ? code : "")), STEP_PLANE, "%s",
                 message ? message : "");

@@ -6,17 +6,22 @@
  * thing a question is put: the delegation in force gives it (that it covers it
  * has been checked), and the layers can take it away. Every answer becomes a
  * PolicyDecision, bound to the chain by an event, before anything happens; the
- * first denial ends the asking.
+ * first denial ends the asking. What a layer leaves to a person may have been
+ * answered (card.c): then the answer decides, else a card is queued and the
+ * asking ends as well.
  */
+#include "authority/key.h"
 #include "base/clock.h"
 #include "base/json.h"
 #include "contract/jcs.h"
 #include "contract/rules.h"
+#include "plane/card.h"
 #include "plane/gate_layers.h"
 #include "plane/grant.h"
 #include "plane/work.h"
 
-#define STEP_GATES "ask the gates"
+#define STEP_GATES       "ask the gates"
+#define RULE_NOT_GRANTED "tool-not-granted"
 
 struct asking {
     struct work *work;
@@ -25,7 +30,8 @@ struct asking {
     const yyjson_val *parameters; /* of the operation's type */
     struct refusal *refusal;
     char delegation_digest[DIGEST_TEXT_SIZE];
-    struct grant grant; /* gives what is asked for now; without a record the delegation does */
+    struct grant grant;     /* gives what is asked for now; without a record the delegation does */
+    struct card_found card; /* of what is asked for now, where a layer leaves it to a person */
     size_t asked;
 };
 
@@ -72,14 +78,56 @@ static void add_answers(struct buf *json, const struct asking *asking,
     buf_add_char(json, ']');
 }
 
+static enum answer verdict_of(const struct asking *asking, const struct gate_answer *answer)
+{
+    if (answer->answer == ANSWER_ASK && asking->card.says == CARD_SAYS_DENY)
+        return ANSWER_DENY;
+    if (answer->answer == ANSWER_ASK && asking->card.says != CARD_SAYS_ALLOW)
+        return ANSWER_ASK;
+    return answer->answer == ANSWER_DENY ? ANSWER_DENY : ANSWER_ALLOW;
+}
+
+static const char *const verdict_names[] = {
+    [ANSWER_ALLOW] = "allow", [ANSWER_ASK] = "ask", [ANSWER_DENY] = "deny"
+};
+
+/* Of a layer's question: what is to be done about it, and who has answered. */
+static void add_answered(struct buf *json, const struct card_found *card)
+{
+    static const struct {
+        const char *summary, *option;
+    } changes[] = {
+        [CARD_SAYS_ASK] = { "Answer the decision card.", NULL },
+        [CARD_SAYS_QUEUED] = { "Answer the decision card.", NULL },
+        [CARD_SAYS_ALLOW] = { "Take the answer back.", "no" },
+        [CARD_SAYS_DENY] = { "Give the command anew, and answer otherwise.", NULL },
+    };
+    const char *option = changes[card->says].option ? changes[card->says].option : card->option;
+    _cleanup_(buf_release) struct buf text = BUF_INIT;
+    buf_add_text(json, "},\"smallestChange\":{");
+    add_member(json, "summary", str_from(changes[card->says].summary));
+    if (card->says != CARD_SAYS_DENY) {
+        buf_addf(&text, "agent-machine op decide %s %s", card->card, option);
+        add_member(json, "command", buf_str(&text));
+    }
+    buf_add_char(json, '}');
+    buf_reset(&text);
+    if (card->says == CARD_SAYS_ALLOW)
+        buf_addf(&text, "%s has allowed it until %s.", card->who, card->until);
+    else if (card->says == CARD_SAYS_DENY)
+        buf_addf(&text, "%s was asked, and has denied it.", card->who);
+    else
+        buf_add_text(&text, "A layer leaves it to a person, who has not answered yet.");
+    add_member(json, "reason", buf_str(&text));
+}
+
 static void add_decided(struct buf *json, const struct asking *asking,
-                        const struct gate_question *question, const struct gate_answer *answer,
-                        bool denied)
+                        const struct gate_question *question, const struct gate_answer *answer)
 {
     char command[PLANE_URN_MAX + 64];
     bool granted = asking->grant.record[0];
     buf_add_text(json, ",\"decidedBy\":{");
-    if (denied) {
+    if (answer->answer == ANSWER_DENY || answer->answer == ANSWER_ASK) {
         add_member(json, "layer",
                    answer->built_in ? STR("built-in") : str_from(layer_names[answer->layer]));
         add_member(json, "ruleId", str_from(answer->rule));
@@ -87,6 +135,10 @@ static void add_decided(struct buf *json, const struct asking *asking,
             add_member(json, "documentRef", str_from(answer->document));
         if (answer->pointer[0])
             add_member(json, "pointer", str_from(answer->pointer));
+        if (answer->answer == ANSWER_ASK) {
+            add_answered(json, &asking->card);
+            return;
+        }
         buf_add_text(json, "},\"smallestChange\":{");
         add_member(json, "summary", str_from(answer->smallest_change));
         buf_add_char(json, '}');
@@ -114,7 +166,6 @@ static int write_decision(struct buf *json, const struct asking *asking,
                           const struct gate_question *question, const struct gate_answer *answer,
                           const char *id, struct err *err)
 {
-    bool denied = answer->answer == ANSWER_DENY || answer->answer == ANSWER_ASK;
     char now[CLOCK_TEXT_SIZE], policy[DIGEST_TEXT_SIZE];
     int r = gate_layers_digest(asking->work->plane, policy, err);
     if (r < 0)
@@ -125,15 +176,17 @@ static int write_decision(struct buf *json, const struct asking *asking,
     add_member(json, "type", STR("PolicyDecision"));
     add_member(json, "specVersion", STR("1.0.0"));
     add_member(json, "gate", str_from(gate_names[question->gate]));
-    add_member(json, "verdict", denied ? STR("deny") : STR("allow"));
+    add_member(json, "verdict", str_from(verdict_names[verdict_of(asking, answer)]));
     add_member(json, "subjectRef", question->subject);
     add_member(json, "operationRef", work_operation(asking->work));
     buf_add_text(json, ",\"resource\":{");
     add_member(json, "kind", str_from(question->kind));
     add_member(json, "name", question->name);
     buf_add_char(json, '}');
-    add_decided(json, asking, question, answer, denied);
+    add_decided(json, asking, question, answer);
     add_answers(json, asking, question, answer);
+    if (answer->answer == ANSWER_ASK)
+        add_member(json, "decisionCardRef", str_from(asking->card.card));
     add_member(json, "policyDigest", str_from(policy));
     add_member(json, "decidedAt", str_from(now));
     buf_add_char(json, '}');
@@ -148,7 +201,6 @@ static int record(struct asking *asking, const struct gate_question *question,
     _cleanup_(buf_release) struct buf json = BUF_INIT, extra = BUF_INIT;
     char local[40], digest[DIGEST_TEXT_SIZE];
     const char *gate = gate_names[question->gate];
-    bool denied = answer->answer == ANSWER_DENY || answer->answer == ANSWER_ASK;
     int r = urn_fresh(local, err);
     if (r < 0)
         return r;
@@ -166,7 +218,7 @@ static int record(struct asking *asking, const struct gate_question *question,
     buf_addf(&extra,
              ",\"decision\":{\"policyDecisionRef\":\"%s\",\"gate\":\"%s\",\"verdict\":\"%s\"}"
              ",\"documents\":[{\"documentRef\":\"%s\",\"digest\":\"%s\"}]",
-             ret_id, gate, denied ? "deny" : "allow", ret_id, digest);
+             ret_id, gate, verdict_names[verdict_of(asking, answer)], ret_id, digest);
     r = work_event(asking->work, EVENT_PROGRESS, buf_str(&extra), err);
     if (r < 0)
         return r;
@@ -190,6 +242,60 @@ static int refuse(struct asking *asking, const struct gate_answer *answer, const
     return err_set(err, ERR_DENIED, STEP_GATES, "%s", answer->reason);
 }
 
+/* What a person was asked and has not allowed. */
+static int refuse_unanswered(struct asking *asking, const struct gate_answer *answer,
+                             const char *id, struct err *err)
+{
+    struct refusal *refusal = asking->refusal;
+    const struct card_found *card = &asking->card;
+    int r = refuse(asking, answer, id, err);
+    if (card->says == CARD_SAYS_DENY) {
+        err_set(&refusal->err, ERR_DENIED, STEP_GATES, "%s was asked, and has denied it: %s",
+                card->who, answer->reason);
+        snprintf(refusal->smallest_change, sizeof(refusal->smallest_change),
+                 "Give the command anew, and answer otherwise.");
+        return r;
+    }
+    snprintf(refusal->card, sizeof(refusal->card), "%s", card->card);
+    refusal->card_is_own = card->own;
+    err_set(&refusal->err, ERR_PENDING, STEP_GATES, "a person has to answer %s: %s", card->card,
+            answer->reason);
+    snprintf(refusal->smallest_change, sizeof(refusal->smallest_change),
+             "agent-machine op decide %.384s %.96s", card->card, card->option);
+    return r;
+}
+
+/* Looks for an answer, and where there is none makes sure that somebody is asked. */
+static int ask_person(struct asking *asking, const struct gate_question *question,
+                      const struct gate_answer *answer, char ret_id[PLANE_URN_MAX], struct err *err)
+{
+    const struct card_question of = { .gate = question,
+                                      .answer = answer,
+                                      .profile = asking->request->profile };
+    struct card_found *card = &asking->card;
+    bool waits = asking->work->plane->options.wait_ms > 0;
+    int r = card_consult(asking->work, &of, card, err);
+    /* Who waits for an answer waits for one that is about its own operation. */
+    bool is_new =
+        card->says == CARD_SAYS_ASK || (card->says == CARD_SAYS_QUEUED && !card->own && waits);
+    if (r == 0 && is_new)
+        r = card_name(card, err);
+    if (r == 0)
+        r = record(asking, question, answer, ret_id, err);
+    if (r == 0 && is_new)
+        r = card_ask(asking->work, &of, str_from(ret_id), card, err);
+    else if (r == 0 && card->says == CARD_SAYS_QUEUED)
+        card_count_asked(asking->work->plane, str_from(card->card));
+    if (r < 0)
+        return r;
+    if (card->says != CARD_SAYS_ALLOW)
+        return refuse_unanswered(asking, answer, ret_id, err);
+    if (asking->work->lease_count == LEASES_MAX)
+        return err_set(err, ERR_LIMIT, STEP_GATES, "it rests on more than %d answers", LEASES_MAX);
+    memcpy(asking->work->leases[asking->work->lease_count++], card->card, sizeof(card->card));
+    return 0;
+}
+
 /*
  * What runs may use a tool that is granted to its subject. Without a grant, only a user's own word
  * gives one: a command of the user's under a delegation of the user's.
@@ -207,7 +313,7 @@ static int ask_grants(struct asking *asking, struct str tool, struct gate_answer
     if (delegation->chain_count == 1 && str_equal(actor, delegation->issuer))
         return 0;
     *answer = (struct gate_answer){ .answer = ANSWER_DENY, .built_in = true };
-    snprintf(answer->rule, sizeof(answer->rule), "tool-not-granted");
+    snprintf(answer->rule, sizeof(answer->rule), RULE_NOT_GRANTED);
     snprintf(answer->reason, sizeof(answer->reason), "Nobody grants the tool to %.*s here.",
              (int)(request->subject.len < 400 ? request->subject.len : 400), request->subject.ptr);
     snprintf(answer->smallest_change, sizeof(answer->smallest_change),
@@ -235,13 +341,20 @@ static int ask(struct asking *asking, enum gate gate, const char *kind, struct s
                        PLANE_QUESTIONS_MAX);
     int r = options->gate(options->gate_context, &question, &answer, err);
     asking->grant = (struct grant){ 0 };
-    if (r == 0 && answer.answer != ANSWER_DENY && answer.answer != ANSWER_ASK &&
-        gate == GATE_TOOL_GRANT && asking->work->operation_type == OPERATION_EXECUTION_START)
+    if (r == 0 && answer.answer != ANSWER_DENY && gate == GATE_TOOL_GRANT &&
+        asking->work->operation_type == OPERATION_EXECUTION_START)
         r = ask_grants(asking, name, &answer, err);
+    if (r == 0 && answer.answer == ANSWER_ASK)
+        return ask_person(asking, &question, &answer, id, err);
     if (r == 0)
         r = record(asking, &question, &answer, id, err);
-    if (r == 0 && (answer.answer == ANSWER_DENY || answer.answer == ANSWER_ASK))
-        r = refuse(asking, &answer, id, err);
+    if (r < 0 || answer.answer != ANSWER_DENY)
+        return r;
+    r = refuse(asking, &answer, id, err);
+    if (strcmp(answer.rule, RULE_NOT_GRANTED) == 0 && answer.built_in) { /* the user's to mend */
+        asking->refusal->missing_tool = name;
+        key_user(asking->refusal->responsible);
+    }
     return r;
 }
 
@@ -320,6 +433,7 @@ int gates_pass(struct work *work, const struct delegation *delegation,
         .parameters = member(member(work_command(work), "parameters"), work->type->parameters),
     };
     int r = jcs_digest(yyjson_doc_get_root(delegation->doc), asking.delegation_digest, err);
+    work->lease_count = 0;
     for (size_t gate = 0; gate < GATE_COUNT && r == 0; gate++)
         if (work->type->gates[gate] != GATE_NEVER)
             r = askers[gate](&asking, work->type->gates[gate] == GATE_ALWAYS, err);

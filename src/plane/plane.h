@@ -9,6 +9,7 @@
 #ifndef AM_PLANE_PLANE_H
 #define AM_PLANE_PLANE_H
 
+#include <sys/types.h>
 #include <yyjson.h>
 
 #include "authority/verdict.h"
@@ -53,7 +54,7 @@ struct gate_answer {
     char reason[512];
     char smallest_change[512];
 };
-/* ANSWER_ASK is a denial for now, as it is wherever nobody can be asked. */
+/* ANSWER_ASK: a person may have answered before; else one is asked, on a DecisionCard. */
 typedef int plane_gate(void *context, const struct gate_question *question, struct gate_answer *ret,
                        struct err *err);
 
@@ -76,6 +77,16 @@ enum plane_step {
     PLANE_STEP_CANCELING,
     PLANE_STEP_RETRYING,
     PLANE_STEP_STALE,
+    PLANE_STEP_WAITING, /* for a decision, or for what somebody else has to bring */
+    PLANE_STEP_CARD,    /* a card was answered, or its time is over */
+};
+
+/* For whom an operation waits. */
+struct standstill {
+    struct str operation;
+    enum state state;        /* awaiting_decision or blocked */
+    const char *card;        /* of awaiting_decision */
+    const char *remediation; /* what would let it go on */
 };
 
 struct plane_options {
@@ -94,6 +105,12 @@ struct plane_options {
      */
     plane_effect *execution_prepare;
     void *effect_context;
+    const char *enterprise_key; /* by which it delegates answering; NULL: the system's */
+    uid_t enterprise_owner;     /* of that file */
+    int64_t wait_ms; /* how long a command waits for a person; 0: what waits is denied for now */
+    /* Told while it waits: at once, and whenever the ledger has moved. May be NULL. */
+    void (*waiting)(void *context, const struct standstill *standstill);
+    void *waiting_context;
     void (*committed)(void *context, enum plane_step step); /* may be NULL: told of each step */
     void *committed_context;
 };
@@ -116,11 +133,13 @@ struct outcome {
     enum state state;
     bool repeated;      /* the same command was given before; nothing was done now */
     struct err failure; /* code ERR_NONE unless it failed */
+    char remedy[512];   /* of that; may be empty */
 };
 
 /*
- * Takes an OperationCommand (submit or retry). 0 with the outcome once an
- * operation stands in the ledger, also where that operation failed. Otherwise
+ * Takes an OperationCommand. 0 with the outcome once an operation stands in
+ * the ledger, also where that operation failed: of the new one, or of the one
+ * that the command acts on. Otherwise
  * nothing was recorded: ERR_DOCUMENT, ERR_SYNTAX, ERR_LIMIT the command is
  * wrong; ERR_CONFLICT the key is another command's, or the operation's state
  * forbids it; ERR_NOT_FOUND; ERR_UNSUPPORTED; or the ledger failed. `asks` may
@@ -150,6 +169,15 @@ int plane_write_submit(const struct submission *submission, struct buf *ret,
                        struct err *err) MUST_CHECK;
 int plane_write_retry(struct plane *plane, struct str operation, struct buf *ret,
                       struct err *err) MUST_CHECK;
+
+/* The answer to a decision card by who runs this program. */
+struct plane_answer {
+    struct str card, option;
+    struct str delegation, reason; /* may be empty */
+    int64_t seconds, uses;         /* less than the option offers; 0: what it offers */
+};
+int plane_write_decide(struct plane *plane, const struct plane_answer *answer, struct buf *ret,
+                       struct err *err) MUST_CHECK;
 
 /* Ends what dead processes left; counts what was found. Cheap where there is nothing. */
 struct recovered {

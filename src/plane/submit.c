@@ -27,10 +27,12 @@
 #include "base/json.h"
 #include "contract/jcs.h"
 #include "contract/rules.h"
+#include "plane/card.h"
 #include "plane/work.h"
 
 #define STEP_SUBMIT     "submit a command"
 #define STEP_AUTHORITY  "find the delegation"
+#define RACES_MAX       16
 #define MINTED_VALID_MS ((int64_t)24 * 3600 * 1000) /* for beginning, not for running */
 
 static int take_submit(struct plane *plane, yyjson_doc *command, const struct plane_asks *asks,
@@ -61,6 +63,8 @@ int plane_submit(struct plane *plane, struct str text, const struct plane_asks *
         return take_submit(plane, TAKE_PTR(doc), asks ? asks : &nothing, ret, err);
     if (text_is(verb, "retry"))
         return take_retry(plane, TAKE_PTR(doc), asks ? asks : &nothing, ret, err);
+    if (text_is(verb, "decide"))
+        return decide_take(plane, yyjson_doc_get_root(doc), ret, err);
     return err_set(err, ERR_UNSUPPORTED, STEP_SUBMIT, "the command %.*s is not in this release%s",
                    STR_ARG(text_of(verb)),
                    text_is(verb, "cancel") ? "; submit agent_machine.execution.cancel" : "");
@@ -354,6 +358,8 @@ static int begin_running(struct work *work, const struct delegation *delegation,
     int r = budget_open_chain(work, delegation, ret_opened, err);
     if (r == 0)
         r = budget_reserve(work, delegation, err);
+    for (size_t i = 0; i < work->lease_count && r == 0; i++)
+        r = card_put_use(work, str_from(work->leases[i]), err);
     if (r == 0)
         r = prepare(work, refusal, err);
     if (r == 0)
@@ -386,6 +392,12 @@ static int start(struct work *work, const struct delegation *delegation, struct 
         if (r == 0) /* that whose ceiling it was is there to be looked at */
             r = budget_open_chain(work, delegation, &opened, err);
         return r < 0 ? r : -EACCES;
+    }
+    if (r < 0 && why.code == ERR_CONFLICT && work->lease_count) {
+        err_set(&refusal->err, ERR_CONFLICT, STEP_SUBMIT,
+                "another operation used the same answer at the same moment");
+        snprintf(refusal->smallest_change, sizeof(refusal->smallest_change),
+                 "Give the command again.");
     }
     if (r < 0 && err && refusal->err.code == ERR_NONE)
         *err = why;
@@ -420,15 +432,12 @@ static int end_otherwise(struct work *work, const struct identity *identity,
     return finish_fail(work, refusal, NULL, &inner) < 0 ? failed : 0;
 }
 
-/* From queued or retrying through delegation, gates, budget and effect to an end. */
-static int take_steps(struct work *work, const struct plane_asks *asks, struct refusal *refusal,
-                      struct err *err)
+/* 0: it runs, or has failed; 1: what stood in its way may be gone, ask again; or -errno. */
+static int take_steps(struct work *work, const struct demand *demand, int64_t until_ms,
+                      struct refusal *refusal, struct err *err)
 {
-    _cleanup_(cleanup_free) struct demand *demand = calloc(1, sizeof(*demand));
     struct delegation delegation = { 0 };
-    if (!demand)
-        return err_set(err, ERR_MEMORY, STEP_SUBMIT, "there is not enough memory");
-    read_demand(work, asks, demand);
+    struct err inner = { 0 };
     int r = work_keep(work, err);
     if (r == 0)
         r = preflight(work, demand, &delegation, refusal, err);
@@ -438,7 +447,45 @@ static int take_steps(struct work *work, const struct plane_asks *asks, struct r
             r = start(work, &delegation, refusal, err);
         delegation_release(&delegation);
     }
-    return r < 0 && refusal->err.code != ERR_NONE ? finish_fail(work, refusal, NULL, err) : r;
+    if (r == 0 || refusal->err.code == ERR_NONE)
+        return r;
+    r = refusal->card_is_own || refusal->missing_tool.len
+            ? standstill(work, refusal, until_ms, &inner)
+            : 0;
+    if (r == 0)
+        r = finish_fail(work, refusal, NULL, &inner);
+    if (r < 0 && err)
+        *err = inner;
+    return r;
+}
+
+/*
+ * From queued or retrying through delegation, gates and budget. Where two ask the same of a person
+ * at the same moment, the later one's batch fails: it asks the gates again.
+ */
+static int take_way(struct work *work, const struct plane_asks *asks, struct refusal *refusal,
+                    struct err *err)
+{
+    _cleanup_(cleanup_free) struct demand *demand = calloc(1, sizeof(*demand));
+    int64_t until_ms = clock_now_ms() + work->plane->options.wait_ms;
+    int r = 1;
+    if (!demand)
+        return err_set(err, ERR_MEMORY, STEP_SUBMIT, "there is not enough memory");
+    read_demand(work, asks, demand);
+    for (int races = 0; r > 0 && races < RACES_MAX;) {
+        struct err why = { 0 };
+        *refusal = (struct refusal){ 0 };
+        r = take_steps(work, demand, until_ms, refusal, &why);
+        if (r < 0 && err)
+            *err = why;
+        if (r >= 0 || why.code != ERR_CONFLICT || !refusal->card[0])
+            continue;
+        races++;
+        *refusal = (struct refusal){ 0 };
+        if (work_back(work, err) == 0 && !state_is_end(work_state(work, WORK_OPERATION)))
+            r = 1;
+    }
+    return r > 0 ? -EEXIST : r;
 }
 
 static int carry_through(struct work *work, const struct identity *identity,
@@ -446,7 +493,7 @@ static int carry_through(struct work *work, const struct identity *identity,
 {
     struct refusal refusal = { 0 };
     struct err why = { 0 };
-    int r = take_steps(work, asks, &refusal, &why);
+    int r = take_way(work, asks, &refusal, &why);
     if (r < 0)
         r = end_otherwise(work, identity, &refusal, ret, r, &why);
     else if (!state_is_end(work_state(work, WORK_OPERATION)))

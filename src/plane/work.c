@@ -497,7 +497,7 @@ static void add_failure(struct buf *json, const struct refusal *refusal)
     add_member(json, "message", str_from(message));
     add_member(json, "step", str_from(why->step ? why->step : ""));
     add_member(json, "remediation", str_from(refusal->smallest_change));
-    if (why->code == ERR_DENIED)
+    if (why->code == ERR_DENIED || why->code == ERR_PENDING)
         add_denial(json, refusal);
     if (why->code == ERR_BUDGET)
         add_exhaustion(json, why);
@@ -521,6 +521,49 @@ static void add_cancel(struct buf *json, const struct change *change)
     buf_add_char(json, '}');
 }
 
+static void add_blocked(struct buf *json, const struct refusal *refusal, int64_t now_ms)
+{
+    char now[CLOCK_TEXT_SIZE];
+    clock_text(now_ms, now);
+    buf_add_text(json, "{\"responsibleActorRef\":");
+    json_add_string(json, str_from(refusal->responsible));
+    add_member(json, "remediation", str_from(refusal->smallest_change));
+    add_member(json, "reason", str_from(refusal->err.cause));
+    buf_addf(json, ",\"since\":\"%s\"}", now);
+}
+
+/* For whom the document waits: in these two states alone. */
+static void set_wait(struct work *work, const struct change *change)
+{
+    _cleanup_(buf_release) struct buf blocked = BUF_INIT;
+    drop(work, change->of, "pendingDecisionCardRef");
+    drop(work, change->of, "blocked");
+    if (change->to == STATE_AWAITING_DECISION)
+        work_set_text(work, change->of, "pendingDecisionCardRef", change->card);
+    if (change->to != STATE_BLOCKED)
+        return;
+    add_blocked(&blocked, change->refusal, work->now_ms);
+    put(work, change->of, "blocked",
+        value_of_json(work->records[change->of].doc, buf_str(&blocked)));
+}
+
+int work_wait_on(struct work *work, const struct change *change, struct err *err)
+{
+    _cleanup_(buf_release) struct buf extra = BUF_INIT;
+    advance_clock(work);
+    for (size_t of = 0; of < WORK_DOCUMENT_COUNT; of++) {
+        struct change one = *change;
+        one.of = (enum work_document)of;
+        set_wait(work, &one);
+    }
+    add_member(&extra, "decisionCardRef", change->card);
+    if (change->to == STATE_BLOCKED) {
+        buf_add_text(&extra, ",\"blocked\":");
+        add_blocked(&extra, change->refusal, work->now_ms);
+    }
+    return extra.error ? no_memory(err) : work_event(work, EVENT_PROGRESS, buf_str(&extra), err);
+}
+
 /* What the document says beside its state. */
 static int change_members(struct work *work, const struct change *change, struct str failure,
                           struct err *err)
@@ -534,6 +577,7 @@ static int change_members(struct work *work, const struct change *change, struct
         work_set_text(work, of, "endedAt", str_from(now));
     if (change->to == STATE_RUNNING && !work_text(work, of, "startedAt").len)
         work_set_text(work, of, "startedAt", str_from(now));
+    set_wait(work, change);
     if (change->to == STATE_FAILED)
         put(work, of, "failure", value_of_json(work->records[of].doc, failure));
     if (change->to == STATE_RETRYING) {
@@ -558,7 +602,7 @@ int work_change(struct work *work, const struct change *change, struct err *err)
     int r = state_check(kind, from, change->to, err);
     if (r < 0)
         return r;
-    assert(change->to != STATE_FAILED || change->refusal);
+    assert((change->to != STATE_FAILED && change->to != STATE_BLOCKED) || change->refusal);
     advance_clock(work);
     if (change->to == STATE_FAILED)
         add_failure(&failure, change->refusal);
@@ -571,6 +615,11 @@ int work_change(struct work *work, const struct change *change, struct err *err)
         add_member(&extra, "taskRef", work_text(work, WORK_TASK, "id"));
     add_member(&extra, "commandRef", change->command);
     add_member(&extra, "message", str_from(change->message ? change->message : ""));
+    add_member(&extra, "decisionCardRef", change->card);
+    if (change->to == STATE_BLOCKED) {
+        buf_add_text(&extra, ",\"blocked\":");
+        add_blocked(&extra, change->refusal, work->now_ms);
+    }
     if (change->to == STATE_FAILED)
         buf_addf(&extra, ",\"failure\":%s", failure.data);
     if (change->to == STATE_RETRYING)

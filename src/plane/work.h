@@ -34,6 +34,8 @@ struct plane {
 
 enum work_document { WORK_OPERATION, WORK_TASK, WORK_DOCUMENT_COUNT };
 
+#define LEASES_MAX 16
+
 struct record {
     yyjson_mut_doc *doc;
     int64_t revision; /* in the ledger; LEDGER_NEW before it stands there */
@@ -52,6 +54,8 @@ struct work {
     bool supervised;  /* whether the ledger has it among what is not at its end */
     struct str actor; /* of the events */
     int64_t now_ms;   /* never before the last change of the documents */
+    char leases[LEASES_MAX][PLANE_URN_MAX]; /* the cards on whose answers this attempt rests */
+    size_t lease_count;
 };
 
 /* Why an operation fails, for its document and its event. */
@@ -62,6 +66,10 @@ struct refusal {
     char rule[200];               /* of a denial; empty: no-delegation */
     char smallest_change[512];    /* of a denial, and the remedy of anything else; may be empty */
     char decision[PLANE_URN_MAX]; /* may be empty */
+    char card[PLANE_URN_MAX];     /* on which a person is asked; may be empty */
+    bool card_is_own;             /* it is about this operation */
+    struct str missing_tool;      /* that `responsible` could grant; may be empty */
+    char responsible[PLANE_URN_MAX];
 };
 
 /* What goes with a change of state. */
@@ -71,11 +79,12 @@ struct change {
     struct str actor;              /* empty: the work's */
     struct str command;            /* that caused it; may be empty */
     const char *message;           /* may be NULL */
-    const struct refusal *refusal; /* to failed */
+    const struct refusal *refusal; /* to failed, blocked */
     const char *warning;           /* to completed_with_warnings */
     const char *cancel_mode;       /* to canceling, canceled */
     struct str cancel_reason;      /* may be empty */
     int64_t retry_delay_ms;        /* to retrying */
+    struct str card;               /* to awaiting_decision */
 };
 
 /* Reads an operation, its task and its command. */
@@ -104,6 +113,8 @@ struct holder work_holder(const struct work *work);
 int work_change(struct work *work, const struct change *change, struct err *err) MUST_CHECK;
 /* The same change of both, the task's first, so far as their states differ from it. */
 int work_change_both(struct work *work, const struct change *change, struct err *err) MUST_CHECK;
+/* What both wait for, where they wait already. */
+int work_wait_on(struct work *work, const struct change *change, struct err *err) MUST_CHECK;
 /* An event without a change of state; `extra` are further members, each with a comma before it. */
 int work_event(struct work *work, enum event_type type, struct str extra,
                struct err *err) MUST_CHECK;
@@ -166,6 +177,15 @@ int budget_reserve(struct work *work, const struct delegation *delegation,
 int budget_settle(struct work *work, const struct amounts *used, struct err *err) MUST_CHECK;
 void budget_urn(struct str holder, char ret[PLANE_URN_MAX]);
 
+/*
+ * A refusal that a person could lift: 1, it may be lifted now; 0, the refusal stands; -errno. Waits
+ * no longer than until a moment.
+ */
+int standstill(struct work *work, struct refusal *refusal, int64_t until_ms,
+               struct err *err) MUST_CHECK;
+/* Takes the command `decide`. */
+int decide_take(struct plane *plane, const yyjson_val *command, struct outcome *ret,
+                struct err *err) MUST_CHECK;
 /* Carries out the effect of a running operation and ends it. */
 int finish_run(struct work *work, struct err *err) MUST_CHECK;
 /* Ends an operation as failed, with its reservations. */

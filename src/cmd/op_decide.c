@@ -1,0 +1,245 @@
+/* op_decide: what waits for an answer, and the answer. */
+#include "cmd/op_decide.h"
+
+#include "base/clock.h"
+#include "cmd/tell.h"
+#include "contract/rules.h"
+#include "plane/card.h"
+#include "plane/state.h"
+
+#define LABEL_COLUMNS  13
+#define OPTION_COLUMNS 17
+#define USES_MAX       1000000
+
+/* --- printing one -------------------------------------------------------------------------- */
+
+static void print_row(const char *label, struct str text)
+{
+    if (text.len)
+        op_print_wrapped(label, LABEL_COLUMNS, text);
+}
+
+static void print_options(const yyjson_val *root)
+{
+    size_t index, count;
+    yyjson_val *option;
+    yyjson_arr_foreach(member(root, "options"), index, count, option)
+    {
+        char label[OPTION_COLUMNS + 1];
+        struct buf line = BUF_INIT;
+        snprintf(label, sizeof(label), "    %.*s", STR_ARG(text_of(member(option, "optionId"))));
+        buf_addf(&line, "%.*s: %.*s", STR_ARG(text_of(member(option, "label"))),
+                 STR_ARG(text_of(member(option, "consequence"))));
+        op_print_wrapped(label, OPTION_COLUMNS, buf_str(&line));
+        buf_release(&line);
+    }
+}
+
+static void print_answer(const yyjson_val *answer)
+{
+    struct buf line = BUF_INIT;
+    buf_addf(&line, "%.*s, by %.*s at %.*s", STR_ARG(text_of(member(answer, "optionId"))),
+             STR_ARG(text_of(member(answer, "answeredByRef"))),
+             STR_ARG(text_of(member(answer, "answeredAt"))));
+    print_row("answer", buf_str(&line));
+    print_row("because", text_of(member(answer, "reason")));
+    print_row("holds until", text_of(at(answer, "/lease/expiresAt")));
+    print_row("taken back", text_of(at(answer, "/lease/revokedAt")));
+    buf_release(&line);
+}
+
+static void print_card(const struct card *card)
+{
+    static const char *const states[] = { [CARD_PENDING] = "pending",
+                                          [CARD_ANSWERED] = "answered",
+                                          [CARD_EXPIRED] = "expired",
+                                          [CARD_WITHDRAWN] = "withdrawn" };
+    const yyjson_val *root = card->root;
+    enum card_state state = card_state(card);
+    size_t index, count;
+    yyjson_val *who;
+    print_row("card", text_of(member(root, "id")));
+    print_row("state", str_from(states[state]));
+    print_row("question", text_of(member(root, "question")));
+    print_row("layer", text_of(member(root, "layer")));
+    print_row("operation", text_of(member(root, "operationRef")));
+    yyjson_arr_foreach(member(root, "answerableByRefs"), index, count, who)
+        print_row(index ? "" : "answered by", text_of(who));
+    if (state == CARD_PENDING) {
+        print_row("until", text_of(member(root, "expiresAt")));
+        print_options(root);
+    }
+    if (state == CARD_ANSWERED)
+        print_answer(member(root, "answer"));
+}
+
+static int print_one(void *context, struct str id, struct str json, int64_t revision,
+                     struct err *err)
+{
+    bool *any = context;
+    struct card card = { .revision = revision };
+    (void)id;
+    int r = json_read(json, &json_limits_default, &card.doc, err);
+    if (r < 0)
+        return r;
+    card.root = yyjson_doc_get_root(card.doc);
+    if (*any)
+        putchar('\n');
+    *any = true;
+    print_card(&card);
+    card_release(&card);
+    return 0;
+}
+
+int op_print_cards(struct plane *plane, struct str operation, struct err *err)
+{
+    bool any = true;
+    return ledger_each_document(plane_ledger(plane), STR(CARD_TYPE), operation, print_one, &any,
+                                err);
+}
+
+/* --- pending ------------------------------------------------------------------------------- */
+
+const struct option_row op_pending_options[OP_PENDING_OPTION_COUNT] = {
+    { "json", 'j', NULL, "print a DecisionCard for each" },
+};
+
+struct pending {
+    const struct invocation *invocation;
+    struct plane *plane;
+    bool any;
+};
+
+static int list_pending(void *context, struct str id, struct str json, int64_t revision,
+                        struct err *err)
+{
+    struct pending *pending = context;
+    _cleanup_(cleanup_json_doc) yyjson_doc *marker = NULL;
+    struct card card = { 0 };
+    (void)id;
+    (void)revision;
+    int r = json_read(json, &json_limits_default, &marker, err);
+    if (r < 0)
+        return r;
+    struct str urn = text_of(member(yyjson_doc_get_root(marker), "decisionCardRef"));
+    r = card_read(pending->plane, urn, &card, err);
+    if (r < 0)
+        return r;
+    if (card_state(&card) != CARD_PENDING) {
+        r = card_expire(pending->plane, urn, err);
+    } else if (pending->invocation->values[0]) {
+        struct buf out = BUF_INIT;
+        json_add_value(&out, card.root, 0);
+        puts(out.data);
+        buf_release(&out);
+    } else {
+        if (pending->any)
+            putchar('\n');
+        print_card(&card);
+    }
+    pending->any = true;
+    card_release(&card);
+    return r;
+}
+
+int run_op_pending(const struct invocation *invocation)
+{
+    _cleanup_(cleanup_plane) struct plane *plane = NULL;
+    struct pending pending = { .invocation = invocation };
+    struct err err = { 0 };
+    int r = op_open(LEDGER_WRITE, &plane, &err);
+    pending.plane = plane;
+    if (r == 0)
+        r = ledger_each_document(plane_ledger(plane), STR(CARD_OPEN_TYPE), STR(""), list_pending,
+                                 &pending, &err);
+    return r < 0 ? tell_error(invocation, &err) : EXIT_OK;
+}
+
+/* --- decide -------------------------------------------------------------------------------- */
+
+enum { DECIDE_JSON, DECIDE_REASON, DECIDE_SECONDS, DECIDE_USES, DECIDE_DELEGATION };
+
+const struct option_row op_decide_options[OP_DECIDE_OPTION_COUNT] = {
+    [DECIDE_JSON] = { "json", 'j', NULL, "print the card" },
+    [DECIDE_REASON] = { "reason", 'r', "TEXT", "why, for the record" },
+    [DECIDE_SECONDS] = { "for", 't', "TIME", "for a shorter time than offered, such as 10m" },
+    [DECIDE_USES] = { "uses", 'u', "COUNT", "for so many uses" },
+    [DECIDE_DELEGATION] = { "delegation", 'd', "URN", "by which you answer for the enterprise" },
+};
+
+static bool read_count(const char *text, int64_t *ret)
+{
+    char *end;
+    errno = 0;
+    long long count = text ? strtoll(text, &end, 10) : 0;
+    if (text && (errno || *end || end == text || count < 1 || count > USES_MAX))
+        return false;
+    *ret = count;
+    return true;
+}
+
+/* How it goes on: an operation that still waits goes on by itself. */
+static void tell_next(const struct outcome *outcome, const struct card *card)
+{
+    const yyjson_val *lease = at(card->root, "/answer/lease");
+    struct buf line = BUF_INIT;
+    if (!lease || member(lease, "revokedAt") || !state_is_end(outcome->state))
+        return;
+    if (text_is(member(lease, "scope"), "run"))
+        buf_addf(&line, "now: agent-machine op retry %s", outcome->operation);
+    else
+        buf_add_text(&line, "now give the command again");
+    op_print_wrapped("", 0, buf_str(&line));
+    buf_release(&line);
+}
+
+static int tell_decided(struct plane *plane, const struct outcome *outcome, const char *urn,
+                        bool json, struct err *err)
+{
+    struct card card = { 0 };
+    int r = card_read(plane, str_from(urn), &card, err);
+    if (r < 0)
+        return r;
+    if (json) {
+        struct buf out = BUF_INIT;
+        json_add_value(&out, card.root, 0);
+        puts(out.data);
+        buf_release(&out);
+    } else {
+        print_card(&card);
+        tell_next(outcome, &card);
+    }
+    card_release(&card);
+    return 0;
+}
+
+int run_op_decide(const struct invocation *invocation)
+{
+    _cleanup_(cleanup_plane) struct plane *plane = NULL;
+    _cleanup_(buf_release) struct buf command = BUF_INIT;
+    const char *const *values = invocation->values;
+    char urn[PLANE_URN_MAX], delegation[PLANE_URN_MAX] = "";
+    struct plane_answer answer = { .option = str_from(invocation->operands[1]) };
+    struct outcome outcome;
+    int64_t ms = 0;
+    struct err err = { 0 };
+    if (values[DECIDE_SECONDS] && !clock_parse_duration(str_from(values[DECIDE_SECONDS]), &ms))
+        return tell_usage(invocation->path, "--for takes a duration, such as 10m or 8h");
+    if (!read_count(values[DECIDE_USES], &answer.uses))
+        return tell_usage(invocation->path, "--uses takes a number from 1 to %d", USES_MAX);
+    answer.seconds = ms / 1000;
+    op_urn("decision-card", invocation->operands[0], urn);
+    if (values[DECIDE_DELEGATION])
+        op_urn("delegation", values[DECIDE_DELEGATION], delegation);
+    answer.card = str_from(urn);
+    answer.delegation = str_from(delegation);
+    answer.reason = str_from(values[DECIDE_REASON] ? values[DECIDE_REASON] : "");
+    int r = op_open(LEDGER_WRITE, &plane, &err);
+    if (r == 0)
+        r = plane_write_decide(plane, &answer, &command, &err);
+    if (r == 0)
+        r = plane_submit(plane, buf_str(&command), NULL, &outcome, &err);
+    if (r == 0)
+        r = tell_decided(plane, &outcome, urn, values[DECIDE_JSON], &err);
+    return r < 0 ? tell_error(invocation, &err) : EXIT_OK;
+}

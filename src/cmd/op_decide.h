@@ -1,0 +1,19 @@
+/* op_decide: the verbs for decision cards. */
+#ifndef AM_CMD_OP_DECIDE_H
+#define AM_CMD_OP_DECIDE_H
+
+#include "cmd/op.h"
+
+#define OP_PENDING_OPTION_COUNT 1
+#define OP_DECIDE_OPTION_COUNT  5
+
+extern const struct option_row op_pending_options[OP_PENDING_OPTION_COUNT];
+extern const struct option_row op_decide_options[OP_DECIDE_OPTION_COUNT];
+
+int run_op_pending(const struct invocation *invocation);
+int run_op_decide(const struct invocation *invocation);
+
+/* Prints the cards of an operation. */
+int op_print_cards(struct plane *plane, struct str operation, struct err *err) MUST_CHECK;
+
+#endif
