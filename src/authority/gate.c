@@ -104,11 +104,24 @@ static int add_row(void *context, const struct gate_row *row, struct err *err)
     return 0;
 }
 
+static int add_engine(void *context, const struct engine_row *row, struct err *err)
+{
+    struct adding *adding = context;
+    struct policy *policy = adding->builder->policy;
+    if (policy->engine_count == GATE_ENGINES_MAX)
+        return err_set(err, ERR_LIMIT, STEP_COMPILE, "there are more than %d policy engines",
+                       GATE_ENGINES_MAX);
+    policy->engines[policy->engine_count++] =
+        (struct policy_engine){ .row = *row, .document = adding->document };
+    return 0;
+}
+
 int policy_add_gates(struct policy_builder *builder, enum layer layer, const char *name,
                      const yyjson_val *root, struct err *err)
 {
     struct policy_document document = { .root = root, .layer = layer };
     struct adding adding = { .builder = builder, .unit = (uint32_t)layer };
+    struct gate_visitor visitor = { .rule = add_row, .engine = add_engine, .context = &adding };
     document.name = arena_copy(&builder->policy->arena, str_from(name));
     if (!document.name)
         return no_memory(STEP_COMPILE, err);
@@ -117,7 +130,7 @@ int policy_add_gates(struct policy_builder *builder, enum layer layer, const cha
         r = builder_add_document(builder, &document, &adding.document, err);
     if (r == 0 && layer == LAYER_ENTERPRISE)
         r = builder_add_unit(builder, layer, UNIT_IN_FORCE, &adding.unit, err);
-    return r < 0 ? r : gate_rules_read(document.name, root, add_row, &adding, err);
+    return r < 0 ? r : gate_rules_read(document.name, layer, root, &visitor, err);
 }
 
 int builder_add_provider(struct policy_builder *builder, const struct policy_provider *provider,
@@ -164,6 +177,17 @@ static uint32_t find_parent(const struct policy *policy, uint32_t first, uint32_
     return parent;
 }
 
+static int compare_engines(const void *a, const void *b, void *context)
+{
+    const struct policy_document *documents = context;
+    const struct policy_engine *one = a;
+    const struct policy_engine *other = b;
+    uint32_t one_rank = documents[one->document].order;
+    uint32_t other_rank = documents[other->document].order;
+    int r = (one_rank > other_rank) - (one_rank < other_rank);
+    return r ? r : (one->row.index > other->row.index) - (one->row.index < other->row.index);
+}
+
 int gate_index(struct policy *policy, struct err *err)
 {
     size_t at = 0;
@@ -174,6 +198,8 @@ int gate_index(struct policy *policy, struct err *err)
     if (policy->gate_rule_count)
         qsort_r(policy->gate_rules, policy->gate_rule_count, sizeof(*policy->gate_rules),
                 compare_gate_rules, policy->documents);
+    qsort_r(policy->engines, policy->engine_count, sizeof(*policy->engines), compare_engines,
+            policy->documents);
     for (int gate = 0; gate < GATE_COUNT; gate++) {
         uint32_t first = node;
         policy->first_gate_node[gate] = first;

@@ -184,41 +184,170 @@ static int read_rule(const char *name, const yyjson_val *value, uint32_t index,
     return 0;
 }
 
+/* --- one engine ----------------------------------------------------------------------------- */
+
+static bool is_absolute(const char *text, size_t len)
+{
+    return text && text[0] == '/' && !memchr(text, '\0', len);
+}
+
+static const char *read_command(const yyjson_val *value, struct engine_row *row)
+{
+    yyjson_val *first = yyjson_arr_get_first((yyjson_val *)value);
+    size_t count = yyjson_arr_size((yyjson_val *)value);
+    yyjson_arr_iter iterator;
+    if (!count || count > ENGINE_ARGUMENTS_MAX ||
+        !is_absolute(yyjson_get_str(first), yyjson_get_len(first)))
+        return "a command is a list of at most 64 texts, the first of them an absolute path";
+    yyjson_arr_iter_init((yyjson_val *)value, &iterator);
+    for (const yyjson_val *item; (item = yyjson_arr_iter_next(&iterator));) {
+        struct str text = text_of(item);
+        if (!yyjson_is_str((yyjson_val *)item) || memchr(text.ptr, '\0', text.len))
+            return "a command is a list of texts";
+    }
+    row->command = value;
+    return NULL;
+}
+
+static const char *read_gates(const yyjson_val *value, struct engine_row *row)
+{
+    yyjson_arr_iter iterator;
+    if (!yyjson_arr_size((yyjson_val *)value))
+        return "gates are a list of at least one";
+    row->gates = 0;
+    yyjson_arr_iter_init((yyjson_val *)value, &iterator);
+    for (const yyjson_val *item; (item = yyjson_arr_iter_next(&iterator));) {
+        int gate = vocabulary_index(gate_names, GATE_COUNT, text_of(item));
+        if (gate < 0)
+            return "a gate is toolGrant, modelProviderUse, networkProfile, containerExecution or "
+                   "artifactAccess";
+        row->gates |= 1u << gate;
+    }
+    return NULL;
+}
+
+static const char *read_engine_member(const char *member_name, const yyjson_val *value,
+                                      struct engine_row *row)
+{
+    if (strcmp(member_name, "command") == 0)
+        return read_command(value, row);
+    if (strcmp(member_name, "gates") == 0)
+        return read_gates(value, row);
+    if (strcmp(member_name, "socket") == 0) {
+        struct str path = text_of(value);
+        row->socket = path.ptr;
+        return is_absolute(path.ptr, path.len) && path.len <= ENGINE_PATH_MAX
+                   ? NULL
+                   : "a socket is an absolute path of at most 107 bytes";
+    }
+    if (strcmp(member_name, "timeoutMs") == 0) {
+        uint64_t timeout = yyjson_get_uint((yyjson_val *)value);
+        row->timeout_ms = (int)(timeout <= ENGINE_TIMEOUT_MS_MAX ? timeout : 0);
+        return row->timeout_ms ? NULL : "a time limit is 1 to 10000 milliseconds";
+    }
+    return "an engine has command or socket, gates and timeoutMs";
+}
+
+static int read_engine(const char *name, const yyjson_val *value, uint32_t index,
+                       struct engine_row *ret, struct err *err)
+{
+    struct engine_row row = { .gates = (1u << GATE_COUNT) - 1,
+                              .timeout_ms = ENGINE_TIMEOUT_MS,
+                              .index = index };
+    struct pointer place = pointer_to("/engines/%u", index);
+    yyjson_obj_iter iterator;
+    yyjson_val *key;
+    if (!yyjson_is_obj((yyjson_val *)value))
+        return fault(name, err, place.text, "an engine is an object");
+    yyjson_obj_iter_init((yyjson_val *)value, &iterator);
+    while ((key = yyjson_obj_iter_next(&iterator))) {
+        const char *why =
+            read_engine_member(yyjson_get_str(key), yyjson_obj_iter_get_val(key), &row);
+        if (why)
+            return fault(name, err, place.text, "%.100s: %s", yyjson_get_str(key), why);
+    }
+    if (!row.command == !row.socket)
+        return fault(name, err, place.text, "an engine has a command, or a socket");
+    *ret = row;
+    return 0;
+}
+
 /* --- the document --------------------------------------------------------------------------- */
 
-static int read_rules(const char *name, const yyjson_val *rules, gate_row_visit *visit,
-                      void *context, struct err *err)
+/* What is being read. */
+struct reading {
+    const char *name;
+    enum layer layer;
+    const struct gate_visitor *visitor;
+};
+
+static int read_one_rule(const struct reading *reading, const yyjson_val *value, uint32_t index,
+                         struct err *err)
 {
+    struct gate_row row;
+    int r = read_rule(reading->name, value, index, &row, err);
+    return r == 0 && reading->visitor->rule
+               ? reading->visitor->rule(reading->visitor->context, &row, err)
+               : r;
+}
+
+static int read_one_engine(const struct reading *reading, const yyjson_val *value, uint32_t index,
+                           struct err *err)
+{
+    struct engine_row row;
+    if (reading->layer == LAYER_WORKSPACE)
+        return fault(reading->name, err, "/engines",
+                     "a workspace has no engine: it would run outside of every sandbox");
+    int r = read_engine(reading->name, value, index, &row, err);
+    return r == 0 && reading->visitor->engine
+               ? reading->visitor->engine(reading->visitor->context, &row, err)
+               : r;
+}
+
+static const struct list {
+    const char *name;
+    size_t max;
+    int (*read)(const struct reading *reading, const yyjson_val *value, uint32_t index,
+                struct err *err);
+} lists[] = {
+    { "rules", GATE_RULES_MAX, read_one_rule },
+    { "engines", GATE_ENGINES_MAX, read_one_engine },
+};
+
+static int read_list(const struct reading *reading, const struct list *list,
+                     const yyjson_val *items, struct err *err)
+{
+    struct pointer place = pointer_to("/%s", list->name);
     yyjson_arr_iter iterator;
     uint32_t index = 0;
     int r = 0;
-    if (!yyjson_is_arr((yyjson_val *)rules) ||
-        yyjson_arr_size((yyjson_val *)rules) > GATE_RULES_MAX)
-        return fault(name, err, "/rules", "rules are a list of at most %d", GATE_RULES_MAX);
-    yyjson_arr_iter_init((yyjson_val *)rules, &iterator);
-    for (const yyjson_val *value; r == 0 && (value = yyjson_arr_iter_next(&iterator)); index++) {
-        struct gate_row row;
-        r = read_rule(name, value, index, &row, err);
-        if (r == 0 && visit)
-            r = visit(context, &row, err);
-    }
+    if (!yyjson_is_arr((yyjson_val *)items) || yyjson_arr_size((yyjson_val *)items) > list->max)
+        return fault(reading->name, err, place.text, "%s are a list of at most %zu", list->name,
+                     list->max);
+    yyjson_arr_iter_init((yyjson_val *)items, &iterator);
+    for (const yyjson_val *value; r == 0 && (value = yyjson_arr_iter_next(&iterator)); index++)
+        r = list->read(reading, value, index, err);
     return r;
 }
 
-int gate_rules_read(const char *name, const yyjson_val *root, gate_row_visit *visit, void *context,
-                    struct err *err)
+int gate_rules_read(const char *name, enum layer layer, const yyjson_val *root,
+                    const struct gate_visitor *visitor, struct err *err)
 {
+    static const struct gate_visitor nobody = { 0 };
+    struct reading reading = { name, layer, visitor ? visitor : &nobody };
     yyjson_obj_iter iterator;
     yyjson_val *key;
     int r = 0;
     if (!yyjson_is_obj((yyjson_val *)root))
-        return fault(name, err, "", "a gates document is an object with rules");
+        return fault(name, err, "", "a gates document is an object with rules and engines");
     yyjson_obj_iter_init((yyjson_val *)root, &iterator);
     while (r == 0 && (key = yyjson_obj_iter_next(&iterator))) {
-        if (yyjson_equals_str(key, "rules"))
-            r = read_rules(name, yyjson_obj_iter_get_val(key), visit, context, err);
-        else
-            r = fault(name, err, "", "%.100s: a gates document has rules", yyjson_get_str(key));
+        const struct list *list = NULL;
+        for (size_t i = 0; i < ARRAY_LEN(lists); i++)
+            list = yyjson_equals_str(key, lists[i].name) ? &lists[i] : list;
+        r = list ? read_list(&reading, list, yyjson_obj_iter_get_val(key), err)
+                 : fault(name, err, "", "%.100s: a gates document has rules and engines",
+                         yyjson_get_str(key));
     }
     return r;
 }

@@ -16,6 +16,14 @@
  * without `urn:` is the last part of a URN. A path is itself and all below it;
  * an image without a tag is every tag. `unpinned: true` restricts a rule for
  * containerExecution to images that are named without a digest.
+ *
+ *     engines:
+ *       - command: [/usr/lib/acme/decide, --json]   # or socket: /run/acme/decide
+ *         gates: [toolGrant]                        # left out: all
+ *         timeoutMs: 500
+ *
+ * An engine is asked (engine.h) after the rules, and can only narrow what they
+ * say. A workspace has none: what it names would run outside of every sandbox.
  */
 #ifndef AM_AUTHORITY_GATE_RULES_H
 #define AM_AUTHORITY_GATE_RULES_H
@@ -33,6 +41,12 @@
 #define GATE_RULES_MAX    10000 /* of one document */
 #define GATE_NAME_MAX     4096  /* bytes of a match, and of what is asked about */
 #define GATE_REASON_MAX   400   /* bytes */
+#define GATE_ENGINES_MAX  16    /* of one document, and of a policy */
+
+#define ENGINE_ARGUMENTS_MAX  64
+#define ENGINE_PATH_MAX       107 /* bytes of a socket's path, as the kernel has it */
+#define ENGINE_TIMEOUT_MS     1000
+#define ENGINE_TIMEOUT_MS_MAX 10000
 
 /* How a match stands to a name. */
 enum gate_form { GATE_WHOLE, GATE_BEGINNING, GATE_TREE };
@@ -47,14 +61,27 @@ struct gate_row {
     uint32_t index;
 };
 
-typedef int gate_row_visit(void *context, const struct gate_row *row, struct err *err);
+struct engine_row {
+    unsigned gates;            /* bits by enum gate */
+    const yyjson_val *command; /* a list of texts; NULL: a socket */
+    const char *socket;
+    int timeout_ms;
+    uint32_t index;
+};
+
+/* Each may be NULL. */
+struct gate_visitor {
+    int (*rule)(void *context, const struct gate_row *row, struct err *err);
+    int (*engine)(void *context, const struct engine_row *row, struct err *err);
+    void *context;
+};
 
 /*
- * Reads a gates document, and calls visit (which may be NULL) for each rule. ERR_DOCUMENT names
- * the place and what may stand there: nothing is left out in silence.
+ * Reads a gates document of a layer, and visits what stands in it. ERR_DOCUMENT names the place
+ * and what may stand there: nothing is left out in silence.
  */
-int gate_rules_read(const char *name, const yyjson_val *root, gate_row_visit *visit, void *context,
-                    struct err *err) MUST_CHECK;
+int gate_rules_read(const char *name, enum layer layer, const yyjson_val *root,
+                    const struct gate_visitor *visitor, struct err *err) MUST_CHECK;
 
 /* Whether a name that is asked about, or a match, is a path. */
 static inline bool gate_is_path(struct str name)

@@ -12,14 +12,25 @@ static int count_row(void *context, const struct gate_row *row, struct err *err)
     return 0;
 }
 
-/* The rules that were read; -1 with the reason where the document is refused. */
+static int count_engine(void *context, const struct engine_row *row, struct err *err)
+{
+    unsigned *count = context;
+    (void)err;
+    CHECK(row->timeout_ms > 0 && row->gates);
+    *count += 100;
+    return 0;
+}
+
+/* The rules that were read, and a hundred for each engine; -1 with the reason where the document is
+ * refused. */
 static int rows_of(const char *text, struct err *err)
 {
     struct fixture fixture;
     unsigned count = 0;
     fixture_init(&fixture);
     yyjson_doc *doc = fixture_read(&fixture, text);
-    int r = gate_rules_read("gates.yaml", yyjson_doc_get_root(doc), count_row, &count, err);
+    struct gate_visitor visitor = { .rule = count_row, .engine = count_engine, .context = &count };
+    int r = gate_rules_read("gates.yaml", LAYER_USER, yyjson_doc_get_root(doc), &visitor, err);
     fixture_release(&fixture);
     return r < 0 ? -1 : (int)count;
 }
@@ -85,10 +96,56 @@ TEST(what_could_be_meant_in_two_ways_or_is_not_known_is_refused_by_place)
     }
 }
 
+TEST(an_engine_is_a_command_or_a_socket_with_a_time_limit)
+{
+    static const struct {
+        const char *engine, *why;
+    } cases[] = {
+        { "{}", "a command, or a socket" },
+        { "{'command':['/bin/a'],'socket':'/run/a'}", "a command, or a socket" },
+        { "{'command':['a']}", "absolute path" },
+        { "{'command':[]}", "absolute path" },
+        { "{'command':'/bin/a'}", "absolute path" },
+        { "{'command':['/bin/a',7]}", "a list of texts" },
+        { "{'socket':'a'}", "absolute path" },
+        { "{'command':['/bin/a'],'timeoutMs':0}", "milliseconds" },
+        { "{'command':['/bin/a'],'timeoutMs':10001}", "milliseconds" },
+        { "{'command':['/bin/a'],'timeoutMs':'1'}", "milliseconds" },
+        { "{'command':['/bin/a'],'gates':[]}", "at least one" },
+        { "{'command':['/bin/a'],'gates':['host']}", "a gate is" },
+        { "{'command':['/bin/a'],'shell':true}", "shell: an engine has" },
+    };
+    struct err err = { 0 };
+    CHECK_INT(rows_of("{'engines':[{'command':['/bin/a','b'],'timeoutMs':10000,"
+                      "'gates':['toolGrant']},{'socket':'/run/a'}]}",
+                      &err),
+              200);
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        char text[256];
+        snprintf(text, sizeof(text), "{'engines':[%s]}", cases[i].engine);
+        CHECK_INT(rows_of(text, &err), -1);
+        if (!strstr(err.cause, cases[i].why) || !strstr(err.where, "/engines/0"))
+            test_fail(__FILE__, __LINE__, "%s: %s: %s", cases[i].engine, err.where, err.cause);
+    }
+}
+
+TEST(a_workspace_names_no_engine)
+{
+    struct fixture fixture;
+    struct err err = { 0 };
+    fixture_init(&fixture);
+    yyjson_doc *doc = fixture_read(&fixture, "{'engines':[{'command':['/bin/true']}]}");
+    CHECK(gate_rules_read("gates.yaml", LAYER_WORKSPACE, yyjson_doc_get_root(doc), NULL, &err) < 0);
+    CHECK(strstr(err.cause, "workspace"));
+    CHECK_INT(gate_rules_read("gates.yaml", LAYER_DEVICE, yyjson_doc_get_root(doc), NULL, &err), 0);
+    fixture_release(&fixture);
+}
+
 TEST(a_document_of_something_else_is_refused)
 {
-    static const char *const cases[] = { "[]", "7", "{'rule':[]}", "{'rules':{}}",
-                                         "{'rules':[],'more':1}" };
+    static const char *const cases[] = {
+        "[]", "7", "{'rule':[]}", "{'rules':{}}", "{'rules':[],'more':1}", "{'engines':{}}"
+    };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct err err = { 0 };
         CHECK_INT(rows_of(cases[i], &err), -1);

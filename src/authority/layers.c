@@ -175,7 +175,7 @@ static int check_gates(struct entry *entry, struct err *err)
 {
     const yyjson_val *root = yyjson_doc_get_root(entry->doc);
     bool speaks = entry->document.layer <= LAYER_USER;
-    int r = speaks ? gate_rules_read(entry->document.path, root, NULL, NULL, err)
+    int r = speaks ? gate_rules_read(entry->document.path, entry->document.layer, root, NULL, err)
                    : fault(err, entry->document.path, "this layer has no gates");
     if (r < 0)
         return r;

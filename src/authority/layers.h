@@ -22,11 +22,10 @@
 #define LAYERS_SYSTEM_FOLDER    "/etc/agent-machine"
 #define LAYERS_WORKSPACE_FOLDER ".agent-machine"
 #define LAYERS_TRUSTED_FILE     "trusted"
-#define LAYERS_GATES_TYPE       "gates" /* a layer_document's type, where it is none of the contracts' \
-                                         */
-#define LAYERS_FILES_MAX      1000      /* of one folder */
-#define LAYERS_FILE_BYTES_MAX ((size_t)32 << 20)
-#define LAYERS_TRUSTED_MAX    ((size_t)4 << 20) /* bytes of the list */
+#define LAYERS_GATES_TYPE       "gates" /* the type of a layer_document of gates */
+#define LAYERS_FILES_MAX        1000    /* of one folder */
+#define LAYERS_FILE_BYTES_MAX   ((size_t)32 << 20)
+#define LAYERS_TRUSTED_MAX      ((size_t)4 << 20) /* bytes of the list */
 
 /* The roots, all of which tests replace. */
 struct layers_places {

@@ -2,6 +2,7 @@
 #ifndef AM_AUTHORITY_POLICY_H
 #define AM_AUTHORITY_POLICY_H
 
+#include "authority/gate_rules.h"
 #include "authority/match.h"
 #include "authority/verdict.h"
 #include "base/arena.h"
@@ -23,6 +24,7 @@
     X(PLACE_PROVIDER, "/endpoint/baseUrlRef")                                                      \
     X(PLACE_PROMPT_EGRESS, "/policy/promptEgressDefault")                                          \
     X(PLACE_GATE_RULE, "/rules/#")                                                                 \
+    X(PLACE_ENGINE, "/engines/#")                                                                  \
     X(PLACE_CHOICE, "")                                                                            \
     X(PLACE_BUILT_IN, "")
 
@@ -115,6 +117,12 @@ struct policy_provider {
     struct compiled_rule rule; /* ANSWER_NOTHING: its document says nothing */
 };
 
+/* Its texts are the document's. */
+struct policy_engine {
+    struct engine_row row;
+    uint32_t document;
+};
+
 #define CONFLICT_TABLE(X)                                                                          \
     X(CONFLICT_DENY, "deny-on-conflict")                                                           \
     X(CONFLICT_RESTRICTIVE, "most-restrictive-wins")                                               \
@@ -144,6 +152,8 @@ struct policy {
     uint32_t first_gate_node[GATE_COUNT + 1];
     struct policy_provider *providers;
     size_t provider_count;
+    struct policy_engine engines[GATE_ENGINES_MAX]; /* by rank of their documents */
+    size_t engine_count;
     struct policy_unit *units;
     uint32_t unit_count;
     struct policy_document *documents;

@@ -361,8 +361,8 @@ static int add_provider(const struct source *source, const struct endpoint *endp
                                         .port = endpoint->port };
     bool stays = !text_is(egress, "allow-with-policy") && !text_is(egress, "allow");
     bool is_hosted = endpoint->port && !endpoint->loopback;
-    provider.rule = rule_of(source, PLACE_PROMPT_EGRESS,
-                            stays && is_hosted ? ANSWER_DENY : ANSWER_NOTHING);
+    provider.rule =
+        rule_of(source, PLACE_PROMPT_EGRESS, stays && is_hosted ? ANSWER_DENY : ANSWER_NOTHING);
     provider.rule.id = STR("promptEgressDefault");
     return builder_add_provider(source->builder, &provider, err);
 }

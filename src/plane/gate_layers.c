@@ -4,7 +4,8 @@
  * Theory of operation. Three look-ups say whether there are folders of layers
  * at all; where there are none, no layer says anything and that is all it
  * costs. Else their documents are read once and compiled for the subject that
- * asks, because firewall rules name subjects.
+ * asks, because firewall rules name subjects. Where a layer has a policy engine
+ * behind the gate, it is asked last.
  *
  * A path is asked about as it is written and as the file system has it: a link
  * in it leads past no rule.
@@ -15,7 +16,7 @@
  */
 #include "plane/gate_layers.h"
 
-#include "authority/gate.h"
+#include "authority/engine.h"
 #include "authority/layers.h"
 #include "contract/rules.h"
 #include "plane/work.h"
@@ -163,32 +164,55 @@ static int decide(const struct policy *policy, const struct gate_thing *thing,
     return r;
 }
 
-int gate_layers_ask(void *context, const struct gate_question *question, struct gate_answer *ret,
-                    struct err *err)
+/* A path that is a link, or leads through one, is asked about as what it leads to as well. */
+static int decide_path(const struct policy *policy, struct gate_thing thing,
+                       struct verdict *verdict, struct err *err)
 {
-    struct plane *plane = context;
-    struct err why = { 0 };
-    struct verdict verdict;
+    char path[GATE_NAME_MAX + 1];
+    copy_text(path, sizeof(path), thing.name);
+    _cleanup_(cleanup_free) char *real = realpath(path, NULL);
+    if (!real || str_equal(str_from(real), thing.name))
+        return 0;
+    thing.name = str_from(real);
+    return decide(policy, &thing, verdict, false, err);
+}
+
+static int ask_policy(const struct policy *policy, const struct gate_question *question,
+                      struct gate_answer *ret, struct err *err)
+{
     struct str source = text_of(member(question->detail, "source"));
     struct gate_thing thing = { .gate = question->gate,
                                 .name = question->name,
                                 .digest = text_of(member(question->detail, "digest")),
                                 .is_local = source.len && !str_equal(source, STR("registry")) };
-    int r = prepare(plane, question->subject, &why);
-    if (r == 0 && plane->gate_layers->silent) {
-        *ret = (struct gate_answer){ 0 };
-        return 0;
-    }
+    struct engine_request request = { .thing = &thing,
+                                      .subject = question->subject,
+                                      .workspace = question->workspace };
+    struct engine_record engine = { 0 };
+    struct verdict verdict;
+    int r = decide(policy, &thing, &verdict, true, err);
+    if (r == 0 && gate_is_path(question->name))
+        r = decide_path(policy, thing, &verdict, err);
     if (r == 0)
-        r = decide(plane->gate_layers->policy, &thing, &verdict, true, &why);
-    if (r == 0 && gate_is_path(question->name)) {
-        char path[GATE_NAME_MAX + 1];
-        copy_text(path, sizeof(path), question->name);
-        _cleanup_(cleanup_free) char *real = realpath(path, NULL);
-        thing.name = real ? str_from(real) : thing.name;
-        if (real && !str_equal(thing.name, question->name))
-            r = decide(plane->gate_layers->policy, &thing, &verdict, false, &why);
-    }
+        r = policy_ask_engines(policy, &request, &verdict, &engine, err);
+    if (r < 0)
+        return r;
+    answer_verdict(&verdict, ret);
+    copy_text(ret->engine, sizeof(ret->engine), str_from(engine.reference));
+    ret->engine_answer = engine.answer;
+    return 0;
+}
+
+int gate_layers_ask(void *context, const struct gate_question *question, struct gate_answer *ret,
+                    struct err *err)
+{
+    struct plane *plane = context;
+    struct err why = { 0 };
+    int r = prepare(plane, question->subject, &why);
+    if (r == 0 && plane->gate_layers->silent)
+        *ret = (struct gate_answer){ 0 };
+    else if (r == 0)
+        r = ask_policy(plane->gate_layers->policy, question, ret, &why);
     if (r < 0 && why.code == ERR_MEMORY) {
         if (err)
             *err = why;
@@ -196,7 +220,5 @@ int gate_layers_ask(void *context, const struct gate_question *question, struct 
     }
     if (r < 0)
         deny_unreadable(&why, ret);
-    else
-        answer_verdict(&verdict, ret);
     return 0;
 }

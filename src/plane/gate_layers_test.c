@@ -222,3 +222,34 @@ TEST(an_image_is_local_or_pinned_as_its_command_says)
     fixture_release(&fixture);
     stage_end(&scene.stage);
 }
+
+TEST(an_engine_that_denies_stands_in_the_decision_and_one_that_is_gone_too)
+{
+    static const char *const engines[] = { "deny", "unreachable" };
+    for (size_t i = 0; i < ARRAY_LEN(engines); i++) {
+        struct scene scene;
+        char rules[256], path[128], text[PLANE_URN_MAX];
+        if (!scene_begin(&scene))
+            return;
+        snprintf(path, sizeof(path), "%s/engine", scene.stage.folder);
+        snprintf(rules, sizeof(rules),
+                 "{'engines':[{'command':['%s'],'gates':['networkProfile'],'timeoutMs':5000}]}",
+                 path);
+        put(&scene, "system/device/gates.json", rules);
+        if (i == 0) {
+            put(&scene, "engine", "#!/bin/sh\necho \"{\\'answer\\':\\'deny\\'}\"\n");
+            CHECK_INT(chmod(path, 0755), 0);
+        }
+        struct outcome outcome = start(&scene, "", "");
+        CHECK_INT(outcome.failure.code, ERR_DENIED);
+        CHECK_INT(scene.ran, 0);
+        decision_text(&scene, &outcome, "/externalEngine/answer", text);
+        CHECK_TEXT(text, engines[i]);
+        decision_text(&scene, &outcome, "/externalEngine/engineRef", text);
+        CHECK_TEXT(text, path);
+        decision_text(&scene, &outcome, "/decidedBy/pointer", text);
+        CHECK_TEXT(text, "/engines/0");
+        stage_check(&scene.stage);
+        stage_end(&scene.stage);
+    }
+}

@@ -187,6 +187,12 @@ static int write_decision(struct buf *json, const struct asking *asking,
     add_answers(json, asking, question, answer);
     if (answer->answer == ANSWER_ASK)
         add_member(json, "decisionCardRef", str_from(asking->card.card));
+    if (answer->engine[0]) {
+        buf_add_text(json, ",\"externalEngine\":{");
+        add_member(json, "engineRef", str_from(answer->engine));
+        add_member(json, "answer", str_from(answer->engine_answer));
+        buf_add_char(json, '}');
+    }
     add_member(json, "policyDigest", str_from(policy));
     add_member(json, "decidedAt", str_from(now));
     buf_add_char(json, '}');

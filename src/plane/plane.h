@@ -51,6 +51,8 @@ struct gate_answer {
     char rule[200];
     char document[PLANE_URN_MAX]; /* may be empty */
     char pointer[VERDICT_POINTER_SIZE];
+    char engine[PLANE_URN_MAX]; /* an external one that was asked too; may be empty */
+    const char *engine_answer;  /* allow, ask, deny or unreachable */
     char reason[512];
     char smallest_change[512];
 };
