@@ -19,6 +19,7 @@
 
 #include "base/buf.h"
 #include "base/lazy.h"
+#include "ledger/log_file.h"
 
 #define SQLITE_FUNCTIONS(X)                                                                        \
     X(sqlite3_bind_blob64)                                                                         \
@@ -116,7 +117,8 @@ static int fail(struct db *db, int result, struct err *err)
 /*
  * SQLite opens the log as if to create it, and therefore syncs the folder as
  * well at the first commit of each process. A log that is there is not
- * created: the system's own VFS is told so, and does everything else.
+ * created: the system's own VFS is told so. The log's writes are gathered
+ * (log_file.c); all else the system's VFS does alone.
  */
 static sqlite3_vfs files;
 
@@ -126,6 +128,8 @@ static int open_file(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int
     sqlite3_vfs *system = vfs->pAppData;
     if ((flags & SQLITE_OPEN_WAL) && name && access(name, F_OK) == 0)
         flags &= ~SQLITE_OPEN_CREATE;
+    if (flags & SQLITE_OPEN_WAL)
+        return log_file_open(system, name, file, flags, ret_flags);
     return system->xOpen(system, name, file, flags, ret_flags);
 }
 
@@ -140,6 +144,7 @@ static int register_files(struct err *err)
     files.pNext = NULL;
     files.zName = VFS_NAME;
     files.pAppData = system;
+    files.szOsFile += (int)log_file_bytes();
     files.xOpen = open_file;
     return sqlite.sqlite3_vfs_register(&files, 0) == SQLITE_OK
                ? 0
