@@ -34,7 +34,7 @@
     X(sqlite3_prepare_v2)                                                                          \
     X(sqlite3_reset)                                                                               \
     X(sqlite3_step)
-LAZY_LIBRARY(sqlite, "libsqlite3.so.0", SQLITE_FUNCTIONS)
+LIBRARY(AM_EMBEDS_SQLITE, sqlite, "libsqlite3.so.0", SQLITE_FUNCTIONS)
 
 /* What the writers share. */
 struct shared {

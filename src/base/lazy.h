@@ -11,6 +11,11 @@
  *     int r = lazy_load(&idn_library, err);
  *     idn.idn2_lookup_u8(…);
  *
+ * What every launch needs is linked into the program where the host has it as
+ * an archive (meson.build says so by a number, 1 or 0):
+ *
+ *     LIBRARY(AM_EMBEDS_SQLITE, sqlite, "libsqlite3.so.0", SQLITE_FUNCTIONS)
+ *
  * A library once loaded stays loaded. Not safe to race: modules load from the
  * thread that owns them.
  */
@@ -33,6 +38,7 @@ int lazy_load(struct lazy_library *library, struct err *err) MUST_CHECK;
 
 #define LAZY_MEMBER_(function) __typeof__(function) *function;
 #define LAZY_NAME_(function)   #function,
+#define LAZY_VALUE_(function)  .function = function,
 
 #define LAZY_LIBRARY(name, library_soname, FUNCTIONS)                                              \
     static struct {                                                                                \
@@ -45,5 +51,14 @@ int lazy_load(struct lazy_library *library, struct err *err) MUST_CHECK;
         .slots = (void **)&name,                                                                   \
         .count = ARRAY_LEN(name##_names),                                                          \
     };
+
+#define LIBRARY(embeds, name, soname, FUNCTIONS)  LIBRARY_(embeds, name, soname, FUNCTIONS)
+#define LIBRARY_(embeds, name, soname, FUNCTIONS) LIBRARY_##embeds(name, soname, FUNCTIONS)
+#define LIBRARY_0                                 LAZY_LIBRARY
+#define LIBRARY_1(name, library_soname, FUNCTIONS)                                                 \
+    static const struct {                                                                          \
+        FUNCTIONS(LAZY_MEMBER_)                                                                    \
+    } name = { FUNCTIONS(LAZY_VALUE_) };                                                           \
+    static struct lazy_library name##_library = { .soname = library_soname, .loaded = true };
 
 #endif

@@ -33,7 +33,7 @@
     X(crypto_sign_seed_keypair)                                                                    \
     X(crypto_sign_detached)                                                                        \
     X(crypto_sign_verify_detached)
-LAZY_LIBRARY(sodium, "libsodium.so.23|libsodium.so.26", SODIUM_FUNCTIONS)
+LIBRARY(AM_EMBEDS_SODIUM, sodium, "libsodium.so.23|libsodium.so.26", SODIUM_FUNCTIONS)
 
 static const unsigned char der_prefix[DER_BYTES - SEED_BYTES] = {
     0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20,

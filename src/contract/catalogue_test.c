@@ -74,6 +74,36 @@ TEST(every_schema_keeps_the_conventions)
     CHECK_INT(embedded_schemas_count, 39);
 }
 
+static int fetch_embedded(void *context, struct str uri, yyjson_doc **ret_doc, struct err *err)
+{
+    (void)context;
+    return catalogue_fetch(uri, ret_doc, err);
+}
+
+/* The catalogue compiles patterns when they are first searched for: here all are. */
+TEST(every_schema_compiles_with_all_its_patterns)
+{
+    struct compile_options options = { .assert_formats = true };
+    struct err err = { 0 };
+    for (size_t i = 0; i < embedded_schemas_count; i++) {
+        struct program *program = NULL;
+        struct schema_set *set = NULL;
+        uint32_t location;
+        char uri[256];
+        snprintf(uri, sizeof(uri), CATALOGUE_URI_PREFIX "%s.json", embedded_schemas[i].type);
+        int r = schema_set_new(fetch_embedded, NULL, &set, &err);
+        if (r == 0)
+            r = schema_set_find(set, str_from(uri), &location, &err);
+        if (r == 0)
+            r = program_new(set, location, &options, &program, &err);
+        if (r < 0)
+            test_fail(__FILE__, __LINE__, "%s: %s: %s", embedded_schemas[i].type, err.where,
+                      err.cause);
+        program_free(program);
+        schema_set_free(set);
+    }
+}
+
 TEST(every_schema_compiles_and_is_valid_by_its_metaschema)
 {
     struct catalogue *catalogue;
@@ -84,9 +114,9 @@ TEST(every_schema_compiles_and_is_valid_by_its_metaschema)
     struct err err = { 0 };
     CHECK_INT(catalogue_new(&options, &catalogue, &err), 0);
     CHECK_INT(schema_set_new(NULL, NULL, &set, &err), 0);
-    CHECK_INT(schema_set_find(set, STR("https://json-schema.org/draft/2020-12/schema"), &location,
-                              &err),
-              0);
+    CHECK_INT(
+        schema_set_find(set, STR("https://json-schema.org/draft/2020-12/schema"), &location, &err),
+        0);
     CHECK_INT(program_new(set, location, &options, &metaschema, &err), 0);
     for (size_t i = 0; i < embedded_schemas_count; i++) {
         const struct program *program;

@@ -344,7 +344,9 @@ static int new_regex(struct compiler *c, const struct frame *f, enum keyword key
     struct program *p = c->program;
     if (!grow(&p->regexes, sizeof(struct regex *), p->regex_count + 1, &c->regex_capacity))
         return out_of_memory(c);
-    int r = regex_new(pattern, &p->regexes[p->regex_count], c->err);
+    struct regex **regex = &p->regexes[p->regex_count];
+    int r = c->options.known_patterns ? regex_new_known(pattern, regex, c->err)
+                                      : regex_new(pattern, regex, c->err);
     if (r < 0) {
         say_where(c, f->location, keyword_rows[keyword].name.ptr);
         return r;

@@ -19,6 +19,7 @@ struct program;
 
 struct compile_options {
     bool assert_formats; /* also where the dialect says that formats only annotate */
+    bool known_patterns; /* they are right, and compiled when they are first searched for */
 };
 
 int program_new(struct schema_set *set, uint32_t location, const struct compile_options *options,

@@ -54,6 +54,7 @@ struct program {
 struct regex {
     struct program *program; /* NULL where the row decides */
     struct regex_row *row;
+    struct str later; /* with neither: the pattern, not compiled yet */
 };
 
 static void program_free(struct program *program)
@@ -129,28 +130,42 @@ static void cleanup_regex(struct regex **regex)
     regex_free(*regex);
 }
 
-static int new_regex(struct str pattern, bool with_row, struct regex **ret, struct err *err)
+static int compile(struct regex *regex, struct str pattern, bool with_row, struct err *err)
 {
     _cleanup_(cleanup_translation) struct regex_translation translation = REGEX_TRANSLATION_INIT;
     int r = regex_translate(pattern, &translation, err);
     if (r < 0)
         return r;
     regex_steps_settle(&translation.steps);
+    if (!with_row || !translation.steps.usable)
+        return program_new(&translation, &regex->program, err);
+    regex->row = regex_row_new(&translation.steps);
+    return regex->row ? 0 : err_set_errno(err, ENOMEM, "compile a pattern", "no room for it");
+}
+
+static int new_regex(struct str pattern, bool with_row, struct regex **ret, struct err *err)
+{
     _cleanup_(cleanup_regex) struct regex *regex = calloc(1, sizeof(*regex));
-    bool use_row = with_row && translation.steps.usable;
-    if (regex && use_row)
-        regex->row = regex_row_new(&translation.steps);
-    if (!regex || (use_row && !regex->row))
-        return err_set_errno(err, ENOMEM, "compile a pattern", "no room for it");
-    if (!use_row && (r = program_new(&translation, &regex->program, err)) < 0)
-        return r;
-    *ret = TAKE_PTR(regex);
-    return 0;
+    int r = regex ? compile(regex, pattern, with_row, err)
+                  : err_set_errno(err, ENOMEM, "compile a pattern", "no room for it");
+    if (r == 0)
+        *ret = TAKE_PTR(regex);
+    return r;
 }
 
 int regex_new(struct str pattern, struct regex **ret, struct err *err)
 {
     return new_regex(pattern, true, ret, err);
+}
+
+int regex_new_known(struct str pattern, struct regex **ret, struct err *err)
+{
+    struct regex *regex = calloc(1, sizeof(*regex));
+    if (!regex)
+        return err_set_errno(err, ENOMEM, "compile a pattern", "no room for it");
+    regex->later = pattern;
+    *ret = regex;
+    return 0;
 }
 
 int regex_new_pcre2(struct str pattern, struct regex **ret, struct err *err)
@@ -232,6 +247,11 @@ static void note_work(struct program *program, size_t len)
 int regex_search(const struct regex *regex, struct str subject, struct err *err)
 {
     static const char step[] = "match a pattern";
+    if (!regex->program && !regex->row) { /* a regex is one thread's, so it may change in here */
+        int compiled = compile((struct regex *)regex, regex->later, true, err);
+        if (compiled < 0)
+            return compiled;
+    }
     struct program *program = regex->program;
     if (!program)
         return regex_row_search(regex->row, subject);

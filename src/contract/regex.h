@@ -28,6 +28,11 @@ struct regex;
  * cannot match it as ECMA-262 means it (a lookbehind of no fixed width).
  */
 int regex_new(struct str pattern, struct regex **ret, struct err *err) MUST_CHECK;
+/*
+ * The same of a pattern that is known to be right, and that outlives the regex: it is compiled when
+ * it is first searched for, which may then fail for want of memory.
+ */
+int regex_new_known(struct str pattern, struct regex **ret, struct err *err) MUST_CHECK;
 void regex_free(struct regex *regex);
 /*
  * 1 found, 0 not found, -errno it could not be decided: ERR_LIMIT, ERR_MEMORY, or

@@ -436,6 +436,27 @@ TEST(regex_searches_long_texts_to_their_end)
     buf_release(&buf);
 }
 
+TEST(a_known_pattern_is_compiled_when_it_is_first_searched_for)
+{
+    static const struct {
+        const char *pattern, *subject;
+        int found;
+    } cases[] = { { "^[a-z]+$", "abc", 1 },
+                  { "^[a-z]+$", "Abc", 0 },
+                  { "^(a|b)\\1$", "bb", 1 },
+                  { "(", "a", -EINVAL } };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct regex *regex;
+        struct err err = { 0 };
+        CHECK_INT(regex_new_known(str_from(cases[i].pattern), &regex, &err), 0);
+        int r = regex_search(regex, str_from(cases[i].subject), &err);
+        CHECK_INT(r < 0 ? -1 : r, cases[i].found < 0 ? -1 : cases[i].found);
+        CHECK_INT(err.code, cases[i].found < 0 ? ERR_SCHEMA : ERR_NONE);
+        CHECK_INT(regex_search(regex, str_from(cases[i].subject), NULL), r);
+        regex_free(regex);
+    }
+}
+
 TEST(regex_refuses_a_subject_that_is_not_utf8)
 {
     struct regex *regex = NULL;

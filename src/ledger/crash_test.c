@@ -228,7 +228,7 @@ TEST(writers_killed_at_random_instants_lose_nothing_that_was_acknowledged)
  * is left when the power goes.
  */
 #define SQLITE_FUNCTIONS(X) X(sqlite3_vfs_find) X(sqlite3_vfs_register)
-LAZY_LIBRARY(sqlite, "libsqlite3.so.0", SQLITE_FUNCTIONS)
+LIBRARY(AM_EMBEDS_SQLITE, sqlite, "libsqlite3.so.0", SQLITE_FUNCTIONS)
 
 struct disk {
     sqlite3_vfs vfs, *system;

@@ -52,7 +52,7 @@
     X(sqlite3_vfs_unregister)                                                                      \
     X(sqlite3_wal_checkpoint_v2)                                                                   \
     X(sqlite3_wal_hook)
-LAZY_LIBRARY(sqlite, "libsqlite3.so.0", SQLITE_FUNCTIONS)
+LIBRARY(AM_EMBEDS_SQLITE, sqlite, "libsqlite3.so.0", SQLITE_FUNCTIONS)
 
 #define STEP_OPEN "open the ledger"
 #define STEP_USE  "use the ledger"

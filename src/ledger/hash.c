@@ -9,7 +9,7 @@
     X(nettle_sha256_init)                                                                          \
     X(nettle_sha256_update)                                                                        \
     X(nettle_sha256_digest)
-LAZY_LIBRARY(sha, "libnettle.so.8", SHA_FUNCTIONS)
+LIBRARY(AM_EMBEDS_NETTLE, sha, "libnettle.so.8", SHA_FUNCTIONS)
 
 #define STEP_HASH   "compute SHA-256"
 #define TEXT_PREFIX "sha256:"

@@ -13,7 +13,7 @@
 
 /* SQLite as somebody else would use it on the same file. */
 #define SQLITE_FUNCTIONS(X) X(sqlite3_open) X(sqlite3_exec) X(sqlite3_close)
-LAZY_LIBRARY(other, "libsqlite3.so.0", SQLITE_FUNCTIONS)
+LIBRARY(AM_EMBEDS_SQLITE, other, "libsqlite3.so.0", SQLITE_FUNCTIONS)
 
 static sqlite3 *other_open(const struct folder *folder)
 {

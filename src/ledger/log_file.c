@@ -19,15 +19,13 @@
  */
 #include "ledger/log_file.h"
 
-#define GATHERED_BYTES_MAX ((size_t)512 << 10)
-#define PIECE_BYTES        ((size_t)124 << 10) /* SQLite's VFS takes less than 128 KiB in a call */
-#define ROOM_BYTES_MIN     ((size_t)64 << 10)
+#define GATHERED_BYTES_MAX ((size_t)64 << 10) /* SQLite's VFS takes less than 128 KiB in a call */
 
 struct log_file {
     sqlite3_file base;
     char *bytes;
-    size_t len, room;
-    sqlite3_int64 at; /* of the first byte gathered */
+    size_t len;
+    sqlite3_int64 at;       /* of the first byte gathered */
     sqlite3_int64 system[]; /* SQLite aligns its file objects to eight bytes */
 };
 
@@ -41,32 +39,8 @@ static int flush(sqlite3_file *file)
     struct log_file *log = (struct log_file *)file;
     sqlite3_file *system = system_of(file);
     size_t len = log->len;
-    int r = SQLITE_OK;
     log->len = 0;
-    for (size_t done = 0; r == SQLITE_OK && done < len; done += PIECE_BYTES) {
-        size_t piece = len - done < PIECE_BYTES ? len - done : PIECE_BYTES;
-        r = system->pMethods->xWrite(system, log->bytes + done, (int)piece,
-                                     log->at + (sqlite3_int64)done);
-    }
-    return r;
-}
-
-/* Whether there is room for so many bytes more. */
-static bool make_room(struct log_file *log, size_t more)
-{
-    size_t wanted = log->room ? log->room : ROOM_BYTES_MIN;
-    if (log->len + more > GATHERED_BYTES_MAX)
-        return false;
-    while (wanted < log->len + more)
-        wanted *= 2;
-    if (wanted == log->room)
-        return true;
-    char *grown = realloc(log->bytes, wanted);
-    if (!grown)
-        return false;
-    log->bytes = grown;
-    log->room = wanted;
-    return true;
+    return len ? system->pMethods->xWrite(system, log->bytes, (int)len, log->at) : SQLITE_OK;
 }
 
 static int log_write(sqlite3_file *file, const void *bytes, int count, sqlite3_int64 at)
@@ -74,15 +48,17 @@ static int log_write(sqlite3_file *file, const void *bytes, int count, sqlite3_i
     struct log_file *log = (struct log_file *)file;
     sqlite3_file *system = system_of(file);
     size_t len = (size_t)count;
-    bool follows = log->len && at == log->at + (sqlite3_int64)log->len;
-    if (!follows || !make_room(log, len)) {
+    bool follows = at == log->at + (sqlite3_int64)log->len;
+    if (!follows || log->len + len > GATHERED_BYTES_MAX) {
         int r = flush(file);
         if (r != SQLITE_OK)
             return r;
         log->at = at;
-        if (!make_room(log, len))
-            return system->pMethods->xWrite(system, bytes, count, at);
     }
+    if (!log->bytes)
+        log->bytes = malloc(GATHERED_BYTES_MAX);
+    if (!log->bytes || len > GATHERED_BYTES_MAX) /* then nothing is gathered */
+        return system->pMethods->xWrite(system, bytes, count, at);
     memcpy(log->bytes + log->len, bytes, len);
     log->len += len;
     return SQLITE_OK;

@@ -6,7 +6,7 @@
 #include "ledger/testing.h"
 
 #define SQLITE_FUNCTIONS(X) X(sqlite3_open) X(sqlite3_exec) X(sqlite3_close)
-LAZY_LIBRARY(other, "libsqlite3.so.0", SQLITE_FUNCTIONS)
+LIBRARY(AM_EMBEDS_SQLITE, other, "libsqlite3.so.0", SQLITE_FUNCTIONS)
 
 static void tamper(const struct folder *folder, const char *sql)
 {
