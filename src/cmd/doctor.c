@@ -1,0 +1,159 @@
+/* doctor: what this host gives, and what would mend it. */
+#include "base/buf.h"
+#include "base/json.h"
+#include "cmd/tell.h"
+#include "cmd/verb.h"
+#include "machine/linux/host.h"
+
+#define LINE_WIDTH 80
+#define NAME_WIDTH 18
+#define INDENT     2
+
+static const struct option_row host_options[] = {
+    { "json", 'j', NULL, "print tiers and facts as a JSON object" },
+};
+
+static const enum colour state_colours[] = {
+    [HOST_GOOD] = COLOUR_GOOD,
+    [HOST_LIMITED] = COLOUR_WARN,
+    [HOST_MISSING] = COLOUR_BAD,
+};
+
+/* The strongest tier that the host gives, or NULL. */
+static const char *best_tier(const struct host_fact *facts)
+{
+    for (size_t i = HOST_TIER_COUNT; i-- > 0;)
+        if (host_gives(facts, (enum host_tier)i).is_given)
+            return host_tier_names[i];
+    return NULL;
+}
+
+static void add_text_member(struct buf *json, const char *name, const char *text)
+{
+    if (!text)
+        return;
+    buf_addf(json, ",\"%s\":", name);
+    json_add_string(json, str_from(text));
+}
+
+static int print_json(const struct host_fact *facts)
+{
+    _cleanup_(buf_release) struct buf json = BUF_INIT;
+    const char *best = best_tier(facts);
+    buf_add_text(&json, "{\"tier\":");
+    best ? json_add_string(&json, str_from(best)) : buf_add_text(&json, "null");
+    buf_add_text(&json, ",\"tiers\":[");
+    for (size_t i = 0; i < HOST_TIER_COUNT; i++) {
+        struct host_answer answer = host_gives(facts, (enum host_tier)i);
+        buf_addf(&json, "%s{\"tier\":\"%s\",\"given\":%s", i ? "," : "", host_tier_names[i],
+                 answer.is_given ? "true" : "false");
+        add_text_member(&json, "reason", answer.reason);
+        add_text_member(&json, "remedy", answer.remedy);
+        buf_add_char(&json, '}');
+    }
+    buf_add_text(&json, "],\"facts\":[");
+    for (size_t i = 0; i < HOST_FACT_COUNT; i++) {
+        const struct host_fact *fact = &facts[i];
+        buf_addf(&json, "%s{\"fact\":\"%s\",\"state\":\"%s\"", i ? "," : "", host_fact_names[i],
+                 host_state_names[fact->state]);
+        add_text_member(&json, "evidence", fact->evidence);
+        add_text_member(&json, "meaning", host_meaning((enum host_fact_id)i, fact->state));
+        add_text_member(&json, "remedy", fact->remedy);
+        buf_add_char(&json, '}');
+    }
+    buf_add_text(&json, "]}\n");
+    fwrite(json.data, 1, json.len, stdout);
+    return json.error;
+}
+
+/* Prints text from a column on, broken at blanks so that lines keep within LINE_WIDTH. */
+static void print_wrapped(const char *text, size_t column)
+{
+    size_t room = LINE_WIDTH - column;
+    while (strlen(text) > room) {
+        size_t cut = room;
+        while (cut > 0 && text[cut] != ' ')
+            cut--;
+        if (cut == 0)
+            cut = strcspn(text, " ");
+        printf("%.*s\n%*s", (int)cut, text, (int)column, "");
+        text += cut + (text[cut] == ' ');
+    }
+    puts(text);
+}
+
+static void print_tier(const struct host_fact *facts, enum host_tier tier)
+{
+    struct host_answer answer = host_gives(facts, tier);
+    printf("%*s%-*s%s%s%s", INDENT, "", NAME_WIDTH, host_tier_names[tier],
+           tell_colour(stdout, answer.is_given ? COLOUR_GOOD : COLOUR_BAD),
+           answer.is_given ? "yes" : "no", tell_colour_end(stdout));
+    if (answer.is_given) {
+        putchar('\n');
+        return;
+    }
+    printf(": ");
+    print_wrapped(answer.reason, INDENT + NAME_WIDTH + 4);
+    if (answer.remedy) {
+        printf("%*sTry: ", INDENT + NAME_WIDTH, "");
+        print_wrapped(answer.remedy, INDENT + NAME_WIDTH + 5);
+    }
+}
+
+static void print_fact(const struct host_fact *facts, enum host_fact_id id)
+{
+    const struct host_fact *fact = &facts[id];
+    printf("%*s%-*s%s%-9s%s", INDENT, "", NAME_WIDTH, host_fact_names[id],
+           tell_colour(stdout, state_colours[fact->state]), host_state_names[fact->state],
+           tell_colour_end(stdout));
+    print_wrapped(fact->evidence, INDENT + NAME_WIDTH + 9);
+    if (fact->state == HOST_GOOD)
+        return;
+    printf("%*s", INDENT + NAME_WIDTH, "");
+    print_wrapped(host_meaning(id, fact->state), INDENT + NAME_WIDTH);
+    if (fact->remedy) {
+        printf("%*sTry: ", INDENT + NAME_WIDTH, "");
+        print_wrapped(fact->remedy, INDENT + NAME_WIDTH + 5);
+    }
+}
+
+static int run_host(const struct invocation *invocation)
+{
+    struct host_fact facts[HOST_FACT_COUNT];
+    host_examine(facts);
+    int status = host_gives(facts, HOST_TIER_NAMESPACES).is_given ? EXIT_OK : EXIT_NEGATIVE;
+    if (invocation->values[0])
+        return print_json(facts) < 0 ? EXIT_NEGATIVE : status;
+    const char *best = best_tier(facts);
+    printf("This host gives the isolation tier: %s\n\n", best ? best : "none");
+    for (size_t i = 0; i < HOST_TIER_COUNT; i++)
+        print_tier(facts, (enum host_tier)i);
+    putchar('\n');
+    for (size_t i = 0; i < HOST_FACT_COUNT; i++)
+        print_fact(facts, (enum host_fact_id)i);
+    return status;
+}
+
+static const struct verb doctor_verbs[] = {
+    {
+        .name = "host",
+        .summary = "Say which isolation this host gives, and why no more",
+        .description =
+            "Tries, in processes that end at once, what a sandbox is made of: namespaces, mounts, "
+            "an overlay, Landlock, the system call filter, netfilter, control groups. Prints each "
+            "tier with the reason why it is not given, each fact with what was seen, and for what "
+            "is missing the one command that would mend it. Nothing is changed. The exit status "
+            "is 0 where the tier `namespaces` is given, and 1 where it is not.",
+        .options = host_options,
+        .option_count = ARRAY_LEN(host_options),
+        .run = run_host,
+    },
+};
+
+const struct verb verb_doctor = {
+    .name = "doctor",
+    .summary = "Say what this host can do",
+    .description = "Looks at the host and says what works, what does not, and what would mend it.",
+    .verbs = doctor_verbs,
+    .verb_count = ARRAY_LEN(doctor_verbs),
+};
