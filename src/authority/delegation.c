@@ -14,7 +14,8 @@
  *
  * Invariants:
  *  1. Nothing of a payload is believed before its schema accepted it, and
- *     nothing is granted before every signature up to the root held.
+ *     nothing is granted before every signature up to the root held; but for
+ *     what this process has just written and signed itself (delegation_mint).
  *  2. A denial names the link, the place in it, and what to do.
  *  3. Whatever cannot be decided (a parent that is missing, a ledger that
  *     cannot be read) is a failure, and so a denial.
@@ -152,6 +153,27 @@ int delegation_seal(const struct sign_key *key, struct str json, struct buf *ret
     }
     r = jcs_add(&payload, root, err);
     return r < 0 ? r : dsse_seal(key, STR(DELEGATION_PAYLOAD_TYPE), buf_str(&payload), ret, err);
+}
+
+int delegation_mint(const struct sign_key *key, struct str json, struct buf *ret_envelope,
+                    struct delegation *ret, struct err *err)
+{
+    struct chain chain = { .count = 1 };
+    struct link *link = &chain.links[0];
+    _cleanup_(buf_release) struct buf payload = BUF_INIT_LIMIT(DELEGATION_BYTES_MAX);
+    link->envelope = BUF_INIT;
+    int r = json_read(json, &json_limits_default, &link->doc, err);
+    if (r < 0)
+        return r;
+    link->root = yyjson_doc_get_root(link->doc);
+    link->id = text_of(member(link->root, "id"));
+    r = jcs_add(&payload, link->root, err);
+    if (r == 0)
+        r = dsse_seal(key, STR(DELEGATION_PAYLOAD_TYPE), buf_str(&payload), ret_envelope, err);
+    if (r == 0)
+        r = take_last(&chain, ret, err);
+    yyjson_doc_free(link->doc);
+    return r;
 }
 
 /* --- the chain ----------------------------------------------------------------------------- */

@@ -61,6 +61,13 @@ struct delegation {
 int delegation_seal(const struct sign_key *key, struct str json, struct buf *ret,
                     struct err *err) MUST_CHECK;
 /*
+ * The same of a document that this program has written itself, for a user: its schema is not asked
+ * (tests do that), and the delegation is as if the envelope had been verified. `ret_envelope` is
+ * appended to; free `ret` with delegation_release.
+ */
+int delegation_mint(const struct sign_key *key, struct str json, struct buf *ret_envelope,
+                    struct delegation *ret, struct err *err) MUST_CHECK;
+/*
  * Verifies an envelope and the chain above it at a moment. ERR_DENIED says
  * which link failed in what. Free with delegation_release.
  */

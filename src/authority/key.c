@@ -269,9 +269,16 @@ static bool fits_urn(const char *name)
 
 void key_user(char ret[KEY_USER_TEXT_MAX])
 {
-    const struct passwd *entry = getpwuid(geteuid());
-    if (entry && fits_urn(entry->pw_name))
-        snprintf(ret, KEY_USER_TEXT_MAX, "urn:srcos:user:%s", entry->pw_name);
-    else
-        snprintf(ret, KEY_USER_TEXT_MAX, "urn:srcos:user:uid-%u", geteuid());
+    static char known[KEY_USER_TEXT_MAX];
+    static uid_t known_id;
+    uid_t id = geteuid();
+    if (!known[0] || known_id != id) { /* whoever is asked for it may ask a server */
+        const struct passwd *entry = getpwuid(id);
+        if (entry && fits_urn(entry->pw_name))
+            snprintf(known, sizeof(known), "urn:srcos:user:%s", entry->pw_name);
+        else
+            snprintf(known, sizeof(known), "urn:srcos:user:uid-%u", id);
+        known_id = id;
+    }
+    memcpy(ret, known, sizeof(known));
 }

@@ -13,14 +13,43 @@ int64_t clock_now_ms(void)
     return (int64_t)now.tv_sec * MS_PER_SECOND + now.tv_nsec / 1000000;
 }
 
+/*
+ * The date of a day counted from 1970-01-01. Years are counted from March, so that a leap day is
+ * the last of its year; gmtime_r does the same, and reads the host's time zone before.
+ */
+static void date_of(unsigned day, unsigned *ret_year, unsigned *ret_month, unsigned *ret_day)
+{
+    day += 719468;                                      /* from 0000-03-01 on */
+    unsigned era = day / 146097, of_era = day % 146097; /* of 400 years */
+    unsigned year = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
+    unsigned of_year = of_era - (365 * year + year / 4 - year / 100);
+    unsigned month = (5 * of_year + 2) / 153; /* 0: March */
+    *ret_day = of_year - (153 * month + 2) / 5 + 1;
+    *ret_month = month < 10 ? month + 3 : month - 9;
+    *ret_year = era * 400 + year + (month >= 10);
+}
+
+static void put_number(char *at, size_t digits, unsigned number, char after)
+{
+    at[digits] = after;
+    for (; digits; number /= 10)
+        at[--digits] = (char)('0' + number % 10);
+}
+
 void clock_text(int64_t moment_ms, char ret[CLOCK_TEXT_SIZE])
 {
     int64_t moment = moment_ms < 0 ? 0 : moment_ms > MOMENT_MS_MAX ? MOMENT_MS_MAX : moment_ms;
-    time_t seconds = (time_t)(moment / MS_PER_SECOND);
-    struct tm calendar;
-    gmtime_r(&seconds, &calendar);
-    size_t len = strftime(ret, CLOCK_TEXT_SIZE, "%Y-%m-%dT%H:%M:%S", &calendar);
-    snprintf(ret + len, CLOCK_TEXT_SIZE - len, ".%03uZ", (unsigned)(moment % MS_PER_SECOND));
+    int64_t seconds = moment / MS_PER_SECOND;
+    unsigned of_day = (unsigned)(seconds % 86400), year, month, day;
+    date_of((unsigned)(seconds / 86400), &year, &month, &day);
+    put_number(ret, 4, year, '-');
+    put_number(ret + 5, 2, month, '-');
+    put_number(ret + 8, 2, day, 'T');
+    put_number(ret + 11, 2, of_day / 3600, ':');
+    put_number(ret + 14, 2, of_day / 60 % 60, ':');
+    put_number(ret + 17, 2, of_day % 60, '.');
+    put_number(ret + 20, 3, (unsigned)(moment % MS_PER_SECOND), 'Z');
+    ret[CLOCK_TEXT_SIZE - 1] = '\0';
 }
 
 /* The number that `count` digits from an offset on make; -1 where one is no digit. */

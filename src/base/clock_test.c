@@ -1,4 +1,7 @@
 #include "base/clock.h"
+
+#include <time.h>
+
 #include "base/test.h"
 
 TEST(moments_are_read_and_written)
@@ -22,6 +25,19 @@ TEST(moments_are_read_and_written)
         CHECK_INT(ms, cases[i].ms);
         clock_text(ms, text);
         CHECK_TEXT(text, cases[i].written);
+    }
+}
+
+TEST(every_day_is_written_as_the_c_library_has_it)
+{
+    for (int64_t day = 0; day < 2932897; day += day < 60000 ? 1 : 37) { /* up to 9999-12-31 */
+        time_t seconds = day * 86400 + day % 86400;
+        char text[CLOCK_TEXT_SIZE], expected[64];
+        struct tm calendar;
+        gmtime_r(&seconds, &calendar);
+        strftime(expected, sizeof(expected), "%Y-%m-%dT%H:%M:%S.000Z", &calendar);
+        clock_text((int64_t)seconds * 1000, text);
+        CHECK_TEXT(text, expected);
     }
 }
 

@@ -230,11 +230,12 @@ static void write_delegation(struct buf *json, const struct work *work, struct s
 }
 
 /* The user's own command, signed with the user's key. */
-static int mint(struct work *work, const struct delegation_request *request,
-                struct buf *ret_envelope, struct sign_public *ret_root, struct err *err)
+static int mint(struct work *work, const struct delegation_request *request, struct delegation *ret,
+                struct err *err)
 {
     char user[KEY_USER_TEXT_MAX];
     _cleanup_(buf_release) struct buf json = BUF_INIT;
+    _cleanup_(buf_release) struct buf envelope = BUF_INIT_LIMIT(DELEGATION_ENVELOPE_MAX);
     struct sign_key *key;
     key_user(user);
     if (!text_is(member(work_command(work), "actorRef"), user))
@@ -244,30 +245,38 @@ static int mint(struct work *work, const struct delegation_request *request,
     if (r < 0)
         return r;
     write_delegation(&json, work, str_from(user), request);
-    sign_key_public(key, ret_root);
     r = json.error ? err_set(err, ERR_MEMORY, STEP_AUTHORITY, "there is not enough memory")
-                   : delegation_seal(key, buf_str(&json), ret_envelope, err);
+                   : delegation_mint(key, buf_str(&json), &envelope, ret, err);
     sign_key_free(key);
-    return r < 0 ? r : delegation_put(work->batch, buf_str(ret_envelope), clock_now_ms(), err);
+    if (r == 0) {
+        r = delegation_put(work->batch, buf_str(&envelope), clock_now_ms(), err);
+        if (r < 0)
+            delegation_release(ret);
+    }
+    return r;
 }
 
-static int fetch_named(struct work *work, struct str urn, struct buf *ret_envelope,
-                       struct sign_public *ret_root, struct err *err)
+static int verify_named(struct work *work, struct str urn, struct delegation *ret, struct err *err)
 {
     _cleanup_(buf_release) struct buf path = BUF_INIT;
+    _cleanup_(buf_release) struct buf envelope = BUF_INIT_LIMIT(DELEGATION_ENVELOPE_MAX);
+    struct delegation_source source;
+    struct sign_public root;
     int64_t revision;
     buf_addf(&path, "%s/%s", work->plane->options.config_folder, KEY_PUBLIC_FILE);
     int r = path.error ? err_set(err, ERR_MEMORY, STEP_AUTHORITY, "there is not enough memory")
-                       : key_open_public(path.data, ret_root, err);
-    return r < 0 ? r : ledger_get_document(work->plane->ledger, urn, ret_envelope, &revision, err);
+                       : key_open_public(path.data, &root, err);
+    if (r == 0)
+        r = ledger_get_document(work->plane->ledger, urn, &envelope, &revision, err);
+    if (r < 0)
+        return r;
+    delegation_source_of(work->plane->ledger, &root, &source);
+    return delegation_verify(buf_str(&envelope), &source, clock_now_ms(), ret, err);
 }
 
 static int authorize(struct work *work, const struct demand *demand, struct delegation *ret,
                      struct err *err)
 {
-    struct delegation_source source;
-    struct sign_public root;
-    _cleanup_(buf_release) struct buf envelope = BUF_INIT_LIMIT(DELEGATION_ENVELOPE_MAX);
     struct str named = text_of(member(work_command(work), "delegationRef"));
     if (!named.len) /* another attempt is under the delegation that the first was given */
         named = work_text(work, WORK_OPERATION, "delegationRef");
@@ -275,12 +284,8 @@ static int authorize(struct work *work, const struct demand *demand, struct dele
         at(work_command(work), "/parameters/executionStart/mountRefs/0"))
         return err_set(err, ERR_DENIED, STEP_AUTHORITY,
                        "nothing says which folders its mounts lead to");
-    int r = named.len ? fetch_named(work, named, &envelope, &root, err)
-                      : mint(work, &demand->request, &envelope, &root, err);
-    if (r < 0)
-        return r;
-    delegation_source_of(work->plane->ledger, &root, &source);
-    r = delegation_verify(buf_str(&envelope), &source, clock_now_ms(), ret, err);
+    int r =
+        named.len ? verify_named(work, named, ret, err) : mint(work, &demand->request, ret, err);
     if (r < 0)
         return r;
     r = delegation_covers(ret, &demand->request, err);

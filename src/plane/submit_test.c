@@ -76,6 +76,37 @@ TEST(a_run_that_completes_leaves_valid_documents_and_no_reservation)
     stage_end(&stage);
 }
 
+TEST(the_delegation_that_is_made_for_a_command_verifies)
+{
+    struct stage stage;
+    struct buf command = BUF_INIT, envelope = BUF_INIT;
+    struct delegation_source source;
+    struct delegation delegation;
+    struct sign_public root;
+    struct err err = { 0 };
+    char text[PLANE_URN_MAX];
+    int64_t revision;
+    if (!stage_begin(&stage))
+        return;
+    command_start(&stage, &command, ",\"budgetCeiling\":{\"wallClockSeconds\":7}");
+    struct outcome outcome = stage_submit(&stage, &command);
+    stage_text(&stage, outcome.operation, "/delegationRef", text, sizeof(text));
+    CHECK_INT(
+        ledger_get_document(plane_ledger(stage.plane), str_from(text), &envelope, &revision, &err),
+        0);
+    snprintf(text, sizeof(text), "%s/" KEY_PUBLIC_FILE, stage.config);
+    CHECK_INT(key_open_public(text, &root, &err), 0);
+    delegation_source_of(plane_ledger(stage.plane), &root, &source);
+    CHECK_INT(delegation_verify(buf_str(&envelope), &source, clock_now_ms(), &delegation, &err), 0);
+    CHECK_STR(delegation.subject, STR(TEST_AGENT));
+    CHECK_INT(delegation.ceiling.of[DIMENSION_WALL_CLOCK_SECONDS], 7);
+    CHECK_TEXT(err.cause, "");
+    delegation_release(&delegation);
+    buf_release(&envelope);
+    buf_release(&command);
+    stage_end(&stage);
+}
+
 TEST(a_warning_is_an_end_of_its_own)
 {
     struct stage stage;
