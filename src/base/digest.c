@@ -1,6 +1,7 @@
 /* digest: see the header. */
 #include "base/digest.h"
 
+#include <nettle/sha1.h>
 #include <nettle/sha2.h>
 
 #include "base/lazy.h"
@@ -8,7 +9,10 @@
 #define SHA_FUNCTIONS(X)                                                                           \
     X(nettle_sha256_init)                                                                          \
     X(nettle_sha256_update)                                                                        \
-    X(nettle_sha256_digest)
+    X(nettle_sha256_digest)                                                                        \
+    X(nettle_sha1_init)                                                                            \
+    X(nettle_sha1_update)                                                                          \
+    X(nettle_sha1_digest)
 LIBRARY(AM_EMBEDS_NETTLE, sha, "libnettle.so.8", SHA_FUNCTIONS)
 
 #define TEXT_PREFIX "sha256:"
@@ -28,13 +32,9 @@ int digest_sha256(struct str bytes, unsigned char ret_digest[DIGEST_BYTES], stru
     return 0;
 }
 
-int digest_text(struct str bytes, char ret_text[DIGEST_TEXT_SIZE], struct err *err)
+void digest_write(const unsigned char digest[DIGEST_BYTES], char ret_text[DIGEST_TEXT_SIZE])
 {
     static const char hex[] = "0123456789abcdef";
-    unsigned char digest[DIGEST_BYTES];
-    int r = digest_sha256(bytes, digest, err);
-    if (r < 0)
-        return r;
     char *at = ret_text + strlen(TEXT_PREFIX);
     memcpy(ret_text, TEXT_PREFIX, strlen(TEXT_PREFIX));
     for (size_t i = 0; i < DIGEST_BYTES; i++) {
@@ -42,5 +42,68 @@ int digest_text(struct str bytes, char ret_text[DIGEST_TEXT_SIZE], struct err *e
         *at++ = hex[digest[i] & 15];
     }
     *at = '\0';
+}
+
+int digest_text(struct str bytes, char ret_text[DIGEST_TEXT_SIZE], struct err *err)
+{
+    unsigned char digest[DIGEST_BYTES];
+    int r = digest_sha256(bytes, digest, err);
+    if (r < 0)
+        return r;
+    digest_write(digest, ret_text);
     return 0;
+}
+
+/* --- streams ------------------------------------------------------------------------------- */
+
+struct digest_stream {
+    enum digest_kind kind;
+    union {
+        struct sha256_ctx sha256;
+        struct sha1_ctx sha1;
+    };
+};
+
+static void begin(struct digest_stream *stream)
+{
+    if (stream->kind == DIGEST_SHA1)
+        sha.nettle_sha1_init(&stream->sha1);
+    else
+        sha.nettle_sha256_init(&stream->sha256);
+}
+
+int digest_stream_new(enum digest_kind kind, struct digest_stream **ret, struct err *err)
+{
+    int r = lazy_load(&sha_library, err);
+    if (r < 0)
+        return r;
+    struct digest_stream *stream = malloc(sizeof(*stream));
+    if (!stream)
+        return err_set(err, ERR_MEMORY, "compute a digest", "no room for its state");
+    stream->kind = kind;
+    begin(stream);
+    *ret = stream;
+    return 0;
+}
+
+void digest_stream_add(struct digest_stream *stream, struct str bytes)
+{
+    if (stream->kind == DIGEST_SHA1)
+        sha.nettle_sha1_update(&stream->sha1, bytes.len, (const uint8_t *)bytes.ptr);
+    else
+        sha.nettle_sha256_update(&stream->sha256, bytes.len, (const uint8_t *)bytes.ptr);
+}
+
+void digest_stream_end(struct digest_stream *stream, unsigned char ret_digest[DIGEST_BYTES])
+{
+    if (stream->kind == DIGEST_SHA1)
+        sha.nettle_sha1_digest(&stream->sha1, DIGEST_SHA1_BYTES, ret_digest);
+    else
+        sha.nettle_sha256_digest(&stream->sha256, DIGEST_BYTES, ret_digest);
+    begin(stream);
+}
+
+void digest_stream_free(struct digest_stream *stream)
+{
+    free(stream);
 }

@@ -34,3 +34,28 @@ TEST(digest_of_a_million_bytes)
     CHECK_INT(digest_text(str_make(bytes, COUNT), text, NULL), 0);
     CHECK_TEXT(text, "sha256:cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
 }
+
+TEST(pieces_give_the_digest_of_the_whole)
+{
+    struct digest_stream *stream = NULL;
+    unsigned char whole[DIGEST_BYTES], pieces[DIGEST_BYTES];
+    char text[DIGEST_TEXT_SIZE];
+    struct err err = { 0 };
+    CHECK_INT(digest_sha256(STR("one and two"), whole, &err), 0);
+    CHECK_INT(digest_stream_new(DIGEST_SHA256, &stream, &err), 0);
+    for (int i = 0; i < 2; i++) { /* a stream can be used again */
+        digest_stream_add(stream, STR("one and"));
+        digest_stream_add(stream, STR(""));
+        digest_stream_add(stream, STR(" two"));
+        digest_stream_end(stream, pieces);
+        CHECK(memcmp(whole, pieces, DIGEST_BYTES) == 0);
+    }
+    digest_stream_free(stream);
+    digest_write(pieces, text);
+    CHECK(strncmp(text, "sha256:", 7) == 0 && strlen(text) == DIGEST_TEXT_SIZE - 1);
+    CHECK_INT(digest_stream_new(DIGEST_SHA1, &stream, &err), 0);
+    digest_stream_add(stream, STR("abc"));
+    digest_stream_end(stream, pieces);
+    CHECK(memcmp(pieces, "\xa9\x99\x3e\x36\x47\x06\x81\x6a\xba\x3e", 10) == 0);
+    digest_stream_free(stream);
+}
