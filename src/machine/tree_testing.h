@@ -3,6 +3,7 @@
 #define AM_MACHINE_TREE_TESTING_H
 
 #include <grp.h>
+#include <sched.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -62,6 +63,36 @@ static inline bool tree_drop(void)
            (setgroups(0, NULL) == 0 && setresgid(TREE_NOBODY, TREE_NOBODY, TREE_NOBODY) == 0 &&
             setresuid(TREE_NOBODY, TREE_NOBODY, TREE_NOBODY) == 0 &&
             prctl(PR_SET_DUMPABLE, 1) == 0);
+}
+
+/* Runs a function in a child, as root or as an ordinary user; its checks count there. */
+static inline void tree_in_child(bool ordinary, int (*body)(const char *tree), const char *tree)
+{
+    int status = 0;
+    fflush(NULL);
+    pid_t child = fork();
+    if (child == 0) {
+        if (ordinary && !tree_drop())
+            _exit(120);
+        _exit(body(tree));
+    }
+    CHECK(child > 0 && waitpid(child, &status, 0) == child);
+    CHECK_INT(WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status), 0);
+}
+
+/* A user and a mount namespace in which the caller is root. */
+static inline bool tree_enter_namespaces(void)
+{
+    char map[64];
+    unsigned uid = geteuid(), gid = getegid();
+    if (unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0)
+        return false;
+    snprintf(map, sizeof(map), "0 %u 1", uid);
+    if (!tree_write_proc("/proc/self/setgroups", "deny") ||
+        !tree_write_proc("/proc/self/uid_map", map))
+        return false;
+    snprintf(map, sizeof(map), "0 %u 1", gid);
+    return tree_write_proc("/proc/self/gid_map", map);
 }
 
 #define CHECK_OK(call)                                                                             \

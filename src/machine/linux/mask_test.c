@@ -1,6 +1,5 @@
 #include "machine/mask.h"
 
-#include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
@@ -213,36 +212,6 @@ TEST(a_damaged_cache_costs_time_and_nothing_else)
 
 /* --- in a namespace ------------------------------------------------------------------------ */
 
-/* Runs a function in a child, as root or as an ordinary user; its checks count there. */
-static void in_child(bool ordinary, int (*body)(const char *tree), const char *tree)
-{
-    int status = 0;
-    fflush(NULL);
-    pid_t child = fork();
-    if (child == 0) {
-        if (ordinary && !tree_drop())
-            _exit(120);
-        _exit(body(tree));
-    }
-    CHECK(child > 0 && waitpid(child, &status, 0) == child);
-    CHECK_INT(WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status), 0);
-}
-
-/* A user and a mount namespace in which the caller is root. */
-static bool enter_namespaces(void)
-{
-    char map[64];
-    unsigned uid = geteuid(), gid = getegid();
-    if (unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0)
-        return false;
-    snprintf(map, sizeof(map), "0 %u 1", uid);
-    if (!tree_write_proc("/proc/self/setgroups", "deny") ||
-        !tree_write_proc("/proc/self/uid_map", map))
-        return false;
-    snprintf(map, sizeof(map), "0 %u 1", gid);
-    return tree_write_proc("/proc/self/gid_map", map);
-}
-
 #define VIEW "/tmp/view/merged"
 
 /* Builds an overlay of the tree with its mask at VIEW; 0, or a number that says where it failed. */
@@ -252,7 +221,7 @@ static int mount_masked(const char *tree)
     struct err err = { 0 };
     struct mask_list list = { 0 };
     _cleanup_(cleanup_close) int fd = tree_open(tree);
-    if (!enter_namespaces())
+    if (!tree_enter_namespaces())
         return 1;
     if (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
         return 2;
@@ -328,7 +297,7 @@ static int look_below_mount(const char *tree)
     struct err err = { 0 };
     struct mask_list list = { 0 };
     snprintf(path, sizeof(path), "%s/src", tree);
-    if (!enter_namespaces() || mount("tmpfs", path, "tmpfs", 0, NULL) < 0)
+    if (!tree_enter_namespaces() || mount("tmpfs", path, "tmpfs", 0, NULL) < 0)
         return 40;
     _cleanup_(cleanup_close) int fd = tree_open(tree);
     if (mask_find(fd, NULL, &list, &err) < 0)
@@ -360,7 +329,7 @@ static void with_sample(bool ordinary, const char *more, int (*body)(const char 
         CHECK_INT(tree_shell(tree, more), 0);
     if (ordinary && geteuid() == 0)
         CHECK_INT(tree_shell(tree, "chown -hR 65534:65534 ."), 0);
-    in_child(ordinary, body, tree);
+    tree_in_child(ordinary, body, tree);
     tree_remove(tree);
 }
 
@@ -387,7 +356,7 @@ TEST(a_directory_that_may_not_be_read_is_hidden_whole)
     char tree[TREE_PATH_MAX];
     tree_make(tree);
     CHECK_INT(tree_shell(tree, "mkdir -m 0700 closed; chmod 0000 closed"), 0);
-    in_child(true, look_at_unreadable, tree);
+    tree_in_child(true, look_at_unreadable, tree);
     tree_remove(tree);
 }
 
