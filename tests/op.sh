@@ -99,6 +99,12 @@ check "an answer is one of the options" exits 2
 run op submit --wait soon second.json
 check "a wait is a duration" exits 2
 
+run op pause "$id"
+check "what has ended cannot be paused" exits 1
+check "and says what it is" err_has "is failed, and not running"
+run op resume missing
+check "what is not there cannot go on" exits 1
+
 # ---- budgets ----
 
 run budget show

@@ -7,6 +7,7 @@
 #include "base/place.h"
 #include "cmd/tell.h"
 #include "contract/rules.h"
+#include "plane/asked.h"
 
 #define URN_PREFIX "urn:"
 
@@ -273,6 +274,7 @@ static int revoke_named(const struct invocation *invocation, struct err *err)
     struct delegation_place place;
     _cleanup_(buf_release) struct buf envelope = BUF_INIT_LIMIT(DELEGATION_ENVELOPE_MAX);
     const char *operand = invocation->operands[0];
+    char state[PLACE_SIZE];
     if (!str_starts(str_from(operand), STR(URN_PREFIX)))
         return err_set(err, ERR_USAGE, "read the options", "%s is no URN of a delegation", operand);
     int r = delegation_place_open(NULL, LEDGER_WRITE, &place, err);
@@ -285,6 +287,8 @@ static int revoke_named(const struct invocation *invocation, struct err *err)
         printf("{\"id\":\"%s\",\"revoked\":true,\"already\":%s}\n", operand, r ? "false" : "true");
     else if (r >= 0)
         printf("%s %s\n", operand, r ? "is revoked" : "was revoked already");
+    if (r > 0 && place_state(state, sizeof(state), NULL) == 0)
+        asked_ring(state, STR("")); /* whoever runs under it */
     delegation_place_close(&place);
     return r;
 }

@@ -169,6 +169,40 @@ static int run_cancel(const struct invocation *invocation)
     return submit_text(invocation, plane, buf_str(&command), invocation->values[CANCEL_JSON]);
 }
 
+enum { CONTROL_JSON, CONTROL_REASON };
+
+static const struct option_row control_options[] = {
+    [CONTROL_JSON] = { "json", 'j', NULL, "print the outcome as a JSON object" },
+    [CONTROL_REASON] = { "reason", 'r', "TEXT", "why, for the record" },
+};
+
+static int run_control(const struct invocation *invocation, const char *verb)
+{
+    _cleanup_(cleanup_plane) struct plane *plane = NULL;
+    _cleanup_(buf_release) struct buf command = BUF_INIT;
+    const char *reason = invocation->values[CONTROL_REASON];
+    char urn[PLANE_URN_MAX];
+    struct err err = { 0 };
+    op_urn("workspace-operation", invocation->operands[0], urn);
+    int r = op_open(LEDGER_WRITE, &plane, &err);
+    if (r == 0)
+        r = plane_write_control(plane, verb, str_from(urn), str_from(reason ? reason : ""),
+                                &command, &err);
+    if (r < 0)
+        return tell_error(invocation, &err);
+    return submit_text(invocation, plane, buf_str(&command), invocation->values[CONTROL_JSON]);
+}
+
+static int run_pause(const struct invocation *invocation)
+{
+    return run_control(invocation, "pause");
+}
+
+static int run_resume(const struct invocation *invocation)
+{
+    return run_control(invocation, "resume");
+}
+
 static int run_retry(const struct invocation *invocation)
 {
     _cleanup_(cleanup_plane) struct plane *plane = NULL;
@@ -307,6 +341,25 @@ static const struct verb verbs[] = {
         .options = submit_options,
         .option_count = ARRAY_LEN(submit_options),
         .run = run_retry,
+    },
+    {
+        .name = "pause",
+        ONE_ID,
+        .summary = "Let a run pause",
+        .description = "Asks a run to pause: its process learns of it at once. The time that it "
+                       "is paused counts.",
+        .options = control_options,
+        .option_count = ARRAY_LEN(control_options),
+        .run = run_pause,
+    },
+    {
+        .name = "resume",
+        ONE_ID,
+        .summary = "Let a paused run go on",
+        .description = "Asks a run that is paused to go on.",
+        .options = control_options,
+        .option_count = ARRAY_LEN(control_options),
+        .run = run_resume,
     },
     {
         .name = "pending",

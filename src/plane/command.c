@@ -155,3 +155,22 @@ int plane_write_decide(struct plane *plane, const struct plane_answer *answer, s
     buf_add_char(ret, '}');
     return end(ret, err);
 }
+
+int plane_write_control(struct plane *plane, const char *verb, struct str operation,
+                        struct str reason, struct buf *ret, struct err *err)
+{
+    _cleanup_(cleanup_work) struct work *work = NULL;
+    char user[KEY_USER_TEXT_MAX];
+    int r = work_load(plane, operation, &work, err);
+    if (r == 0)
+        r = begin(ret, verb, err);
+    if (r < 0)
+        return r;
+    key_user(user);
+    add_text(ret, "operationRef", operation);
+    add_text(ret, "workspaceRef", work_text(work, WORK_OPERATION, "workspaceRef"));
+    add_text(ret, "subjectRef", str_from(user));
+    if (reason.len)
+        add_text(ret, "reason", reason);
+    return end(ret, err);
+}

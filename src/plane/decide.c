@@ -21,6 +21,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "contract/rules.h"
+#include "plane/asked.h"
 #include "plane/card.h"
 
 #define STEP_DECIDE      "answer a decision card"
@@ -265,6 +266,8 @@ static int write_answer(struct answer_given *given, const struct identity *ident
     if (r < 0)
         return r;
     r = work_commit(work, PLANE_STEP_CARD, &inner);
+    if (r == 0 && revokes)
+        asked_ring(work->plane->options.state_folder, STR(""));
     if (r < 0 && err)
         *err = inner;
     return r < 0 && inner.code == ERR_CONFLICT ? -EAGAIN : r;

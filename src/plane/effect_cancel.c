@@ -14,7 +14,7 @@
 
 #include "base/clock.h"
 #include "contract/rules.h"
-#include "plane/work.h"
+#include "plane/asked.h"
 
 #define STEP_CANCEL       "cancel a run"
 #define GRACE_SECONDS     10 /* where the command names no other */
@@ -67,7 +67,11 @@ static int ask_to_end(struct work *target, const struct cancel *cancel, struct e
         return r < 0 ? r : 1;
     }
     r = work_change_both(target, &change, err);
-    return r < 0 ? r : work_commit(target, PLANE_STEP_CANCELING, err);
+    if (r == 0)
+        r = work_commit(target, PLANE_STEP_CANCELING, err);
+    if (r == 0)
+        asked_ring(cancel->plane->options.state_folder, work_operation(target));
+    return r;
 }
 
 /* 1: it has ended; 0: the time is over; -errno. */

@@ -12,6 +12,7 @@
 #include "base/json.h"
 #include "base/sign.h"
 #include "contract/rules.h"
+#include "plane/asked.h"
 #include "plane/grant.h"
 #include "plane/work.h"
 
@@ -306,5 +307,8 @@ int effect_tool_grant_revoke(void *context, struct work *work, struct effect_res
                              struct err *err)
 {
     (void)context;
-    return carry_out(work, revoke_grant, ret, err);
+    int r = carry_out(work, revoke_grant, ret, err);
+    if (r == 0 && ret->end == STATE_COMPLETED)
+        asked_ring(work->plane->options.state_folder, STR("")); /* whoever runs under it */
+    return r;
 }

@@ -10,6 +10,7 @@
 #include "plane/card.h"
 
 #define STEP_FINISH "end an operation"
+#define RACES_MAX   16 /* others who change its state while it ends */
 
 static int run_effect(struct work *work, struct effect_result *ret, struct err *err)
 {
@@ -31,8 +32,11 @@ static int end_as(struct work *work, const struct effect_result *result, const s
     struct refusal refusal = { .err = result->failure };
     if (result->end == STATE_FAILED)
         return finish_fail(work, &refusal, used, err);
-    struct change change = { .to = result->end, .warning = result->warning };
+    struct change change = { .to = STATE_RUNNING, .message = "It ended while it was paused." };
     int r = budget_settle(work, used, err);
+    if (r == 0 && work_state(work, WORK_OPERATION) == STATE_PAUSED)
+        r = work_change_both(work, &change, err);
+    change = (struct change){ .to = result->end, .warning = result->warning };
     if (r == 0)
         r = work_change_both(work, &change, err);
     return r < 0 ? r : work_commit(work, PLANE_STEP_ENDED, err);
@@ -52,7 +56,8 @@ int finish_run(struct work *work, struct err *err)
     used.of[DIMENSION_WALL_CLOCK_SECONDS] = passed > 0 ? (passed + 999) / 1000 : 1;
     inner = (struct err){ 0 };
     int r = end_as(work, &result, &used, &inner);
-    if (r < 0 && inner.code == ERR_CONFLICT) {
+    for (int race = 0; race < RACES_MAX && r < 0 && inner.code == ERR_CONFLICT; race++) {
+        inner = (struct err){ 0 };
         r = work_reload(work, &inner);
         if (r == 0 && work_state(work, WORK_OPERATION) == STATE_CANCELING)
             r = finish_canceled(work, "graceful", &used, &inner);

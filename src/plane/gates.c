@@ -49,7 +49,7 @@ static void add_giver(struct buf *json, const struct asking *asking,
 {
     const struct grant *grant = &asking->grant;
     bool granted = grant->record[0];
-    add_member(json, "ruleId", granted ? STR("tool-granted") : STR("delegated"));
+    add_member(json, "ruleId", granted ? STR(GRANT_RULE) : STR("delegated"));
     add_member(json, "documentRef", granted ? str_from(grant->record) : asking->delegation->id);
     if (with_digest)
         add_member(json, "documentDigest",

@@ -7,6 +7,7 @@
 #include "plane/plane.h"
 
 #define GRANT_RECORD_TYPE "ToolGrantRecord"
+#define GRANT_RULE        "tool-granted" /* by which a verdict says that it rests on a record */
 /* Keys of the ledger, one for each tool that was taken back: grant_key leads to the revocation. */
 #define GRANT_REVOCATION_SPACE  "tool-grant-revocation"
 #define GRANT_PROGRAM_BYTES_MAX ((size_t)1 << 30) /* of a program that is pinned */

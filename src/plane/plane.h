@@ -80,6 +80,7 @@ enum plane_step {
     PLANE_STEP_RETRYING,
     PLANE_STEP_STALE,
     PLANE_STEP_WAITING, /* for a decision, or for what somebody else has to bring */
+    PLANE_STEP_ASKED,   /* a run was asked to pause, or to go on */
     PLANE_STEP_CARD,    /* a card was answered, or its time is over */
 };
 
@@ -172,6 +173,9 @@ int plane_write_submit(const struct submission *submission, struct buf *ret,
 int plane_write_retry(struct plane *plane, struct str operation, struct buf *ret,
                       struct err *err) MUST_CHECK;
 
+/* The command (`pause`, `resume`) about a run by who runs this program. */
+int plane_write_control(struct plane *plane, const char *verb, struct str operation,
+                        struct str reason, struct buf *ret, struct err *err) MUST_CHECK;
 /* The answer to a decision card by who runs this program. */
 struct plane_answer {
     struct str card, option;
@@ -192,6 +196,27 @@ int plane_recover(struct plane *plane, struct recovered *ret, struct err *err) M
 struct plane *work_plane(const struct work *work);
 const yyjson_val *work_command(const struct work *work);
 struct str work_operation(const struct work *work);
+/* What somebody else asks of an operation that runs. */
+enum asked {
+    ASKED_NOTHING, /* to run on, also after a pause */
+    ASKED_PAUSE,
+    ASKED_CANCEL,
+    ASKED_CANCEL_FORCED, /* at once; also where it has been ended already */
+    ASKED_REVOKED,       /* authority under which it runs was taken back: as a cancel */
+};
+struct work_asked {
+    enum asked asked;
+    char reason[512]; /* may be empty */
+};
+int work_control(struct work *work, struct work_asked *ret, struct err *err) MUST_CHECK;
+/* Waits until it is something else than `known`, or the time is over. */
+int work_control_wait(struct work *work, enum asked known, int timeout_ms, struct work_asked *ret,
+                      struct err *err) MUST_CHECK;
+/*
+ * A descriptor for the effect's loop: readable when it is time to look (drain it, then
+ * work_control). The work closes it.
+ */
+int work_doorbell(struct work *work, struct err *err) MUST_CHECK;
 /* Whether somebody has asked for its end; <0: it cannot be known. */
 int work_is_canceling(struct work *work, struct err *err) MUST_CHECK;
 

@@ -13,10 +13,11 @@
 #include "plane/plane.h"
 #include "plane/profile_presets.h"
 
-#define PROFILE_TYPE      "AgentMachineProfile"
-#define PROFILE_PERSONAL  "urn:srcos:agent-machine-profile:personal"
-#define PROFILE_WORKSPACE "urn:srcos:workspace:personal" /* where it is made, unless one is said   \
-                                                          */
+#define PROFILE_TYPE     "AgentMachineProfile"
+#define PROFILE_PERSONAL "urn:srcos:agent-machine-profile:personal"
+#define PROFILE_WORKSPACE                                                                          \
+    "urn:srcos:workspace:personal" /* where it is made, unless one is said                         \
+                                    */
 
 struct profile {
     const yyjson_val *root;

@@ -27,6 +27,7 @@
 #include "base/json.h"
 #include "contract/jcs.h"
 #include "contract/rules.h"
+#include "plane/asked.h"
 #include "plane/card.h"
 #include "plane/work.h"
 
@@ -65,6 +66,8 @@ int plane_submit(struct plane *plane, struct str text, const struct plane_asks *
         return take_retry(plane, TAKE_PTR(doc), asks ? asks : &nothing, ret, err);
     if (text_is(verb, "decide"))
         return decide_take(plane, yyjson_doc_get_root(doc), ret, err);
+    if (text_is(verb, "pause") || text_is(verb, "resume"))
+        return asked_take(plane, yyjson_doc_get_root(doc), ret, err);
     return err_set(err, ERR_UNSUPPORTED, STEP_SUBMIT, "the command %.*s is not in this release%s",
                    STR_ARG(text_of(verb)),
                    text_is(verb, "cancel") ? "; submit agent_machine.execution.cancel" : "");

@@ -24,6 +24,9 @@
 #include "base/json.h"
 #include "contract/jcs.h"
 #include "contract/rules.h"
+#include "plane/asked.h"
+
+#define FOLLOWS_MAX 16 /* changes by others that one commit follows */
 
 static const char *const document_types[WORK_DOCUMENT_COUNT] = {
     [WORK_OPERATION] = "WorkspaceOperation",
@@ -208,6 +211,7 @@ static int read_documents(struct work *work, struct str operation, struct err *e
     if (r < 0)
         return r;
     work->supervised = !state_is_end(work_state(work, WORK_OPERATION));
+    work->moved = false;
     note_moment(work, WORK_OPERATION);
     note_moment(work, WORK_TASK);
     return begin_batch(work, err);
@@ -283,6 +287,7 @@ static struct work *work_empty(struct plane *plane)
         return NULL;
     work->plane = plane;
     work->actor = PLANE_ACTOR;
+    work->doorbell = -1;
     return work;
 }
 
@@ -303,6 +308,7 @@ void work_free(struct work *work)
 {
     if (!work)
         return;
+    asked_close(work);
     for (size_t i = 0; i < WORK_DOCUMENT_COUNT; i++)
         yyjson_mut_doc_free(work->records[i].doc);
     forget_kept(work);
@@ -596,6 +602,7 @@ int work_change(struct work *work, const struct change *change, struct err *err)
 {
     enum work_document of = change->of;
     enum state from = work_state(work, of);
+    work->moved = true;
     enum state_of kind = of == WORK_TASK ? STATE_OF_TASK : STATE_OF_OPERATION;
     _cleanup_(buf_release) struct buf extra = BUF_INIT;
     _cleanup_(buf_release) struct buf failure = BUF_INIT;
@@ -674,21 +681,75 @@ static int put_supervision(struct work *work, bool ended, struct err *err)
                                buf_str(&id), STR(""), buf_str(&text), LEDGER_ANY, err);
 }
 
-int work_commit(struct work *work, enum plane_step step, struct err *err)
+/*
+ * Somebody else has changed the state (a pause, a cancel) of what this process carries out, and
+ * this process none: what it alone adds to joins the documents as they are now.
+ */
+static int follow(struct work *work, struct err *err)
 {
-    struct plane *plane = work->plane;
+    static const char *const own[WORK_DOCUMENT_COUNT][2] = {
+        [WORK_OPERATION] = { "artifacts", "receiptRef" },
+        [WORK_TASK] = { "artifactRefs", NULL },
+    };
+    for (size_t of = 0; of < WORK_DOCUMENT_COUNT; of++) {
+        struct record old = work->records[of];
+        char id[PLANE_URN_MAX];
+        snprintf(id, sizeof(id), "%.*s", STR_ARG(work_text(work, (enum work_document)of, "id")));
+        work->records[of].doc = NULL;
+        int r = read_record(work, str_from(id), &work->records[of], err);
+        if (r < 0) {
+            work->records[of] = old;
+            return r;
+        }
+        for (size_t i = 0; i < ARRAY_LEN(own[of]) && own[of][i]; i++) {
+            yyjson_mut_val *value =
+                yyjson_mut_obj_get(yyjson_mut_doc_get_root(old.doc), own[of][i]);
+            if (value)
+                put(work, (enum work_document)of, own[of][i],
+                    yyjson_mut_val_mut_copy(work->records[of].doc, value));
+        }
+        yyjson_mut_doc_free(old.doc);
+    }
+    if (state_is_end(work_state(work, WORK_OPERATION)))
+        return err_set(err, ERR_CONFLICT, STEP_PLANE, "somebody else has ended it");
+    return 0;
+}
+
+static int commit_once(struct work *work, bool ended, struct err *err)
+{
     struct ledger_position position;
-    bool ended = state_is_end(work_state(work, WORK_OPERATION));
     int r = 0;
     for (size_t i = 0; i < WORK_DOCUMENT_COUNT && r == 0; i++)
         if (work->records[i].changed)
             r = put_record(work, (enum work_document)i, err);
     if (r == 0)
         r = put_supervision(work, ended, err);
-    if (r == 0)
-        r = ledger_commit(plane->ledger, work->batch, &position, err);
-    if (r < 0)
+    return r < 0 ? r : ledger_commit(work->plane->ledger, work->batch, &position, err);
+}
+
+int work_commit(struct work *work, enum plane_step step, struct err *err)
+{
+    struct plane *plane = work->plane;
+    bool ended = state_is_end(work_state(work, WORK_OPERATION));
+    bool changed = work->records[WORK_OPERATION].changed || work->records[WORK_TASK].changed;
+    size_t before = ledger_batch_size(work->batch);
+    struct err inner = { 0 };
+    int r = commit_once(work, ended, &inner);
+    for (int race = 0; race < FOLLOWS_MAX && r < 0 && inner.code == ERR_CONFLICT && changed &&
+                       !work->moved && !work_is_new(work);
+         race++) {
+        inner = (struct err){ 0 };
+        ledger_batch_cut(work->batch, before);
+        r = follow(work, &inner);
+        if (r == 0)
+            r = commit_once(work, ended, &inner);
+    }
+    if (r < 0) {
+        if (err)
+            *err = inner;
         return r;
+    }
+    work->moved = false;
     work->supervised = !ended;
     forget_kept(work);
     for (size_t i = 0; i < WORK_DOCUMENT_COUNT; i++) {
