@@ -1,4 +1,4 @@
-# The installed program, as an ordinary user: everything tests/contract.sh says holds there too.
+# The installed program, as an ordinary user: what these tests say holds there too.
 # shellcheck shell=sh
 . "$(dirname "$0")/lib.sh"
 
@@ -16,9 +16,12 @@ check "the schemas are installed" test -s "$prefix/share/agent-machine/schemas/D
 mkdir "$scratch/tree"
 cp -r "$tree/tests" "$tree/schemas" "$tree/examples" "$scratch/tree/"
 chmod -R a+rX "$scratch"
-set -- env -u AM_TEST_COLLECT AM_PROGRAM="$prefix/bin/agent-machine" sh "$scratch/tree/tests/contract.sh"
-[ "$(id -u)" -ne 0 ] || set -- runuser -u nobody -- "$@"
-try "$@"
-grep '^FAILED' "$scratch/out" || :
-check "the installed program does what tests/contract.sh says" exits 0
+for name in contract run; do
+    set -- env -u AM_TEST_COLLECT AM_PROGRAM="$prefix/bin/agent-machine" \
+        sh "$scratch/tree/tests/$name.sh"
+    [ "$(id -u)" -ne 0 ] || set -- runuser -u nobody -- "$@"
+    try "$@"
+    grep '^FAILED' "$scratch/out" || :
+    check "the installed program does what tests/$name.sh says" exits 0
+done
 finish

@@ -1,6 +1,7 @@
 /* file: see the header. Regular files are read in one go, streams in growing steps. */
 #include "base/file.h"
 
+#include <dirent.h>
 #include <fts.h>
 #include <sys/stat.h>
 
@@ -45,6 +46,97 @@ int file_read(const char *path, struct buf *ret, struct err *err)
         return err_set_errno(err, errno, "open a file", "%s", path);
     return file_read_fd(fd, path, ret, err);
 }
+
+/* --- making and removing ------------------------------------------------------------------- */
+
+#define STEP_MAKE        "make a folder"
+#define STEP_REMOVE      "remove a folder"
+#define REMOVE_DEPTH_MAX 64 /* of open folders; what lies deeper is moved up first */
+
+int file_make_folder(const char *path, struct err *err)
+{
+    if (mkdir(path, 0700) == 0 || errno == EEXIST)
+        return 0;
+    _cleanup_(cleanup_free) char *part = strdup(path);
+    if (!part)
+        return err_set(err, ERR_MEMORY, STEP_MAKE, "%s", path);
+    for (char *slash = strchr(part + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        if (mkdir(part, 0700) < 0 && errno != EEXIST)
+            return err_set_errno(err, errno, STEP_MAKE, "%s", part);
+        *slash = '/';
+    }
+    if (mkdir(path, 0700) < 0 && errno != EEXIST)
+        return err_set_errno(err, errno, STEP_MAKE, "%s", path);
+    return 0;
+}
+
+static void cleanup_closedir(DIR **folder)
+{
+    if (*folder)
+        closedir(*folder);
+}
+
+/* A folder that its owner has closed to himself is opened first. */
+static int open_to_remove(int parent, const char *name)
+{
+    int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+    int fd = openat(parent, name, flags);
+    if (fd < 0 && errno == EACCES && fchmodat(parent, name, 0700, 0) == 0)
+        fd = openat(parent, name, flags);
+    if (fd >= 0)
+        fchmod(fd, 0700);
+    return fd < 0 ? -errno : fd;
+}
+
+static int remove_children(int folder_fd, int top, unsigned depth, unsigned *moved)
+{
+    _cleanup_(cleanup_close) int owned = dup(folder_fd);
+    _cleanup_(cleanup_closedir) DIR *folder = owned < 0 ? NULL : fdopendir(owned);
+    struct dirent *entry;
+    if (!folder)
+        return -errno;
+    TAKE_FD(owned);
+    while ((entry = readdir(folder))) {
+        const char *name = entry->d_name;
+        char away[32];
+        if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0 ||
+            unlinkat(folder_fd, name, 0) == 0 || errno == ENOENT)
+            continue;
+        if (depth == REMOVE_DEPTH_MAX) {
+            snprintf(away, sizeof(away), ".moved-%u", (*moved)++);
+            if (renameat(folder_fd, name, top, away) < 0)
+                return -errno;
+            continue;
+        }
+        _cleanup_(cleanup_close) int inner = open_to_remove(folder_fd, name);
+        int r = inner < 0 ? inner : remove_children(inner, top, depth + 1, moved);
+        if (r < 0)
+            return r;
+        if (unlinkat(folder_fd, name, AT_REMOVEDIR) < 0)
+            return -errno;
+    }
+    return 0;
+}
+
+int file_remove_tree(const char *path, struct err *err)
+{
+    unsigned moved = 0, before;
+    _cleanup_(cleanup_close) int top = open_to_remove(AT_FDCWD, path);
+    if (top == -ENOENT)
+        return 0;
+    int r = top < 0 ? top : 0;
+    do { /* once more for what was moved up */
+        before = moved;
+        if (r == 0)
+            r = remove_children(top, top, 0, &moved);
+    } while (r == 0 && moved != before);
+    if (r == 0 && rmdir(path) < 0)
+        r = -errno;
+    return r < 0 ? err_set_errno(err, -r, STEP_REMOVE, "%s", path) : 0;
+}
+
+/* --- walking ------------------------------------------------------------------------------- */
 
 static int by_name(const FTSENT **a, const FTSENT **b)
 {

@@ -13,6 +13,11 @@ int file_read(const char *path, struct buf *ret, struct err *err) MUST_CHECK;
 /* As file_read, from a descriptor that stays open; `name` is for messages. */
 int file_read_fd(int fd, const char *name, struct buf *ret, struct err *err) MUST_CHECK;
 
+/* Makes a folder and those above it, for the user alone; what is there already stays as it is. */
+int file_make_folder(const char *path, struct err *err) MUST_CHECK;
+/* Removes a folder with all in it, following no link; what is not there is no error. */
+int file_remove_tree(const char *path, struct err *err) MUST_CHECK;
+
 /* Called for each file; a negative return ends the walk with it. */
 typedef int file_visit(void *context, const char *path, struct err *err);
 

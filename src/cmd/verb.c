@@ -54,7 +54,8 @@ static int read_options(struct invocation *invocation, int argc, char **argv)
 {
     const struct verb *verb = invocation->verb;
     struct option rows[VERB_OPTIONS_MAX + 2] = { 0 };
-    char letters[2 * VERB_OPTIONS_MAX + 3] = ":h";
+    char letters[2 * VERB_OPTIONS_MAX + 4] = "";
+    snprintf(letters, sizeof(letters), "%s:h", verb->options_first ? "+" : "");
     size_t used = strlen(letters);
     for (size_t i = 0; i < verb->option_count; i++) {
         const struct option_row *row = &verb->options[i];
@@ -83,8 +84,13 @@ static int read_options(struct invocation *invocation, int argc, char **argv)
         for (size_t i = 0; found < FIRST_OPTION && i < verb->option_count; i++)
             if (verb->options[i].letter == found)
                 index = i;
+        if (invocation->given_count == VERB_GIVEN_MAX)
+            return tell_usage(invocation->path, "there are more than %d options", VERB_GIVEN_MAX);
         invocation->values[index] = optarg ? optarg : "";
+        invocation->given[invocation->given_count].option = index;
+        invocation->given[invocation->given_count++].value = invocation->values[index];
     }
+    invocation->dashes = optind > 1 && strcmp(argv[optind - 1], "--") == 0;
     invocation->operands = argv + optind;
     invocation->operand_count = argc - optind;
     return 0;

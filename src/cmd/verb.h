@@ -13,6 +13,7 @@
 #include "base/json.h"
 
 #define VERB_OPTIONS_MAX 24
+#define VERB_GIVEN_MAX   128 /* options of one command line */
 
 struct option_row {
     const char *name;     /* long, without dashes */
@@ -35,6 +36,7 @@ struct verb {
     const char *description; /* paragraphs, separated by empty lines */
     const struct option_row *options;
     size_t option_count;
+    bool options_first;       /* what follows the first operand is another program's */
     const struct verb *verbs; /* of its own */
     size_t verb_count;
     int (*run)(const struct invocation *);
@@ -45,13 +47,19 @@ struct invocation {
     const struct verb *verb;
     const char *path;                     /* "contract validate" */
     const char *values[VERB_OPTIONS_MAX]; /* by option: its argument, "" for a flag, or NULL */
+    struct {
+        size_t option;
+        const char *value;
+    } given[VERB_GIVEN_MAX]; /* all of them in their order, for options that may be repeated */
+    size_t given_count;
+    bool dashes; /* `--` stood before the operands */
     int operand_count;
     char **operands;
 };
 
 extern const struct verb verb_budget, verb_contract, verb_delegation, verb_doctor, verb_grant,
     verb_help, verb_init, verb_ledger, verb_op, verb_policy, verb_profile, verb_recover,
-    verb_redact, verb_version;
+    verb_redact, verb_run, verb_version;
 
 /* Finds the verb in the table, reads its options and runs it; returns the exit status. */
 int verb_main(const struct verb *program, int argc, char **argv);

@@ -125,6 +125,8 @@ bool stands_earlier(const yyjson_val *array, const yyjson_val *item, const char 
 /* Adds a finding at that member of every item of a list that repeats an earlier item's text. */
 int find_repeated(struct lint *lint, const struct rule *rule, const struct lint_document *document,
                   const char *list_pointer, const char *name, struct err *err);
+/* Whether the name of an environment variable says that it holds a secret, or leads to a socket. */
+bool variable_speaks_of_secret(struct str name);
 /* An integer from 0 to 2^53 that its schema accepted, however written; 0 where it is absent. */
 uint64_t count_of(const yyjson_val *value);
 /* Adds a finding where the digest at a pointer is not that of a value, which `what` names. */

@@ -342,7 +342,7 @@ static const char *const secret_words[] = {
     "_NETRC_",
 };
 
-static bool speaks_of_secret(struct str name)
+bool variable_speaks_of_secret(struct str name)
 {
     char words[512 + 3]; /* the schema bounds names, and references to them, to 512 */
     size_t len = 0;
@@ -373,9 +373,9 @@ int check_environment_carries_secret(struct lint *lint, const struct rule *rule,
     {
         struct str name = text_of(member(item, "name")), value = text_of(member(item, "value"));
         struct str source = text_of(member(item, "valueRef"));
-        bool is_secret = speaks_of_secret(name);
+        bool is_secret = variable_speaks_of_secret(name);
         if (str_starts(source, STR(HOST_ENVIRONMENT)) &&
-            (is_secret || speaks_of_secret(str_from_offset(source, strlen(HOST_ENVIRONMENT)))))
+            (is_secret || variable_speaks_of_secret(str_from_offset(source, strlen(HOST_ENVIRONMENT)))))
             lint_find(lint, rule, document, pointer_to("/environment/%zu/valueRef", index).text,
                       "%.*s would hand a secret or a socket of the host to the tool; %s",
                       STR_ARG(name), advice);

@@ -162,6 +162,9 @@ int ledger_each_event(struct ledger *ledger, int64_t from, struct str operation,
                       ledger_visit_event *visit, void *context, struct err *err) MUST_CHECK;
 /* How many events there are. */
 int ledger_size(struct ledger *ledger, int64_t *ret, struct err *err) MUST_CHECK;
+/* "sha256:…" of the last event; of an empty ledger all zeros. */
+int ledger_last_digest(struct ledger *ledger, char ret[DIGEST_TEXT_SIZE],
+                       struct err *err) MUST_CHECK;
 /* Waits until there are more events than `size`, or the time is over (0, -ETIMEDOUT). */
 int ledger_wait(struct ledger *ledger, int64_t size, int timeout_ms, struct err *err) MUST_CHECK;
 

@@ -62,6 +62,17 @@ int ledger_read_id(struct ledger *ledger, char ret[LEDGER_ID_LEN + 1], struct er
     return 0;
 }
 
+int ledger_last_digest(struct ledger *ledger, char ret[DIGEST_TEXT_SIZE], struct err *err)
+{
+    struct head head;
+    int r = ledger_check_file(ledger, err);
+    if (r == 0)
+        r = ledger_read_head(ledger, &head, err);
+    if (r == 0)
+        hash_text(head.digest, ret);
+    return r;
+}
+
 int ledger_size(struct ledger *ledger, int64_t *ret, struct err *err)
 {
     int r = ledger_check_file(ledger, err);

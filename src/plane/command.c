@@ -74,6 +74,8 @@ int plane_write_submit(const struct submission *submission, struct buf *ret, str
         add_text(ret, "idempotencyKey", submission->key.len ? submission->key : str_from(key));
     if (submission->reason.len)
         add_text(ret, "reason", submission->reason);
+    if (submission->ceiling.len)
+        buf_addf(ret, ",\"budgetCeiling\":%.*s", STR_ARG(submission->ceiling));
     buf_addf(&parameters, "{\"%s\":", type->parameters);
     buf_add_str(&parameters, submission->parameters);
     buf_add_char(&parameters, '}');

@@ -38,26 +38,40 @@ int effect_stored(struct work *work, struct str id, yyjson_doc **ret, int64_t *r
     return r < 0 ? r : 1;
 }
 
-/* Where the operation and its task name it, and the event that binds it. */
+/* The event that binds it. */
+static int add_binding(struct work *work, struct str id, const char *digest, struct err *err)
+{
+    _cleanup_(buf_release) struct buf extra = BUF_INIT;
+    buf_add_text(&extra, ",\"documents\":[{\"documentRef\":");
+    json_add_string(&extra, id);
+    buf_addf(&extra, ",\"digest\":\"%s\"}]", digest);
+    if (extra.error)
+        return err_set(err, ERR_MEMORY, STEP_STORE, "there is not enough memory");
+    return work_event(work, EVENT_PROGRESS, buf_str(&extra), err);
+}
+
+/* What an operation leaves for others; a fingerprint is evidence of the run alone. */
+static bool is_artifact(const char *type)
+{
+    return strcmp(type, "AgentMachineFingerprint") != 0;
+}
+
+/* Where the operation and its task name it. */
 static int add_artifact(struct work *work, const char *type, struct str id, const char *digest,
                         struct err *err)
 {
-    _cleanup_(buf_release) struct buf name = BUF_INIT, artifact = BUF_INIT, extra = BUF_INIT;
+    _cleanup_(buf_release) struct buf name = BUF_INIT, artifact = BUF_INIT;
     char now[CLOCK_TEXT_SIZE];
     json_add_string(&name, id);
-    buf_addf(&extra, ",\"documents\":[{\"documentRef\":%s,\"digest\":\"%s\"}]", name.data, digest);
-    if (name.error || extra.error)
+    if (name.error)
         return err_set(err, ERR_MEMORY, STEP_STORE, "there is not enough memory");
-    int r = work_event(work, EVENT_PROGRESS, buf_str(&extra), err);
-    if (r < 0)
-        return r;
     clock_text(work->now_ms, now);
     buf_addf(
         &artifact,
         "{\"artifactRef\":%s,\"artifactType\":\"%s\",\"digest\":\"%s\",\"state\":\"activated\","
         "\"storedAt\":\"%s\",\"admittedAt\":\"%s\",\"activatedAt\":\"%s\"}",
         name.data, type, digest, now, now, now);
-    r = work_append(work, WORK_OPERATION, "artifacts", buf_str(&artifact), err);
+    int r = work_append(work, WORK_OPERATION, "artifacts", buf_str(&artifact), err);
     return r < 0 ? r : work_append(work, WORK_TASK, "artifactRefs", buf_str(&name), err);
 }
 
@@ -69,7 +83,9 @@ static int add_document(struct work *work, const char *type, struct str id, stru
     if (r == 0)
         r = ledger_put_document(work->batch, str_from(type), id, work_operation(work), json,
                                 revision, err);
-    return r < 0 ? r : add_artifact(work, type, id, digest, err);
+    if (r == 0)
+        r = add_binding(work, id, digest, err);
+    return r < 0 || !is_artifact(type) ? r : add_artifact(work, type, id, digest, err);
 }
 
 int effect_add(struct work *work, const char *type, struct str id, struct str json, struct err *err)

@@ -32,6 +32,8 @@ static int end_as(struct work *work, const struct effect_result *result, const s
     struct refusal refusal = { .err = result->failure };
     if (result->end == STATE_FAILED)
         return finish_fail(work, &refusal, used, err);
+    if (result->end == STATE_CANCELED)
+        return finish_canceled(work, "graceful", used, err);
     struct change change = { .to = STATE_RUNNING, .message = "It ended while it was paused." };
     int r = budget_settle(work, used, err);
     if (r == 0 && work_state(work, WORK_OPERATION) == STATE_PAUSED)

@@ -62,7 +62,8 @@ typedef int plane_gate(void *context, const struct gate_question *question, stru
 
 /* How an effect ended. */
 struct effect_result {
-    enum state end;     /* completed, completed_with_warnings (with a warning) or failed */
+    /* completed, completed_with_warnings (with a warning), failed, or canceled by its own process */
+    enum state end;
     struct err failure; /* why, where it failed */
     char warning[1024];
     struct amounts used; /* wall-clock seconds are measured by the plane */
@@ -167,6 +168,7 @@ struct submission {
     enum operation_type type;
     struct str workspace, parameters;
     struct str delegation, key, reason; /* may be empty; a type that needs a key is given one */
+    struct str ceiling;                 /* a JSON object of amounts; may be empty */
 };
 int plane_write_submit(const struct submission *submission, struct buf *ret,
                        struct err *err) MUST_CHECK;

@@ -347,15 +347,14 @@ static int make_document(struct work *work, enum work_document of, const char *i
 
 static int make_documents(struct work *work, struct err *err)
 {
-    char local[40], operation[PLANE_URN_MAX], task[PLANE_URN_MAX], contract[PLANE_URN_MAX];
+    char operation[PLANE_URN_MAX], task[PLANE_URN_MAX], contract[PLANE_URN_MAX];
     const yyjson_val *command = work_command(work);
-    int r = urn_fresh(local, err);
-    if (r < 0)
-        return r;
-    urn_make("workspace-operation", str_from(local), operation);
-    urn_make("operation-task", str_from(local), task);
+    /* The command's own name, which is taken once: so a surface knows it beforehand. */
+    struct str local = urn_local(text_of(member(command, "id")));
+    urn_make("workspace-operation", local, operation);
+    urn_make("operation-task", local, task);
     urn_make("operation-contract", str_from(work->type->slug), contract);
-    r = make_document(work, WORK_OPERATION, operation, err);
+    int r = make_document(work, WORK_OPERATION, operation, err);
     if (r == 0)
         r = make_document(work, WORK_TASK, task, err);
     if (r < 0)

@@ -221,7 +221,8 @@ int effect_stored(struct work *work, struct str id, yyjson_doc **ret, int64_t *r
                   struct err *err) MUST_CHECK;
 /*
  * Adds a document that the program has written itself to the batch: the document, the event that
- * binds it, and its place among the operation's artifacts. Tests hold it against its schema.
+ * binds it, and, if it is one, its place among the operation's artifacts. Tests hold it against its
+ * schema.
  */
 int effect_add(struct work *work, const char *type, struct str id, struct str json,
                struct err *err) MUST_CHECK;

@@ -1,0 +1,429 @@
+/*
+ * run: the governed launch (stops 2 and 9 of a run).
+ *
+ * Options become one command and one plan. The sandbox is begun before the
+ * plane is asked, so that it is built while the plane decides; the command
+ * starts when both are done.
+ */
+#include "authority/key.h"
+#include "base/digest.h"
+#include "cmd/first.h"
+#include "cmd/op.h"
+#include "cmd/run_print.h"
+#include "cmd/tell.h"
+#include "contract/jcs.h"
+#include "contract/rules.h"
+#include "machine/facts.h"
+#include "plane/execution.h"
+#include "plane/profile.h"
+
+#define STEP_RUN           "run a command"
+#define STATUS_REFUSED     125
+#define WORKSPACE_NAME_MAX 64
+#define MOUNTS_OF_LINE     32
+
+enum {
+    OPTION_PROFILE,
+    OPTION_MOUNT,
+    OPTION_ENV,
+    OPTION_DIRECTORY,
+    OPTION_TIER,
+    OPTION_BUDGET,
+    OPTION_DELEGATION,
+    OPTION_KEY,
+    OPTION_REASON,
+    OPTION_DRY_RUN,
+    OPTION_TRACE,
+    OPTION_JSON,
+    OPTION_COUNT
+};
+
+static const struct option_row options[OPTION_COUNT] = {
+    [OPTION_PROFILE] = { "profile", 'p', "NAME",
+                         "the machine profile; personal where none is named" },
+    [OPTION_MOUNT] = { "mount", 'm', "SRC:DST:HOW",
+                       "mount a directory: read-only, read-write, staged or cache; may be "
+                       "repeated" },
+    [OPTION_ENV] = { "env", 'e', "NAME[=VALUE]", "pass a variable on, or set it; may be repeated" },
+    [OPTION_DIRECTORY] = { "directory", 'C', "PATH", "where the command starts, inside" },
+    [OPTION_TIER] = { "tier", 0, "TIER", "refuse less isolation than this" },
+    [OPTION_BUDGET] = { "budget", 'b', "DIMENSION=N",
+                        "lower a limit of the profile; may be repeated" },
+    [OPTION_DELEGATION] = { "delegation", 0, "ID", "act under this delegation" },
+    [OPTION_KEY] = { "idempotency-key", 0, "KEY", "give the same run once, however often asked" },
+    [OPTION_REASON] = { "reason", 0, "TEXT", "why, for the record" },
+    [OPTION_DRY_RUN] = { "dry-run", 'n', NULL, "print the plan, and run nothing" },
+    [OPTION_TRACE] = { "trace", 0, NULL, "print the stops of the run with their times" },
+    [OPTION_JSON] = { "json", 'j', NULL, "print what became of it as JSON, on standard error" },
+};
+
+/* Everything that a run needs between its options and its end. */
+struct running {
+    const struct invocation *invocation;
+    struct facts facts;
+    struct first first;
+    struct plane *plane;
+    struct layers *layers;
+    struct profile profile;
+    struct plan_request request;
+    struct plan_mount mounts[MOUNTS_OF_LINE];
+    char paths[MOUNTS_OF_LINE][2][FACTS_PATH_SIZE];
+    const char *variables[VERB_GIVEN_MAX + 1];
+    int64_t ceiling[DIMENSION_COUNT];
+    struct plan *plan;
+    struct trace trace;
+    struct execution execution;
+    char program[FACTS_PATH_SIZE], secret[PLACE_SIZE + 32], digests[PLACE_SIZE + 32];
+    struct outcome outcome;
+};
+
+/* --- options ------------------------------------------------------------------------------- */
+
+static int usage(struct err *err, const char *format, ...) PRINTF_LIKE(2, 3);
+
+static int usage(struct err *err, const char *format, ...)
+{
+    char text[ERR_CAUSE_MAX];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof(text), format, arguments);
+    va_end(arguments);
+    return err_set(err, ERR_USAGE, STEP_RUN, "%s", text);
+}
+
+/* SRC:DST:HOW, or SRC:HOW where both places are the same. */
+static int read_mount(struct running *run, const char *text, struct err *err)
+{
+    size_t at = run->request.mount_count;
+    const char *how = strrchr(text, ':');
+    if (at == MOUNTS_OF_LINE)
+        return usage(err, "--mount may be given %d times", MOUNTS_OF_LINE);
+    int semantics =
+        how ? vocabulary_index(semantics_names, SEMANTICS_COUNT, str_from(how + 1)) : -1;
+    if (semantics < 0)
+        return usage(err, "--mount takes SRC:DST:HOW, where HOW is read-only, read-write, staged "
+                          "or cache");
+    struct str places = str_make(text, (size_t)(how - text));
+    size_t colon = str_index(places, ':', 0);
+    char *source = run->paths[at][0], *target = run->paths[at][1], given[FACTS_PATH_SIZE];
+    struct str inside = colon < places.len ? str_from_offset(places, colon + 1) : STR("");
+    if (colon >= FACTS_PATH_SIZE || inside.len >= FACTS_PATH_SIZE)
+        return usage(err, "a path of --mount is too long");
+    snprintf(given, sizeof(given), "%.*s", (int)colon, places.ptr);
+    int r = facts_resolve(given, source, err);
+    if (r < 0)
+        return r;
+    if (inside.len && inside.ptr[0] != '/')
+        return usage(err, "where --mount mounts is an absolute path");
+    struct str place = inside.len ? inside : str_from(source);
+    memcpy(target, place.ptr, place.len);
+    target[place.len] = '\0';
+    run->mounts[at] = (struct plan_mount){ .host_path = source,
+                                           .agent_path = target,
+                                           .semantics = (enum semantics)semantics,
+                                           .secrets_prohibited = semantics != MOUNT_READ_WRITE &&
+                                                                 semantics != MOUNT_CACHE };
+    run->request.mount_count++;
+    return 0;
+}
+
+static int read_budget(struct running *run, const char *text, struct err *err)
+{
+    struct str name = str_make(text, str_index(str_from(text), '=', 0));
+    int dimension = vocabulary_index(dimension_names, DIMENSION_COUNT, name);
+    char *end = NULL;
+    errno = 0;
+    long long value = text[name.len] ? strtoll(text + name.len + 1, &end, 10) : -1;
+    if (dimension < 0 || errno || !end || *end || end == text + name.len + 1 || value < 0)
+        return usage(err, "--budget takes DIMENSION=N, such as wallClockSeconds=60");
+    run->ceiling[dimension] = value;
+    return 0;
+}
+
+static int read_options(struct running *run, struct err *err)
+{
+    const struct invocation *invocation = run->invocation;
+    size_t variables = 0;
+    int r = 0;
+    for (size_t i = 0; i < DIMENSION_COUNT; i++)
+        run->ceiling[i] = -1;
+    for (size_t i = 0; i < invocation->given_count && r == 0; i++) {
+        const char *value = invocation->given[i].value;
+        if (invocation->given[i].option == OPTION_MOUNT)
+            r = read_mount(run, value, err);
+        else if (invocation->given[i].option == OPTION_ENV)
+            run->variables[variables++] = value;
+        else if (invocation->given[i].option == OPTION_BUDGET)
+            r = read_budget(run, value, err);
+    }
+    const char *tier = invocation->values[OPTION_TIER];
+    int minimum = tier ? vocabulary_index(tier_names, TIER_COUNT, str_from(tier)) : 0;
+    if (r == 0 && minimum < 0)
+        r = usage(err, "--tier takes process, namespaces, container or vm");
+    run->request.minimum_tier = (enum tier)minimum;
+    run->request.variables = run->variables;
+    run->request.ceiling = run->ceiling;
+    run->request.mounts = run->mounts;
+    run->request.argv = (const char *const *)invocation->operands;
+    run->request.directory = invocation->values[OPTION_DIRECTORY];
+    return r;
+}
+
+/* --- plan ---------------------------------------------------------------------------------- */
+
+static int find_profile(struct running *run, struct err *err)
+{
+    char urn[PLANE_URN_MAX];
+    struct layers_places places;
+    const char *name = run->invocation->values[OPTION_PROFILE];
+    op_urn("agent-machine-profile", name ? name : "personal", urn);
+    int r = layers_places_default(run->facts.directory, &places, err);
+    if (r == 0)
+        r = layers_open(&places, &run->layers, err);
+    if (r == 0)
+        r = profile_find(run->plane, run->layers, urn, &run->profile, err);
+    if (r == 0)
+        r = jcs_digest(run->profile.root, run->execution.profile_digest, err);
+    run->request.profile = run->profile.root;
+    return r;
+}
+
+static int make_plan(struct running *run, struct err *err)
+{
+    struct plane_options plug = { 0 };
+    execution_plug(&run->execution, &plug);
+    int r = facts_read(&run->facts, err);
+    if (r == 0)
+        r = first_open(&plug, &run->first, &run->plane, err);
+    if (r == 0)
+        r = find_profile(run, err);
+    trace_note(&run->trace, "cmd/run.c", "options read, profile found");
+    if (r == 0)
+        r = plan_build(&run->facts.plan, &run->request, &run->plan, err);
+    trace_note(&run->trace, "machine/plan.c", "plan built");
+    return r;
+}
+
+/* --- command ------------------------------------------------------------------------------- */
+
+static void add_list(struct buf *json, const char *name, const char *const *items)
+{
+    buf_addf(json, ",\"%s\":[", name);
+    for (size_t i = 0; items[i]; i++) {
+        struct str item = str_from(items[i]);
+        buf_add_text(json, i ? "," : "");
+        json_add_string(json, str_make(item.ptr, str_index(item, '=', 0)));
+    }
+    buf_add_char(json, ']');
+}
+
+static int write_parameters(const struct running *run, struct buf *ret, struct err *err)
+{
+    const struct plan *plan = run->plan;
+    buf_add_text(ret, "{\"profileRef\":");
+    json_add_string(ret, str_from(plan->profile_id));
+    if (plan->surface) {
+        buf_add_text(ret, ",\"toolSurfaceRef\":");
+        json_add_string(ret, str_from(plan->surface));
+    }
+    buf_add_text(ret, ",\"executable\":");
+    json_add_string(ret, str_from(plan->argv[0]));
+    buf_add_text(ret, ",\"arguments\":");
+    int r = plan_write_arguments(plan->argv + 1, ret, err);
+    if (r < 0)
+        return r;
+    buf_add_text(ret, ",\"workingDirectory\":");
+    json_add_string(ret, str_from(plan->directory));
+    buf_addf(ret, ",\"minimumIsolationTier\":\"%s\"", tier_names[plan->minimum_tier]);
+    if (run->variables[0])
+        add_list(ret, "environmentNames", run->variables);
+    buf_add_char(ret, '}');
+    return 0;
+}
+
+/* The folder's name and a part of its path's digest: the same for every run in it. */
+static int name_workspace(const struct running *run, char ret[PLANE_URN_MAX], struct err *err)
+{
+    char digest[DIGEST_TEXT_SIZE], name[WORKSPACE_NAME_MAX];
+    const char *path = run->facts.repository, *last = strrchr(path, '/') + 1;
+    size_t len = 0;
+    for (; last[len] && len < sizeof(name) - 1; len++) {
+        char c = last[len];
+        bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+        name[len] = plain ? c : '-';
+    }
+    name[len] = '\0';
+    int r = digest_text(str_from(path), digest, err);
+    if (r == 0)
+        snprintf(ret, PLANE_URN_MAX, "urn:srcos:workspace:%s%s%.8s", name, len ? "-" : "w-",
+                 digest + strlen("sha256:"));
+    return r;
+}
+
+static int write_command(const struct running *run, struct buf *ret, struct err *err)
+{
+    _cleanup_(buf_release) struct buf parameters = BUF_INIT, ceiling = BUF_INIT;
+    const struct invocation *invocation = run->invocation;
+    const char *key = invocation->values[OPTION_KEY], *reason = invocation->values[OPTION_REASON];
+    const char *delegation = invocation->values[OPTION_DELEGATION];
+    char workspace[PLANE_URN_MAX], urn[PLANE_URN_MAX];
+    int r = write_parameters(run, &parameters, err);
+    if (r == 0)
+        r = name_workspace(run, workspace, err);
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < DIMENSION_COUNT; i++)
+        buf_addf(&ceiling, "%s\"%s\":%lld", i ? "," : "{", dimension_names[i],
+                 (long long)run->plan->limits.budget[i]);
+    buf_add_char(&ceiling, '}');
+    if (delegation)
+        op_urn("delegation", delegation, urn);
+    struct submission submission = {
+        .type = OPERATION_EXECUTION_START,
+        .workspace = str_from(workspace),
+        .parameters = buf_str(&parameters),
+        .ceiling = buf_str(&ceiling),
+        .delegation = delegation ? str_from(urn) : STR(""),
+        .key = str_from(key ? key : ""),
+        .reason = str_from(reason ? reason : ""),
+    };
+    return plane_write_submit(&submission, ret, err);
+}
+
+/* The run's name: the part of the command's id that its operation will have too. */
+static void name_run(struct str command, char ret[PLANE_URN_MAX])
+{
+    static const char before[] = "{\"id\":\"urn:srcos:operation-command:";
+    struct str rest = str_from_offset(command, strlen(before));
+    snprintf(ret, PLANE_URN_MAX, "%.*s", (int)str_index(rest, '"', 0), rest.ptr);
+}
+
+/* --- the run ------------------------------------------------------------------------------- */
+
+static int submit(struct running *run, struct str command, struct err *err)
+{
+    struct str paths[PLAN_MOUNTS_MAX], semantics[PLAN_MOUNTS_MAX];
+    struct plane_asks asks = { .mount_paths = paths,
+                               .mount_semantics = semantics,
+                               .mount_count = run->plan->mount_count };
+    for (size_t i = 0; i < run->plan->mount_count; i++) {
+        paths[i] = str_from(run->plan->mounts[i].host_path);
+        semantics[i] = str_from(semantics_names[run->plan->mounts[i].semantics]);
+    }
+    int r = plane_submit(run->plane, command, &asks, &run->outcome, err);
+    trace_note(&run->trace, "plane/finish.c", "settled and ended");
+    return r;
+}
+
+static int execute(struct running *run, struct err *err)
+{
+    _cleanup_(buf_release) struct buf command = BUF_INIT_LIMIT(PLANE_COMMAND_BYTES_MAX);
+    char name[PLANE_URN_MAX];
+    int r = write_command(run, &command, err);
+    if (r < 0)
+        return r;
+    name_run(buf_str(&command), name);
+    snprintf(run->secret, sizeof(run->secret), "%s/" KEY_FILE, run->first.config);
+    snprintf(run->digests, sizeof(run->digests), "%s/digests", run->first.state);
+    struct launch_options launch = { .plan = run->plan,
+                                     .state_folder = run->first.state,
+                                     .name = name,
+                                     .secret = run->secret,
+                                     .trace = &run->trace };
+    run->execution.plan = run->plan;
+    run->execution.digests_folder = run->digests;
+    run->execution.trace = &run->trace;
+    if (facts_find_program(run->plan->argv[0], run->plan->environment, run->program))
+        run->execution.command_path = run->program;
+    r = launch_begin(&launch, &run->execution.launch, err);
+    if (r == 0)
+        r = submit(run, buf_str(&command), err);
+    launch_end(TAKE_PTR(run->execution.launch));
+    return r;
+}
+
+static int exit_status(const struct running *run)
+{
+    if (run->outcome.repeated)
+        return run->outcome.failure.code == ERR_NONE ? EXIT_OK : STATUS_REFUSED;
+    return run->execution.result.status ? run->execution.result.status
+           : run->execution.started     ? EXIT_OK
+                                        : STATUS_REFUSED;
+}
+
+static int tell_end(const struct running *run)
+{
+    struct run_report report = { .plan = run->plan,
+                                 .outcome = &run->outcome,
+                                 .execution = &run->execution,
+                                 .status = exit_status(run) };
+    if (run->invocation->values[OPTION_JSON])
+        run_print_json(&report);
+    else
+        run_print_end(&report);
+    return report.status;
+}
+
+/* A run that never became an operation: told like one that was refused. */
+static int tell_refusal(const struct running *run, const struct err *err)
+{
+    int status = tell_error(run->invocation, err);
+    return err->code == ERR_USAGE ? status : STATUS_REFUSED;
+}
+
+static void release(struct running *run)
+{
+    plan_free(run->plan);
+    profile_release(&run->profile);
+    layers_close(run->layers);
+    plane_close(run->plane);
+    execution_release(&run->execution);
+}
+
+static int run_run(const struct invocation *invocation)
+{
+    struct running *run = calloc(1, sizeof(*run));
+    struct err err = { 0 };
+    int status;
+    if (!run)
+        return STATUS_REFUSED;
+    run->invocation = invocation;
+    trace_note(&run->trace, "main.c", "verb found");
+    int r = read_options(run, &err);
+    if (r == 0)
+        r = make_plan(run, &err);
+    if (r == 0 && invocation->values[OPTION_DRY_RUN])
+        status = run_print_plan(run->plan, invocation->values[OPTION_JSON]);
+    else {
+        if (r == 0)
+            r = execute(run, &err);
+        status = r < 0 ? tell_refusal(run, &err) : tell_end(run);
+    }
+    if (invocation->values[OPTION_TRACE])
+        run_print_trace(&run->trace);
+    release(run);
+    free(run);
+    return status;
+}
+
+const struct verb verb_run = {
+    .name = "run",
+    .operands = "[--] COMMAND [ARGUMENT...]",
+    .operands_min = 1,
+    .operands_max = PLAN_ARGUMENTS_MAX,
+    .options_first = true,
+    .summary = "Run a command or an agent with no ambient authority",
+    .description =
+        "Runs a command in a sandbox of its own: it sees the system's programs, the repository "
+        "that it was started in, an empty home, and no network but loopback. What it writes in the "
+        "repository goes to a change set, and the host's tree does not move. Files that are "
+        "secrets by name are not there.\n\n"
+        "The run is an operation: delegated, gated by policy, within a budget, recorded before it "
+        "starts and when it has ended.\n\n"
+        "The exit status is the command's own; 124 if a budget ended it, 125 if the machine "
+        "refused or failed, 126 if the command could not be started, 127 if it was not found, "
+        "128+N if signal N ended it, 130 if it was cancelled.",
+    .options = options,
+    .option_count = OPTION_COUNT,
+    .run = run_run,
+};

@@ -1,0 +1,136 @@
+/* run_print: see the header. */
+#include "cmd/run_print.h"
+
+#include "base/json.h"
+#include "cmd/tell.h"
+
+#define LABEL_WIDTH 12
+
+/* --- the plan ------------------------------------------------------------------------------ */
+
+static void print_row(const char *label, const char *text)
+{
+    printf("%-*s", LABEL_WIDTH, label);
+    tell_text(stdout, text);
+    putchar('\n');
+}
+
+static void print_command(const struct plan *plan)
+{
+    printf("%-*s", LABEL_WIDTH, "command");
+    for (size_t i = 0; plan->argv[i]; i++) {
+        fputs(i ? " " : "", stdout);
+        tell_text(stdout, plan->argv[i]);
+    }
+    putchar('\n');
+}
+
+static void print_mounts(const struct plan *plan)
+{
+    static const char *const what[SEMANTICS_COUNT] = {
+        [MOUNT_READ_ONLY] = "read-only",
+        [MOUNT_READ_WRITE] = "read-write: writes reach the host at once",
+        [MOUNT_STAGED] = "staged: writes go to a change set",
+        [MOUNT_CACHE] = "a cache of the profile's own",
+    };
+    for (size_t i = 0; i < plan->mount_count; i++) {
+        print_row(i ? "" : "mounts", plan->mounts[i].agent_path);
+        printf("%-*s%s%s\n", LABEL_WIDTH + 2, "", what[plan->mounts[i].semantics],
+               plan->mounts[i].secrets_prohibited ? "; secrets are hidden" : "");
+    }
+}
+
+static void print_plan(const struct plan *plan)
+{
+    print_command(plan);
+    print_row("directory", plan->directory);
+    print_row("profile", plan->profile_id);
+    printf("%-*s%s, and at least %s\n", LABEL_WIDTH, "isolation", tier_names[plan->tier],
+           tier_names[plan->minimum_tier]);
+    printf("%-*s%s, id %lld, with an empty home\n", LABEL_WIDTH, "user", plan->user,
+           (long long)plan->inside_uid);
+    print_row("network", plan->no_sockets ? "none, and no sockets" : "loopback alone");
+    print_mounts(plan);
+    printf("%-*s%lld processes, %lld open files, %lld bytes of output\n", LABEL_WIDTH, "limits",
+           (long long)plan->limits.processes, (long long)plan->limits.open_files,
+           (long long)plan->limits.output_bytes);
+    for (size_t i = 0; i < DIMENSION_COUNT; i++)
+        printf("%-*s%-20s%lld\n", LABEL_WIDTH, i ? "" : "budget", dimension_names[i],
+               (long long)plan->limits.budget[i]);
+}
+
+int run_print_plan(const struct plan *plan, bool as_json)
+{
+    struct buf json = BUF_INIT;
+    struct err err = { 0 };
+    if (!as_json) {
+        print_plan(plan);
+        return EXIT_OK;
+    }
+    int r = plan_write(plan, &json, &err);
+    if (r == 0)
+        puts(json.data);
+    buf_release(&json);
+    return r < 0 ? EXIT_NEGATIVE : EXIT_OK;
+}
+
+/* --- the end ------------------------------------------------------------------------------- */
+
+static void say(const char *label, const char *text)
+{
+    fprintf(stderr, "agent-machine: %s", label);
+    tell_text(stderr, text);
+    fputc('\n', stderr);
+}
+
+void run_print_end(const struct run_report *report)
+{
+    const struct run_result *result = &report->execution->result;
+    const struct err *failure = &report->outcome->failure;
+    if (report->outcome->repeated)
+        say("this run was given before: ", report->outcome->operation);
+    if (!report->execution->started || result->end == RUN_REFUSED || result->end == RUN_LOST ||
+        result->end == RUN_EXHAUSTED) {
+        if (failure->code != ERR_NONE)
+            say("", failure->cause);
+        return;
+    }
+    if (result->output_truncated)
+        say("", "the output reached its limit; the rest was dropped");
+}
+
+void run_print_json(const struct run_report *report)
+{
+    const struct outcome *outcome = report->outcome;
+    const struct execution *execution = report->execution;
+    struct buf out = BUF_INIT;
+    buf_add_text(&out, "{\"operation\":");
+    json_add_string(&out, str_from(outcome->operation));
+    buf_addf(&out, ",\"state\":\"%s\",\"status\":%d", state_names[outcome->state], report->status);
+    if (execution->started)
+        buf_addf(&out, ",\"isolationTier\":\"%s\",\"fingerprint\":\"%s\",\"execution\":\"%s\"",
+                 tier_names[execution->report.tier], execution->fingerprint, execution->record);
+    if (execution->started) {
+        buf_add_text(&out, ",\"usage\":{");
+        for (size_t i = 0; i < DIMENSION_COUNT; i++)
+            buf_addf(&out, "%s\"%s\":%lld", i ? "," : "", dimension_names[i],
+                     (long long)execution->used.of[i]);
+        buf_add_char(&out, '}');
+    }
+    if (outcome->failure.code) {
+        buf_addf(&out, ",\"failure\":{\"code\":\"%s\",\"message\":", err_id(outcome->failure.code));
+        json_add_string(&out, str_from(outcome->failure.cause));
+        buf_add_char(&out, '}');
+    }
+    buf_add_char(&out, '}');
+    fprintf(stderr, "%s\n", out.data);
+    buf_release(&out);
+}
+
+void run_print_trace(const struct trace *trace)
+{
+    for (size_t i = 0; i < trace->count; i++)
+        fprintf(stderr, "%9.3f ms  %-28s %s\n",
+                (double)(trace->stops[i].at_ns - trace->stops[0].at_ns) / 1e6, trace->stops[i].stop,
+                trace->stops[i].what);
+}

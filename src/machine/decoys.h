@@ -1,0 +1,30 @@
+/*
+ * decoys: what of the host there is to be reached, for the probes to try.
+ *
+ * Each is real: a listener at an address of this host, one with an abstract
+ * name, and one in the file system, the user's own key, the folder of the run.
+ * They live until the probes have run.
+ */
+#ifndef AM_MACHINE_DECOYS_H
+#define AM_MACHINE_DECOYS_H
+
+#include <netinet/in.h>
+
+#include "base/base.h"
+#include "base/err.h"
+#include "machine/linux/probes.h"
+
+struct decoys {
+    int upstream, abstract, pathname; /* listeners */
+    struct sockaddr_in address;
+    char name[64], path[108];
+};
+
+/* `folder` is the run's own and `secret` a file of the user's; both outlive the context. */
+int decoys_open(struct decoys *decoys, const char *folder, const char *secret,
+                struct probe_context *ret, struct err *err) MUST_CHECK;
+/* Whether anything reached a listener, which no probe may. */
+bool decoys_reached(const struct decoys *decoys);
+void decoys_close(struct decoys *decoys);
+
+#endif

@@ -1,0 +1,141 @@
+/* environment: see the header. Of two values for a name the later one stays. */
+#include "machine/environment.h"
+
+#include "contract/host_path.h"
+#include "contract/rules.h"
+
+#define STEP_ENVIRONMENT "build the environment"
+#define USUAL_PATH       "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+#define PATH_BYTES_MAX   8192
+#define NAME_BYTES_MAX   256
+
+/* What a view has of the host besides /etc, where it is there. */
+static const char *const system_directories[] = {
+    "/usr",   "/bin",    "/sbin", "/lib",       "/lib32",
+    "/lib64", "/libx32", "/opt",  "/nix/store", "/gnu/store",
+};
+
+bool environment_is_system_directory(struct str path)
+{
+    for (size_t i = 0; i < ARRAY_LEN(system_directories); i++)
+        if (host_path_is_within(path, str_from(system_directories[i])))
+            return true;
+    return false;
+}
+
+static struct str name_of(const char *variable)
+{
+    return str_make(variable, str_index(str_from(variable), '=', 0));
+}
+
+static int put(struct environment *environment, struct str variable, struct err *err)
+{
+    size_t at = 0;
+    const char *copy = arena_copy(environment->arena, variable);
+    if (!copy)
+        return err_set(err, ERR_MEMORY, STEP_ENVIRONMENT, "there is not enough memory");
+    while (at < environment->count && !str_equal(name_of(environment->list[at]), name_of(copy)))
+        at++;
+    if (at == PLAN_ENVIRONMENT_MAX)
+        return err_set(err, ERR_LIMIT, STEP_ENVIRONMENT, "there are more than %d variables",
+                       PLAN_ENVIRONMENT_MAX);
+    environment->list[at] = copy;
+    environment->count += at == environment->count;
+    return 0;
+}
+
+static int putf(struct environment *environment, struct err *err, const char *name,
+                struct str value)
+{
+    _cleanup_(buf_release) struct buf text = BUF_INIT_LIMIT(PLAN_ARGUMENT_BYTES);
+    buf_addf(&text, "%s=%.*s", name, STR_ARG(value));
+    if (text.error)
+        return err_set(err, ERR_LIMIT, STEP_ENVIRONMENT, "%s is too long", name);
+    return put(environment, buf_str(&text), err);
+}
+
+/* NULL where the caller has no such variable. */
+static const char *find(const struct plan_facts *facts, struct str name)
+{
+    for (size_t i = 0; facts->environment[i]; i++)
+        if (str_equal(name_of(facts->environment[i]), name))
+            return facts->environment[i];
+    return NULL;
+}
+
+/* How the caller reads and where: no more is passed on by itself. */
+static bool is_passed_on(struct str name)
+{
+    static const char *const names[] = {
+        "TERM", "COLORTERM", "NO_COLOR", "LANG", "LANGUAGE", "TZ"
+    };
+    if (str_starts(name, STR("LC_")))
+        return true;
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        if (str_equal(name, str_from(names[i])))
+            return true;
+    return false;
+}
+
+/* The caller's search path, so far as the view has it. */
+static int add_path(struct environment *environment, const struct plan_facts *facts,
+                    struct err *err)
+{
+    _cleanup_(buf_release) struct buf path = BUF_INIT_LIMIT(PATH_BYTES_MAX);
+    const char *own = find(facts, STR("PATH"));
+    struct str rest = own ? str_from(own + strlen("PATH=")) : STR("");
+    while (rest.len) {
+        size_t end = str_index(rest, ':', 0);
+        struct str entry = str_make(rest.ptr, end);
+        if (environment_is_system_directory(entry)) {
+            buf_add_text(&path, path.len ? ":" : "");
+            buf_add_str(&path, entry);
+        }
+        rest = str_from_offset(rest, end + 1);
+    }
+    return putf(environment, err, "PATH", path.len ? buf_str(&path) : STR(USUAL_PATH));
+}
+
+static int add_asked(struct environment *environment, const struct plan_facts *facts,
+                     const char *variable, struct err *err)
+{
+    struct str name = name_of(variable);
+    const char *value = variable[name.len] ? variable : find(facts, name);
+    if (name.len == 0 || name.len > NAME_BYTES_MAX)
+        return err_set(err, ERR_USAGE, STEP_ENVIRONMENT,
+                       "%s is no variable; write NAME or NAME=VALUE", variable);
+    if (variable_speaks_of_secret(name))
+        return err_set(
+            err, ERR_DENIED, STEP_ENVIRONMENT,
+            "%.*s speaks of a secret, or leads to a socket of the host; no secret becomes "
+            "a value in the command's environment: name it by reference in the "
+            "provider's profile [environment-secret]",
+            STR_ARG(name));
+    return value ? put(environment, str_from(value), err) : 0;
+}
+
+int environment_build(struct environment *environment, const struct plan_facts *facts,
+                      const struct plan *plan, const char *const *variables, struct err *err)
+{
+    const char *shell = find(facts, STR("SHELL"));
+    struct str own_shell = shell ? str_from(shell + strlen("SHELL=")) : STR("");
+    int r = add_path(environment, facts, err);
+    for (size_t i = 0; facts->environment[i] && r == 0; i++)
+        if (is_passed_on(name_of(facts->environment[i])))
+            r = put(environment, str_from(facts->environment[i]), err);
+    if (r == 0)
+        r = putf(environment, err, "HOME", str_from(plan->home));
+    if (r == 0)
+        r = putf(environment, err, "USER", str_from(plan->user));
+    if (r == 0)
+        r = putf(environment, err, "LOGNAME", str_from(plan->user));
+    if (r == 0)
+        r = putf(environment, err, "SHELL",
+                 environment_is_system_directory(own_shell) ? own_shell : STR("/bin/sh"));
+    if (r == 0)
+        r = putf(environment, err, "container", STR("agent-machine"));
+    for (size_t i = 0; variables && variables[i] && r == 0; i++)
+        r = add_asked(environment, facts, variables[i], err);
+    environment->list[environment->count] = NULL;
+    return r;
+}

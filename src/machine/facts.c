@@ -1,0 +1,100 @@
+/* facts: see the header. Paths are resolved once, here. */
+#include "machine/facts.h"
+
+#include <grp.h>
+#include <limits.h>
+
+#include "contract/host_path.h"
+
+#define STEP_FACTS "look around"
+
+extern char **environ;
+
+int facts_resolve(const char *path, char ret[FACTS_PATH_SIZE], struct err *err)
+{
+    char resolved[PATH_MAX];
+    if (!realpath(path, resolved))
+        return err_set_errno(err, errno, STEP_FACTS, "%s", path);
+    if (strlen(resolved) >= FACTS_PATH_SIZE)
+        return err_set(err, ERR_LIMIT, STEP_FACTS, "the path %s is too long", path);
+    memcpy(ret, resolved, strlen(resolved) + 1);
+    return 0;
+}
+
+/* The nearest folder with a .git; else where the caller stands. */
+static void find_repository(struct facts *facts)
+{
+    char marker[FACTS_PATH_SIZE + 8];
+    memcpy(facts->repository, facts->directory, sizeof(facts->repository));
+    while (facts->repository[1]) {
+        snprintf(marker, sizeof(marker), "%s/.git", facts->repository);
+        if (access(marker, F_OK) == 0)
+            return;
+        char *slash = strrchr(facts->repository, '/');
+        slash[slash == facts->repository] = '\0';
+    }
+    memcpy(facts->repository, facts->directory, sizeof(facts->repository));
+}
+
+static void name_user(struct facts *facts)
+{
+    const char *user = getenv("USER");
+    size_t len = user ? strspn(user, "abcdefghijklmnopqrstuvwxyz"
+                                     "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
+                      : 0;
+    if (len == 0 || user[len] || len >= sizeof(facts->user) || user[0] == '-')
+        snprintf(facts->user, sizeof(facts->user), "user");
+    else
+        memcpy(facts->user, user, len + 1);
+}
+
+int facts_read(struct facts *ret, struct err *err)
+{
+    const char *home = getenv("HOME");
+    if (!home || home[0] != '/')
+        return err_set(err, ERR_USAGE, STEP_FACTS, "HOME is no absolute path");
+    int r = facts_resolve(home, ret->home, err);
+    if (r == 0)
+        r = facts_resolve(".", ret->directory, err);
+    if (r < 0)
+        return r;
+    find_repository(ret);
+    name_user(ret);
+    ret->plan = (struct plan_facts){
+        .home = ret->home,
+        .user = ret->user,
+        .directory = ret->directory,
+        .repository = ret->repository,
+        .uid = geteuid(),
+        .gid = getegid(),
+        .has_groups = getgroups(0, NULL) > 0,
+        .environment = (const char *const *)environ,
+        .terminal = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO),
+        .tier = TIER_NAMESPACES,
+    };
+    return 0;
+}
+
+static bool is_program(const char *path, char ret[FACTS_PATH_SIZE])
+{
+    return access(path, X_OK) == 0 && facts_resolve(path, ret, NULL) == 0;
+}
+
+bool facts_find_program(const char *name, char *const *environment, char ret[FACTS_PATH_SIZE])
+{
+    char path[FACTS_PATH_SIZE];
+    struct str rest = { 0 };
+    if (strchr(name, '/')) /* whether it can be executed, the kernel says */
+        return facts_resolve(name, ret, NULL) == 0;
+    for (size_t i = 0; environment[i]; i++)
+        if (strncmp(environment[i], "PATH=", 5) == 0)
+            rest = str_from(environment[i] + 5);
+    while (rest.len) {
+        size_t end = str_index(rest, ':', 0);
+        snprintf(path, sizeof(path), "%.*s/%s", (int)end, rest.ptr, name);
+        if (is_program(path, ret))
+            return true;
+        rest = str_from_offset(rest, end + 1);
+    }
+    return false;
+}

@@ -1,0 +1,26 @@
+/* facts: what a caller is, and where: the one part of planning that looks at the host. */
+#ifndef AM_MACHINE_FACTS_H
+#define AM_MACHINE_FACTS_H
+
+#include "machine/plan.h"
+
+#define FACTS_PATH_SIZE 4096
+
+struct facts {
+    struct plan_facts plan; /* points into the rest */
+    char home[FACTS_PATH_SIZE], directory[FACTS_PATH_SIZE], repository[FACTS_PATH_SIZE];
+    char user[64];
+};
+
+/*
+ * The repository is the nearest folder at or above the current one that has a
+ * `.git`. ERR_USAGE where there is no home; ERR_NOT_FOUND where the current
+ * folder is gone.
+ */
+int facts_read(struct facts *ret, struct err *err) MUST_CHECK;
+/* Resolves a path of the host; ERR_NOT_FOUND, ERR_LIMIT. */
+int facts_resolve(const char *path, char ret[FACTS_PATH_SIZE], struct err *err) MUST_CHECK;
+/* Where a command's file is, by the search path of an environment; false where it is not found. */
+bool facts_find_program(const char *name, char *const *environment, char ret[FACTS_PATH_SIZE]);
+
+#endif

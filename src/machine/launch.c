@@ -1,0 +1,353 @@
+/*
+ * launch: the ordered steps of the supervisor's side, each with its undo (stops 5 and 7 of a run).
+ *
+ * Theory of operation. The steps make what the sandbox is spawned with: the
+ * run's folder and its layers, trees of the host where the caller is root, the
+ * streams, the control socket. They are walked forward by launch_begin and
+ * backward by launch_end, which undoes those that were done. What a run leaves
+ * is its folder, if a change set or a log is in it.
+ */
+#include "machine/launch.h"
+
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include "base/file.h"
+#include "machine/decoys.h"
+#include "machine/linux/idmap.h"
+#include "machine/linux/mounting.h"
+#include "machine/linux/sandbox.h"
+#include "machine/supervise.h"
+
+#define STEP_LAUNCH     "launch a run"
+#define PATH_BYTES_MAX  4096
+#define LAYER_BYTES_MAX (PATH_BYTES_MAX + 32)
+
+struct launch {
+    struct launch_options options;
+    const struct plan *plan;
+    char folder[PATH_BYTES_MAX];
+    char layers[PLAN_MOUNTS_MAX][LAYER_BYTES_MAX]; /* empty: none */
+    struct mask_list masks[PLAN_MOUNTS_MAX];
+    struct sandbox sandbox;
+    struct relay *relay;
+    struct decoys decoys;
+    int control, pidfd;
+    pid_t pid;
+    size_t steps_done;
+};
+
+struct launch_step {
+    const char *name;
+    int (*run)(struct launch *launch, struct err *err);
+    void (*undo)(struct launch *launch);
+};
+
+static int make_folder(struct launch *launch, struct err *err);
+static void remove_folder(struct launch *launch);
+static int find_masks(struct launch *launch, struct err *err);
+static void forget_masks(struct launch *launch);
+static int take_trees(struct launch *launch, struct err *err);
+static void close_trees(struct launch *launch);
+static int open_streams(struct launch *launch, struct err *err);
+static void close_streams(struct launch *launch);
+static int open_control(struct launch *launch, struct err *err);
+static void close_control(struct launch *launch);
+static int open_decoys(struct launch *launch, struct err *err);
+static void close_decoys(struct launch *launch);
+static int spawn(struct launch *launch, struct err *err);
+static void kill_all(struct launch *launch);
+
+static const struct launch_step steps[] = {
+    { "folder", make_folder, remove_folder },
+    { "masks", find_masks, forget_masks },
+    { "trees", take_trees, close_trees },
+    { "streams", open_streams, close_streams },
+    { "control", open_control, close_control },
+    { "decoys", open_decoys, close_decoys },
+    { "spawn", spawn, kill_all },
+};
+
+int launch_begin(const struct launch_options *options, struct launch **ret, struct err *err)
+{
+    struct launch *launch = calloc(1, sizeof(*launch));
+    int r = launch ? 0 : err_set(err, ERR_MEMORY, STEP_LAUNCH, "there is not enough memory");
+    if (r < 0)
+        return r;
+    launch->options = *options;
+    launch->plan = options->plan;
+    launch->control = launch->pidfd = -1;
+    launch->sandbox.plan = options->plan;
+    for (size_t i = 0; i < PLAN_MOUNTS_MAX; i++)
+        launch->sandbox.mounts[i].tree = launch->sandbox.mounts[i].layer = -1;
+    while (launch->steps_done < ARRAY_LEN(steps) && r == 0) {
+        r = steps[launch->steps_done].run(launch, err);
+        launch->steps_done++; /* one that failed halfway is undone as well */
+    }
+    if (r < 0) {
+        launch_end(launch);
+        return r;
+    }
+    trace_note(options->trace, "machine/launch.c", "sandbox spawned");
+    *ret = launch;
+    return 0;
+}
+
+void launch_end(struct launch *launch)
+{
+    if (!launch)
+        return;
+    while (launch->steps_done)
+        steps[--launch->steps_done].undo(launch);
+    free(launch);
+}
+
+/* --- folder and layers --------------------------------------------------------------------- */
+
+static bool has_layer(const struct plan_mount *mount)
+{
+    return mount->semantics == MOUNT_STAGED || mount->semantics == MOUNT_CACHE;
+}
+
+static int make_layer(struct launch *launch, size_t index, struct err *err)
+{
+    static const char *const parts[] = { "", "/upper", "/work" };
+    const struct plan_mount *mount = &launch->plan->mounts[index];
+    char *layer = launch->layers[index], path[LAYER_BYTES_MAX + 16];
+    snprintf(layer, LAYER_BYTES_MAX, "%s/%zu", launch->folder, index);
+    for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
+        snprintf(path, sizeof(path), "%s%s", layer, parts[i]);
+        int r = file_make_folder(path, err);
+        if (r < 0 || mount->semantics == MOUNT_CACHE)
+            return r;
+    }
+    launch->sandbox.mounts[index].layer_path = layer;
+    return 0;
+}
+
+static int make_folder(struct launch *launch, struct err *err)
+{
+    int len = snprintf(launch->folder, sizeof(launch->folder), "%s/runs/%s",
+                       launch->options.state_folder, launch->options.name);
+    if (len >= (int)sizeof(launch->folder))
+        return err_set(err, ERR_LIMIT, STEP_LAUNCH, "the path of the run's folder is too long");
+    int r = file_make_folder(launch->folder, err);
+    for (size_t i = 0; i < launch->plan->mount_count && r == 0; i++)
+        if (has_layer(&launch->plan->mounts[i]))
+            r = make_layer(launch, i, err);
+    return r;
+}
+
+/* What nobody wrote to goes with the run. */
+static void remove_layer(const char *layer)
+{
+    char path[LAYER_BYTES_MAX + 16];
+    snprintf(path, sizeof(path), "%s/work", layer);
+    (void)!file_remove_tree(path, NULL);
+    snprintf(path, sizeof(path), "%s/upper", layer);
+    if (rmdir(path) == 0)
+        rmdir(layer);
+}
+
+static void remove_folder(struct launch *launch)
+{
+    for (size_t i = 0; i < launch->plan->mount_count; i++)
+        if (launch->sandbox.mounts[i].layer_path &&
+            launch->plan->mounts[i].semantics == MOUNT_STAGED)
+            remove_layer(launch->layers[i]);
+    rmdir(launch->folder); /* stays where a change set or a log is in it */
+}
+
+const char *launch_layer(const struct launch *launch, size_t mount)
+{
+    return launch->plan->mounts[mount].semantics == MOUNT_STAGED ? launch->layers[mount] : NULL;
+}
+
+const char *launch_folder(const struct launch *launch)
+{
+    return launch->folder;
+}
+
+/* --- what is hidden ------------------------------------------------------------------------ */
+
+static int find_masks(struct launch *launch, struct err *err)
+{
+    char cache[PATH_BYTES_MAX];
+    int r = 0;
+    snprintf(cache, sizeof(cache), "%s/masks", launch->options.state_folder);
+    for (size_t i = 0; i < launch->plan->mount_count && r == 0; i++) {
+        const struct plan_mount *mount = &launch->plan->mounts[i];
+        if (!mount->secrets_prohibited || mount->semantics == MOUNT_CACHE)
+            continue;
+        _cleanup_(cleanup_close) int tree = mounting_open(AT_FDCWD, mount->host_path, err);
+        r = tree < 0 ? tree : file_make_folder(cache, err);
+        if (r == 0)
+            r = mask_find(tree, cache, &launch->masks[i], err);
+        if (r == 0)
+            launch->sandbox.mounts[i].masks = &launch->masks[i];
+    }
+    return r;
+}
+
+static void forget_masks(struct launch *launch)
+{
+    for (size_t i = 0; i < launch->plan->mount_count; i++)
+        if (launch->sandbox.mounts[i].masks)
+            mask_list_release(&launch->masks[i]);
+}
+
+const struct mask_list *launch_masks(const struct launch *launch, size_t mount)
+{
+    return launch->sandbox.mounts[mount].masks;
+}
+
+/* --- trees, for a caller who is root ------------------------------------------------------- */
+
+static int take_trees(struct launch *launch, struct err *err)
+{
+    const struct plan *plan = launch->plan;
+    int r = 0;
+    for (size_t i = 0; i < plan->mount_count && r == 0 && plan->as_root; i++) {
+        struct sandbox_mount *mount = &launch->sandbox.mounts[i];
+        if (plan->mounts[i].semantics != MOUNT_CACHE)
+            r = idmap_tree(plan->mounts[i].host_path, plan->host_uid, plan->host_gid, &mount->tree,
+                           err);
+        if (r == 0 && mount->layer_path)
+            r = idmap_tree(mount->layer_path, plan->host_uid, plan->host_gid,
+                           plan->mounts[i].semantics == MOUNT_CACHE ? &mount->tree : &mount->layer,
+                           err);
+    }
+    return r;
+}
+
+static void close_trees(struct launch *launch)
+{
+    for (size_t i = 0; i < launch->plan->mount_count; i++) {
+        cleanup_close(&launch->sandbox.mounts[i].tree);
+        cleanup_close(&launch->sandbox.mounts[i].layer);
+    }
+}
+
+/* --- streams and control ------------------------------------------------------------------- */
+
+static int open_streams(struct launch *launch, struct err *err)
+{
+    for (int i = 0; i < 3; i++)
+        launch->sandbox.stdio[i] = -1;
+    return relay_new(launch->plan->terminal, launch->plan->limits.output_bytes, &launch->relay,
+                     launch->sandbox.stdio, err);
+}
+
+static void close_streams(struct launch *launch)
+{
+    for (int i = 0; i < 3; i++)
+        cleanup_close(&launch->sandbox.stdio[i]);
+    relay_free(launch->relay);
+}
+
+static int open_control(struct launch *launch, struct err *err)
+{
+    int ends[2];
+    launch->sandbox.control = -1;
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
+        return err_set_errno(err, errno, STEP_LAUNCH, "cannot make the sandbox's control socket");
+    launch->control = ends[0];
+    launch->sandbox.control = ends[1];
+    return 0;
+}
+
+static void close_control(struct launch *launch)
+{
+    cleanup_close(&launch->control);
+    cleanup_close(&launch->sandbox.control);
+}
+
+static int open_decoys(struct launch *launch, struct err *err)
+{
+    return decoys_open(&launch->decoys, launch->folder, launch->options.secret,
+                       &launch->sandbox.probes, err);
+}
+
+static void close_decoys(struct launch *launch)
+{
+    decoys_close(&launch->decoys);
+}
+
+/* --- the sandbox --------------------------------------------------------------------------- */
+
+static int spawn(struct launch *launch, struct err *err)
+{
+    int r = sandbox_spawn(&launch->sandbox, launch->control, &launch->pid, &launch->pidfd, err);
+    /* The sandbox's ends are its own now: where it dies, ours see it. */
+    close(TAKE_FD(launch->sandbox.control));
+    for (int i = 0; i < 3; i++) {
+        cleanup_close(&launch->sandbox.stdio[i]);
+        launch->sandbox.stdio[i] = -1;
+    }
+    return r;
+}
+
+static void kill_all(struct launch *launch)
+{
+    if (launch->pidfd < 0)
+        return;
+    syscall(SYS_pidfd_send_signal, launch->pidfd, SIGKILL, NULL, 0);
+    waitpid(launch->pid, NULL, 0); /* with it ends its namespace, and whatever is in there */
+    close(launch->pidfd);
+}
+
+static int take_ready(struct launch *launch, const struct sandbox_message *message,
+                      struct launch_report *ret)
+{
+    *ret =
+        (struct launch_report){ .tier = launch->plan->tier, .landlock_abi = message->landlock_abi };
+    memcpy(ret->probes, message->probes, sizeof(ret->probes));
+    for (size_t i = 0; i < PROBE_COUNT && !ret->escaped; i++)
+        if (ret->probes[i].outcome == PROBE_ESCAPED)
+            ret->escaped = probe_name((enum probe)i);
+    if (decoys_reached(&launch->decoys) && !ret->escaped)
+        ret->escaped = probe_name(PROBE_REACH_HOST_SOCKET);
+    decoys_close(&launch->decoys);
+    trace_note(launch->options.trace, "machine/linux/sandbox.c", "sandbox finished, probes tried");
+    return 0;
+}
+
+int launch_ready(struct launch *launch, struct launch_report *ret, struct err *err)
+{
+    struct sandbox_message message;
+    int fd, r;
+    while ((r = sandbox_receive(launch->control, &message, &fd)) == 1) {
+        if (message.kind == SANDBOX_READY)
+            return take_ready(launch, &message, ret);
+        if (message.kind == SANDBOX_FAILED) {
+            message.err.step = STEP_LAUNCH;
+            if (err)
+                *err = message.err;
+            return message.err.code == ERR_NONE ? -EIO : -EPERM;
+        }
+        r = message.kind == SANDBOX_TERMINAL && fd >= 0
+                ? relay_set_terminal(launch->relay, fd, err)
+                : err_set(err, ERR_IO, STEP_LAUNCH, "the sandbox says what it should not");
+        if (r < 0)
+            return r;
+    }
+    return err_set(err, ERR_IO, STEP_LAUNCH, "the sandbox died before it was finished");
+}
+
+int launch_run(struct launch *launch, const struct run_watch *watch, struct run_result *ret,
+               struct err *err)
+{
+    struct sandbox_message go = { .kind = SANDBOX_GO };
+    struct supervised supervised = { .plan = launch->plan,
+                                     .control = launch->control,
+                                     .pidfd = launch->pidfd,
+                                     .relay = launch->relay };
+    *ret = (struct run_result){ .end = RUN_LOST };
+    if (sandbox_send(launch->control, &go, -1) < 0)
+        return err_set(err, ERR_IO, STEP_LAUNCH, "the sandbox died before its command started");
+    trace_note(launch->options.trace, "machine/supervise.c", "command started");
+    return supervise(&supervised, watch, ret, err);
+}

@@ -1,0 +1,90 @@
+/*
+ * launch: a plan on its way to a running command, and what becomes of it.
+ *
+ * launch_begin spawns the sandbox and returns at once, so that it is built
+ * while the plane decides; nothing of the command runs until launch_go.
+ * launch_end undoes whatever was done, at any point.
+ */
+#ifndef AM_MACHINE_LAUNCH_H
+#define AM_MACHINE_LAUNCH_H
+
+#include <sys/resource.h>
+
+#include "base/base.h"
+#include "base/err.h"
+#include "machine/linux/probes.h"
+#include "machine/mask.h"
+#include "machine/plan.h"
+#include "machine/trace.h"
+
+struct launch;
+
+struct launch_options {
+    const struct plan *plan;
+    const char *state_folder; /* where the runs' folders are */
+    const char *name;         /* of the run: a word */
+    const char *secret;       /* a file of the user's that no run may read, for the probes */
+    struct trace *trace;      /* may be NULL */
+};
+
+/* What was achieved, once the sandbox is finished. */
+struct launch_report {
+    enum tier tier;
+    int landlock_abi;
+    struct probe_result probes[PROBE_COUNT];
+    const char *escaped; /* the first probe that was not contained; NULL: none */
+};
+
+enum run_end {
+    RUN_EXITED,    /* `status` is the command's */
+    RUN_SIGNALED,  /* `signal` ended it */
+    RUN_EXHAUSTED, /* `dimension` ended it */
+    RUN_CANCELLED,
+    RUN_REFUSED, /* it never started: `err` */
+    RUN_LOST,    /* the sandbox died under it */
+};
+
+struct run_result {
+    enum run_end end;
+    int status; /* as `run` reports it */
+    int signal;
+    enum dimension dimension;
+    int64_t started_ms, ended_ms;
+    struct rusage usage;
+    int64_t output_bytes;
+    bool output_truncated;
+    struct err err;
+};
+
+int launch_begin(const struct launch_options *options, struct launch **ret,
+                 struct err *err) MUST_CHECK;
+/* Waits until the sandbox is finished. */
+int launch_ready(struct launch *launch, struct launch_report *ret, struct err *err) MUST_CHECK;
+
+/* What is asked of a run while it runs, by who carries it out. */
+enum run_wish { RUN_ON, RUN_PAUSE, RUN_CANCEL, RUN_CANCEL_NOW };
+struct run_watch {
+    void *context;
+    /* Looked at every `interval_ms`; NULL: nothing is ever asked. */
+    enum run_wish (*wish)(void *context);
+    int interval_ms;
+};
+/* Starts the command and stays with it to its end; fails only where that cannot be known. */
+int launch_run(struct launch *launch, const struct run_watch *watch, struct run_result *ret,
+               struct err *err) MUST_CHECK;
+/* Ends whatever still runs, and frees; a change set that was made stays. NULL is nothing. */
+void launch_end(struct launch *launch);
+
+/* The folder of the layer that a staged mount wrote to; NULL where it is no staged one. */
+const char *launch_layer(const struct launch *launch, size_t mount);
+/* What a mount hides; NULL: nothing is looked for. */
+const struct mask_list *launch_masks(const struct launch *launch, size_t mount);
+/* The folder of the run. */
+const char *launch_folder(const struct launch *launch);
+
+static inline void cleanup_launch(struct launch **launch)
+{
+    launch_end(*launch);
+}
+
+#endif

@@ -1,0 +1,17 @@
+/* idmap: trees of the host in which one owner stands for another, for a caller who is root. */
+#ifndef AM_MACHINE_LINUX_IDMAP_H
+#define AM_MACHINE_LINUX_IDMAP_H
+
+#include <sys/types.h>
+
+#include "base/base.h"
+#include "base/err.h"
+
+/*
+ * A detached copy of the mounts at a path (along which no link is followed), in
+ * which whoever owns the directory appears as `uid` and `gid`, and everybody
+ * else as nobody. ERR_UNSUPPORTED where its file system or the kernel cannot.
+ */
+int idmap_tree(const char *path, uid_t uid, gid_t gid, int *ret_tree, struct err *err) MUST_CHECK;
+
+#endif

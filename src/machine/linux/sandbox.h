@@ -1,0 +1,85 @@
+/*
+ * sandbox: from a plan to a confined process.
+ *
+ * The supervisor spawns the sandbox's first process, which builds the view,
+ * confines itself and makes the command's process. That one tries the probes,
+ * says what came of them, and waits: the command starts when the supervisor
+ * says so, and not before. The first process stays as the one that reaps.
+ */
+#ifndef AM_MACHINE_LINUX_SANDBOX_H
+#define AM_MACHINE_LINUX_SANDBOX_H
+
+#include <sys/resource.h>
+#include <sys/types.h>
+
+#include "base/base.h"
+#include "base/err.h"
+#include "machine/linux/probes.h"
+#include "machine/mask.h"
+#include "machine/plan.h"
+
+/* What a mount of the plan is made of, beside its path. */
+struct sandbox_mount {
+    int tree;  /* the host's directory, id-mapped and detached, where the caller is root; or -1 */
+    int layer; /* the folder of `upper` and `work`, likewise; or -1 */
+    const char *layer_path;        /* where that folder lies on the host; NULL: not staged */
+    const struct mask_list *masks; /* what is hidden below it; may be NULL */
+};
+
+struct sandbox {
+    const struct plan *plan;
+    struct sandbox_mount mounts[PLAN_MOUNTS_MAX];
+    int control;  /* the sandbox's end */
+    int stdio[3]; /* what the command reads and writes; not with a terminal */
+    struct probe_context probes;
+    int landlock_abi;
+    int root, scratch, staging; /* of the view, while it is built */
+    int terminal;               /* the command's end */
+    pid_t command;
+};
+
+enum sandbox_kind {
+    SANDBOX_MAP,      /* to it: its ids are mapped */
+    SANDBOX_GO,       /* to it: start the command */
+    SANDBOX_SIGNAL,   /* to it: `number` for the command */
+    SANDBOX_TERMINAL, /* from it: the other end of its terminal */
+    SANDBOX_READY,    /* from it: finished, with what the probes found */
+    SANDBOX_STARTED,  /* from it: the command runs */
+    SANDBOX_FAILED,   /* from it: `err` */
+    SANDBOX_ENDED,    /* from it: `number` is the command's status */
+};
+
+struct sandbox_message {
+    enum sandbox_kind kind;
+    int number; /* of a signal; a status as wait gives it; errno of an exec that failed */
+    int landlock_abi;
+    struct probe_result probes[PROBE_COUNT];
+    struct rusage usage; /* of all that ran */
+    struct err err;
+};
+
+/*
+ * Makes the first process, with its ids mapped; it goes on by itself up to
+ * SANDBOX_READY. `supervisor` is the caller's end of the control socket. On
+ * failure nothing is left.
+ */
+int sandbox_spawn(struct sandbox *sandbox, int supervisor, pid_t *ret_pid, int *ret_pidfd,
+                  struct err *err) MUST_CHECK;
+
+/* A message of fixed size on a socket of the kind SOCK_SEQPACKET, with a descriptor or without. */
+int sandbox_send(int control, const struct sandbox_message *message, int fd) MUST_CHECK;
+/* 1 with a message (and a descriptor, or -1), 0 where the other end is gone, or -errno. */
+int sandbox_receive(int control, struct sandbox_message *ret, int *ret_fd) MUST_CHECK;
+
+/* --- steps of the view (view.c, view_etc.c, view_mounts.c) ------------------------------------ */
+
+int view_open(struct sandbox *sandbox, struct err *err) MUST_CHECK;
+int view_system(struct sandbox *sandbox, struct err *err) MUST_CHECK;
+int view_etc(struct sandbox *sandbox, struct err *err) MUST_CHECK;
+int view_proc(struct sandbox *sandbox, struct err *err) MUST_CHECK;
+int view_devices(struct sandbox *sandbox, struct err *err) MUST_CHECK;
+int view_scratch(struct sandbox *sandbox, struct err *err) MUST_CHECK;
+int view_mounts(struct sandbox *sandbox, struct err *err) MUST_CHECK;
+int view_enter(struct sandbox *sandbox, struct err *err) MUST_CHECK;
+
+#endif

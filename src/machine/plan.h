@@ -1,0 +1,129 @@
+/*
+ * plan: what a launch will do, decided before anything is done.
+ *
+ * plan_build is pure: from a profile, a request and the facts about the caller
+ * it makes one plan, which nobody changes afterwards. Whatever is refused is
+ * refused here, by a named rule and with the remedy; what executes the plan
+ * decides nothing.
+ */
+#ifndef AM_MACHINE_PLAN_H
+#define AM_MACHINE_PLAN_H
+
+#include <sys/types.h>
+#include <yyjson.h>
+
+#include "base/base.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/str.h"
+#include "contract/vocabulary.h"
+
+#define PLAN_ARGUMENTS_MAX   4096
+#define PLAN_MOUNTS_MAX      64
+#define PLAN_ENVIRONMENT_MAX 256
+#define PLAN_ARGUMENT_BYTES  ((size_t)2 << 20) /* of all arguments and variables together */
+
+/* Ordered: a later one isolates more. */
+#define TIER_TABLE(X)                                                                              \
+    X(TIER_PROCESS, "process")                                                                     \
+    X(TIER_NAMESPACES, "namespaces")                                                               \
+    X(TIER_CONTAINER, "container")                                                                 \
+    X(TIER_VM, "vm")
+
+#define SEMANTICS_TABLE(X)                                                                         \
+    X(MOUNT_READ_ONLY, "read-only")                                                                \
+    X(MOUNT_READ_WRITE, "read-write")                                                              \
+    X(MOUNT_STAGED, "staged")                                                                      \
+    X(MOUNT_CACHE, "cache")
+
+#define PLAN_ENUM(name, text) name,
+enum tier { TIER_TABLE(PLAN_ENUM) TIER_COUNT };
+enum semantics { SEMANTICS_TABLE(PLAN_ENUM) SEMANTICS_COUNT };
+#undef PLAN_ENUM
+extern const char *const tier_names[TIER_COUNT];
+extern const char *const semantics_names[SEMANTICS_COUNT];
+
+/* --- what goes in -------------------------------------------------------------------------- */
+
+/* What the caller found out about itself and the host; every path is absolute and resolved. */
+struct plan_facts {
+    const char *home, *user;
+    const char *directory;  /* where the caller stands */
+    const char *repository; /* its repository's root; without one, the directory */
+    uid_t uid;
+    gid_t gid;
+    bool has_groups;                /* supplementary ones */
+    const char *const *environment; /* NULL-terminated, "NAME=VALUE" */
+    bool terminal;                  /* both ends of the command are one */
+    enum tier tier;                 /* what this host gives */
+    const char *tier_reason;        /* why it gives no more */
+    const char *tier_remedy;        /* the one command that would mend it */
+};
+
+struct plan_mount {
+    const char *ref;       /* of an AgentWorkspaceMount; NULL where a profile or option names it */
+    const char *host_path; /* resolved */
+    const char *agent_path;
+    enum semantics semantics;
+    bool secrets_prohibited;
+};
+
+struct plan_request {
+    const yyjson_val *profile;
+    const char *const *argv; /* NULL-terminated */
+    const char *directory;   /* inside; NULL: as outside */
+    const struct plan_mount *mounts;
+    size_t mount_count;
+    const char *const *variables; /* "NAME" passed on, or "NAME=VALUE"; NULL-terminated, or NULL */
+    enum tier minimum_tier;       /* beside the profile's */
+    const char *surface;          /* URN of an AgentToolSurface; NULL: a plain command */
+    const int64_t *ceiling;       /* by dimension, below 0 where there is none; may be NULL */
+};
+
+/* --- what comes out ------------------------------------------------------------------------ */
+
+struct plan_limits {
+    int64_t processes, open_files, output_bytes;
+    int64_t budget[DIMENSION_COUNT];
+};
+
+struct plan {
+    const char *profile_id;
+    const char *surface; /* may be NULL */
+    char *const *argv;
+    char *const *environment;
+    const char *directory; /* inside */
+    const char *home;      /* inside: at the same place as outside, and empty */
+    const char *user;
+    const struct plan_mount *mounts; /* outer before inner */
+    size_t mount_count;
+    struct plan_limits limits;
+    enum tier tier, minimum_tier;
+    uid_t inside_uid, host_uid; /* who the command is, inside and to the host */
+    gid_t inside_gid, host_gid;
+    bool as_root; /* the caller is root; the command is not */
+    bool has_groups;
+    bool no_sockets;
+    bool terminal;
+    bool retain_output, receipt;
+};
+
+/*
+ * ERR_DENIED names the rule and the remedy (a path outside the allow-list, a place of secrets);
+ * ERR_UNSUPPORTED what this host or release cannot give; ERR_DOCUMENT, ERR_USAGE, ERR_LIMIT.
+ */
+int plan_build(const struct plan_facts *facts, const struct plan_request *request,
+               struct plan **ret, struct err *err) MUST_CHECK;
+void plan_free(struct plan *plan);
+
+/* The plan as a document: of arguments count, length and digest alone. */
+int plan_write(const struct plan *plan, struct buf *ret, struct err *err) MUST_CHECK;
+/* The record of arguments: `"arguments":{…}`'s object, as the operations family has it. */
+int plan_write_arguments(char *const *argv, struct buf *ret, struct err *err) MUST_CHECK;
+
+static inline void cleanup_plan(struct plan **plan)
+{
+    plan_free(*plan);
+}
+
+#endif

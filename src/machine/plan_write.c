@@ -1,0 +1,101 @@
+/*
+ * plan_write: a plan as a document.
+ *
+ * Of arguments and variables a document holds how many, how long and their
+ * digest, and names; their text is the caller's.
+ */
+#include "base/digest.h"
+#include "base/json.h"
+#include "machine/plan.h"
+
+#define STEP_WRITE "write the plan"
+
+int plan_write_arguments(char *const *argv, struct buf *ret, struct err *err)
+{
+    _cleanup_(buf_release) struct buf bytes = BUF_INIT_LIMIT(2 * PLAN_ARGUMENT_BYTES);
+    char digest[DIGEST_TEXT_SIZE];
+    size_t count = 0;
+    for (; argv[count]; count++)
+        buf_add(&bytes, argv[count], strlen(argv[count]) + 1);
+    if (bytes.error)
+        return err_set(err, ERR_LIMIT, STEP_WRITE, "the arguments do not fit");
+    int r = digest_text(buf_str(&bytes), digest, err);
+    if (r == 0)
+        buf_addf(ret, "{\"count\":%zu,\"digest\":\"%s\",\"lengthBytes\":%zu}", count, digest,
+                 bytes.len - count);
+    return r;
+}
+
+static void add_text(struct buf *ret, const char *name, const char *text)
+{
+    buf_addf(ret, "%s\"%s\":", ret->data[ret->len - 1] == '{' ? "" : ",", name);
+    json_add_string(ret, str_from(text));
+}
+
+static void add_mounts(struct buf *ret, const struct plan *plan)
+{
+    buf_add_text(ret, ",\"mounts\":[");
+    for (size_t i = 0; i < plan->mount_count; i++) {
+        const struct plan_mount *mount = &plan->mounts[i];
+        buf_add_text(ret, i ? ",{" : "{");
+        if (mount->ref)
+            add_text(ret, "mountRef", mount->ref);
+        add_text(ret, "hostPath", mount->host_path);
+        add_text(ret, "agentPath", mount->agent_path);
+        add_text(ret, "semantics", semantics_names[mount->semantics]);
+        buf_addf(ret, ",\"secretsProhibited\":%s}", mount->secrets_prohibited ? "true" : "false");
+    }
+    buf_add_char(ret, ']');
+}
+
+static void add_variables(struct buf *ret, const struct plan *plan)
+{
+    buf_add_text(ret, ",\"environmentNames\":[");
+    for (size_t i = 0; plan->environment[i]; i++) {
+        struct str variable = str_from(plan->environment[i]);
+        buf_add_text(ret, i ? "," : "");
+        json_add_string(ret, str_make(variable.ptr, str_index(variable, '=', 0)));
+    }
+    buf_add_char(ret, ']');
+}
+
+static void add_limits(struct buf *ret, const struct plan_limits *limits)
+{
+    buf_addf(ret, ",\"limits\":{\"processes\":%lld,\"openFiles\":%lld,\"outputBytes\":%lld}",
+             (long long)limits->processes, (long long)limits->open_files,
+             (long long)limits->output_bytes);
+    buf_add_text(ret, ",\"budget\":{");
+    for (size_t i = 0; i < DIMENSION_COUNT; i++)
+        buf_addf(ret, "%s\"%s\":%lld", i ? "," : "", dimension_names[i],
+                 (long long)limits->budget[i]);
+    buf_add_char(ret, '}');
+}
+
+int plan_write(const struct plan *plan, struct buf *ret, struct err *err)
+{
+    buf_add_char(ret, '{');
+    add_text(ret, "profileRef", plan->profile_id);
+    if (plan->surface)
+        add_text(ret, "toolSurfaceRef", plan->surface);
+    add_text(ret, "isolationTier", tier_names[plan->tier]);
+    add_text(ret, "minimumIsolationTier", tier_names[plan->minimum_tier]);
+    add_text(ret, "executable", plan->argv[0]);
+    buf_add_text(ret, ",\"arguments\":");
+    int r = plan_write_arguments(plan->argv + 1, ret, err);
+    if (r < 0)
+        return r;
+    add_text(ret, "workingDirectory", plan->directory);
+    add_text(ret, "home", plan->home);
+    add_text(ret, "user", plan->user);
+    buf_addf(ret, ",\"userId\":%lld,\"groupId\":%lld", (long long)plan->inside_uid,
+             (long long)plan->inside_gid);
+    add_text(ret, "seccompProfile", plan->no_sockets ? "no-sockets" : "default");
+    add_text(ret, "network", "loopback");
+    add_mounts(ret, plan);
+    add_variables(ret, plan);
+    add_limits(ret, &plan->limits);
+    buf_addf(ret, ",\"terminal\":%s,\"retainOutput\":%s,\"receipt\":%s}",
+             plan->terminal ? "true" : "false", plan->retain_output ? "true" : "false",
+             plan->receipt ? "true" : "false");
+    return ret->error ? err_set(err, ERR_LIMIT, STEP_WRITE, "the plan does not fit") : 0;
+}

@@ -1,0 +1,251 @@
+/*
+ * relay: three streams, each a pipe or one side of a terminal.
+ *
+ * Theory of operation. Output is read as it comes and written whole before
+ * more is read, so that a slow reader slows the command and nothing piles up.
+ * The caller's own descriptors keep their flags, since others share them: a
+ * pipe or socket is written in pieces that poll promises room for. Input waits
+ * in one buffer for the command to take it. Of the output so many bytes are
+ * passed on as the plan allows; the rest is counted and dropped.
+ * */
+#include "machine/relay.h"
+
+#include <limits.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <termios.h>
+
+#define RELAY_STREAMS 3
+#define STEP_RELAY    "relay the command's streams"
+#define BUFFER_BYTES  ((size_t)64 << 10)
+
+enum { INPUT, OUTPUT, ERRORS };
+
+struct stream {
+    int from, to;    /* one of them is the caller's, and never closed here; -1: over */
+    size_t len, off; /* of the input that waits */
+};
+
+struct relay {
+    struct stream streams[RELAY_STREAMS];
+    int terminal;
+    bool is_terminal, is_raw;
+    struct termios before;
+    int64_t output_bytes, output_bytes_max;
+    bool truncated;
+    char input[BUFFER_BYTES];
+};
+
+/* --- making -------------------------------------------------------------------------------- */
+
+static bool is_null_device(int fd)
+{
+    struct stat status, null;
+    return fstat(fd, &status) == 0 && S_ISCHR(status.st_mode) && stat("/dev/null", &null) == 0 &&
+           status.st_rdev == null.st_rdev;
+}
+
+/* What the caller has closed, or sends nowhere, needs no pipe. */
+static int open_nothing(int index, int *ret, struct err *err)
+{
+    *ret = open("/dev/null", (index == INPUT ? O_RDONLY : O_WRONLY) | O_CLOEXEC);
+    return *ret < 0 ? err_set_errno(err, errno, STEP_RELAY, "cannot open /dev/null") : 0;
+}
+
+static int open_stream(struct relay *relay, int index, int *ret_end, struct err *err)
+{
+    struct stream *stream = &relay->streams[index];
+    int ends[2];
+    if (fcntl(index, F_GETFD) < 0 || is_null_device(index))
+        return open_nothing(index, ret_end, err);
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return err_set_errno(err, errno, STEP_RELAY, "cannot make a pipe");
+    if (index == INPUT) {
+        fcntl(ends[1], F_SETFL, O_NONBLOCK); /* the command may never read */
+        *stream = (struct stream){ .from = INPUT, .to = ends[1] };
+        *ret_end = ends[0];
+    } else {
+        *stream = (struct stream){ .from = ends[0], .to = index };
+        *ret_end = ends[1];
+    }
+    return 0;
+}
+
+int relay_new(bool terminal, int64_t output_bytes_max, struct relay **ret, int ret_stdio[3],
+              struct err *err)
+{
+    struct relay *relay = calloc(1, sizeof(*relay));
+    int r = relay ? 0 : err_set(err, ERR_MEMORY, STEP_RELAY, "there is not enough memory");
+    for (int i = 0; relay && i < RELAY_STREAMS; i++) {
+        relay->streams[i] = (struct stream){ .from = -1, .to = -1 };
+        ret_stdio[i] = -1;
+    }
+    if (r < 0)
+        return r;
+    relay->terminal = -1;
+    relay->is_terminal = terminal;
+    relay->output_bytes_max = output_bytes_max;
+    for (int i = 0; i < RELAY_STREAMS && r == 0 && !terminal; i++)
+        r = open_stream(relay, i, &ret_stdio[i], err);
+    if (r < 0) {
+        for (int i = 0; i < RELAY_STREAMS; i++)
+            cleanup_close(&ret_stdio[i]);
+        relay_free(relay);
+        return r;
+    }
+    *ret = relay;
+    return 0;
+}
+
+static void close_stream(struct relay *relay, int index)
+{
+    struct stream *stream = &relay->streams[index];
+    int own = index == INPUT ? stream->to : stream->from;
+    if (own >= 0 && own != relay->terminal)
+        close(own);
+    *stream = (struct stream){ .from = -1, .to = -1 };
+}
+
+void relay_free(struct relay *relay)
+{
+    if (!relay)
+        return;
+    for (int i = 0; i < RELAY_STREAMS; i++)
+        close_stream(relay, i);
+    if (relay->is_raw)
+        tcsetattr(INPUT, TCSADRAIN, &relay->before);
+    cleanup_close(&relay->terminal);
+    free(relay);
+}
+
+/* --- terminals ----------------------------------------------------------------------------- */
+
+int relay_set_terminal(struct relay *relay, int terminal, struct err *err)
+{
+    struct termios raw;
+    relay->terminal = terminal;
+    relay->streams[INPUT] = (struct stream){ .from = INPUT, .to = terminal };
+    relay->streams[OUTPUT] = (struct stream){ .from = terminal, .to = OUTPUT };
+    fcntl(terminal, F_SETFL, O_NONBLOCK);
+    relay_resize(relay);
+    if (tcgetattr(INPUT, &relay->before) < 0)
+        return err_set_errno(err, errno, STEP_RELAY, "cannot read the terminal's mode");
+    raw = relay->before;
+    cfmakeraw(&raw);
+    if (tcsetattr(INPUT, TCSADRAIN, &raw) < 0)
+        return err_set_errno(err, errno, STEP_RELAY, "cannot set the terminal's mode");
+    relay->is_raw = true;
+    return 0;
+}
+
+void relay_resize(struct relay *relay)
+{
+    struct winsize size;
+    if (relay->terminal >= 0 && ioctl(INPUT, TIOCGWINSZ, &size) == 0)
+        ioctl(relay->terminal, TIOCSWINSZ, &size);
+}
+
+/* --- moving -------------------------------------------------------------------------------- */
+
+enum { INPUT_COMES, INPUT_GOES, OUTPUT_COMES, ERRORS_COME };
+
+void relay_ask(const struct relay *relay, struct pollfd ret[RELAY_POLLS])
+{
+    const struct stream *input = &relay->streams[INPUT];
+    bool waiting = input->off < input->len;
+    ret[INPUT_COMES] = (struct pollfd){ .fd = waiting ? -1 : input->from, .events = POLLIN };
+    ret[INPUT_GOES] = (struct pollfd){ .fd = waiting ? input->to : -1, .events = POLLOUT };
+    ret[OUTPUT_COMES] = (struct pollfd){ .fd = relay->streams[OUTPUT].from, .events = POLLIN };
+    ret[ERRORS_COME] = (struct pollfd){ .fd = relay->streams[ERRORS].from, .events = POLLIN };
+}
+
+/* All of it, in pieces that do not block where the reader is slow to come. */
+static bool write_all(int fd, const char *bytes, size_t len)
+{
+    struct stat status;
+    bool pieces = fstat(fd, &status) == 0 && (S_ISFIFO(status.st_mode) || S_ISSOCK(status.st_mode));
+    while (len) {
+        struct pollfd room = { .fd = fd, .events = POLLOUT };
+        ssize_t written = write(fd, bytes, pieces && len > PIPE_BUF ? PIPE_BUF : len);
+        if (written < 0 && errno == EAGAIN) {
+            poll(&room, 1, -1);
+            continue;
+        }
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written < 0)
+            return false; /* nobody reads any more */
+        bytes += written;
+        len -= (size_t)written;
+    }
+    return true;
+}
+
+/* False at the end of the stream. */
+static bool move_output(struct relay *relay, struct stream *stream)
+{
+    char bytes[BUFFER_BYTES];
+    ssize_t got = read(stream->from, bytes, sizeof(bytes));
+    if (got < 0 && (errno == EAGAIN || errno == EINTR))
+        return true;
+    if (got <= 0)
+        return false;
+    int64_t room = relay->output_bytes_max - relay->output_bytes;
+    size_t passed = got <= room ? (size_t)got : room > 0 ? (size_t)room : 0;
+    relay->truncated |= passed < (size_t)got;
+    relay->output_bytes += got;
+    return write_all(stream->to, bytes, passed);
+}
+
+static bool fill_input(struct relay *relay, struct stream *stream)
+{
+    ssize_t got = read(stream->from, relay->input, sizeof(relay->input));
+    if (got < 0 && (errno == EAGAIN || errno == EINTR))
+        return true;
+    stream->off = 0;
+    stream->len = got > 0 ? (size_t)got : 0;
+    return got > 0;
+}
+
+static bool empty_input(struct relay *relay, struct stream *stream)
+{
+    ssize_t written = write(stream->to, relay->input + stream->off, stream->len - stream->off);
+    if (written > 0)
+        stream->off += (size_t)written;
+    return written > 0 || errno == EAGAIN || errno == EINTR;
+}
+
+void relay_move(struct relay *relay, const struct pollfd polls[RELAY_POLLS])
+{
+    struct stream *input = &relay->streams[INPUT];
+    if ((polls[INPUT_COMES].revents && !fill_input(relay, input)) ||
+        (input->off < input->len && !empty_input(relay, input)))
+        close_stream(relay, INPUT);
+    if (polls[OUTPUT_COMES].revents && !move_output(relay, &relay->streams[OUTPUT]))
+        close_stream(relay, OUTPUT);
+    if (polls[ERRORS_COME].revents && !move_output(relay, &relay->streams[ERRORS]))
+        close_stream(relay, ERRORS);
+}
+
+void relay_drain(struct relay *relay)
+{
+    close_stream(relay, INPUT);
+    for (int i = OUTPUT; i <= ERRORS; i++) {
+        while (relay->streams[i].from >= 0 && move_output(relay, &relay->streams[i])) {
+            struct pollfd more = { .fd = relay->streams[i].from, .events = POLLIN };
+            if (poll(&more, 1, 0) <= 0)
+                break; /* a terminal has no end that it would tell */
+        }
+        close_stream(relay, i);
+    }
+}
+
+int64_t relay_output_bytes(const struct relay *relay)
+{
+    return relay->output_bytes;
+}
+
+bool relay_output_truncated(const struct relay *relay)
+{
+    return relay->truncated;
+}

@@ -1,0 +1,17 @@
+/* supervise: the loop around a running command. See launch.h for what it is part of. */
+#ifndef AM_MACHINE_SUPERVISE_H
+#define AM_MACHINE_SUPERVISE_H
+
+#include "machine/launch.h"
+#include "machine/relay.h"
+
+struct supervised {
+    const struct plan *plan;
+    int control, pidfd;
+    struct relay *relay; /* between the caller's streams and the command's */
+};
+
+int supervise(const struct supervised *supervised, const struct run_watch *watch,
+              struct run_result *ret, struct err *err) MUST_CHECK;
+
+#endif

@@ -1,0 +1,231 @@
+/*
+ * execution: see the header (stops 5, 7 and 8 of a run, as the plane sees them).
+ *
+ * Theory of operation. What the machine does, it does by the plan that the
+ * caller made from the same command that the plane authorised; the plan's
+ * digest stands in the fingerprint and in the execution, which binds the two.
+ * The fingerprint is in the batch that begins the run, the execution in the
+ * one that ends it: a run that does nothing special costs two durable writes.
+ */
+#include "plane/execution.h"
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "contract/rules.h"
+#include "machine/file_digest.h"
+#include "plane/gate_layers.h"
+#include "plane/work.h"
+
+#define STEP_EXECUTION     "carry out a run"
+#define OWN_PROGRAM        "/proc/self/exe"
+#define WATCH_MS           200
+#define STATUS_REFUSED     125
+#define STATUS_NOT_STARTED 126
+#define STATUS_NOT_FOUND   127
+
+/* --- before -------------------------------------------------------------------------------- */
+
+static int fail(struct effect_result *ret, const struct err *why)
+{
+    ret->end = STATE_FAILED;
+    ret->failure = *why;
+    return 0;
+}
+
+static int digest_plan(struct execution *execution, struct err *err)
+{
+    _cleanup_(buf_release) struct buf json = BUF_INIT;
+    int r = plan_write(execution->plan, &json, err);
+    return r < 0 ? r : digest_text(buf_str(&json), execution->plan_digest, err);
+}
+
+static void name_documents(struct execution *execution, const struct work *work)
+{
+    struct str local = urn_local(work_operation(work));
+    urn_make("agent-machine-fingerprint", local, execution->fingerprint);
+    urn_make("local-agent-execution", local, execution->record);
+}
+
+static int gather(struct execution *execution, struct work *work, char budget[PLANE_URN_MAX],
+                  struct evidence *ret, struct err *err)
+{
+    *ret = (struct evidence){
+        .plan = execution->plan,
+        .launch = execution->launch,
+        .report = &execution->report,
+        .operation = work_operation(work),
+        .task = work_text(work, WORK_TASK, "id"),
+        .subject = work_text(work, WORK_OPERATION, "subjectRef"),
+        .delegation = work_text(work, WORK_OPERATION, "delegationRef"),
+        .fingerprint = execution->fingerprint,
+        .execution = execution->record,
+        .policy_layers = STR("[]"),
+    };
+    budget_urn(work_operation(work), budget);
+    ret->budget = str_from(budget);
+    memcpy(ret->profile_digest, execution->profile_digest, sizeof(ret->profile_digest));
+    memcpy(ret->plan_digest, execution->plan_digest, sizeof(ret->plan_digest));
+    int r = gate_layers_digest(work_plane(work), ret->policy_digest, err);
+    if (r == 0)
+        r = ledger_last_digest(work_plane(work)->ledger, ret->previous_event, err);
+    if (r == 0)
+        r = file_digest(OWN_PROGRAM, execution->digests_folder, ret->program_digest, err);
+    return r < 0 ? r
+                 : file_digest(execution->command_path, execution->digests_folder,
+                               ret->command_digest, err);
+}
+
+static int add_fingerprint(struct execution *execution, struct work *work, struct err *err)
+{
+    _cleanup_(buf_release) struct buf json = BUF_INIT;
+    char budget[PLANE_URN_MAX];
+    struct evidence evidence;
+    int r = gather(execution, work, budget, &evidence, err);
+    if (r == 0)
+        r = evidence_write_fingerprint(&evidence, &json, err);
+    return r < 0 ? r
+                 : effect_add(work, "AgentMachineFingerprint", str_from(execution->fingerprint),
+                              buf_str(&json), err);
+}
+
+/* A program whose file cannot be read cannot be recorded, and is not started. */
+static int find_program(struct execution *execution, struct err *err)
+{
+    char digest[DIGEST_TEXT_SIZE];
+    const char *name = execution->plan->argv[0];
+    struct err why = { 0 };
+    execution->result.end = RUN_REFUSED;
+    execution->result.status = STATUS_NOT_FOUND;
+    if (!execution->command_path)
+        return err_set(err, ERR_NOT_FOUND, STEP_EXECUTION,
+                       "there is no program %.200s where the sandbox will look: the system's "
+                       "directories, and what is mounted",
+                       name);
+    if (file_digest(execution->command_path, execution->digests_folder, digest, &why) == 0)
+        return 0;
+    execution->result.status = STATUS_NOT_STARTED;
+    return err_set(err, why.code, STEP_EXECUTION, "%.200s cannot be started: %s", name, why.cause);
+}
+
+static int prepare(void *context, struct work *work, struct effect_result *ret, struct err *err)
+{
+    struct execution *execution = context;
+    struct err why = { 0 };
+    if (execution->report_taken)
+        return add_fingerprint(execution, work, err); /* a second try of the same batch */
+    name_documents(execution, work);
+    if (find_program(execution, &why) < 0 || digest_plan(execution, &why) < 0 ||
+        launch_ready(execution->launch, &execution->report, &why) < 0)
+        return fail(ret, &why);
+    execution->report_taken = true;
+    execution->result.status = STATUS_REFUSED;
+    int r = add_fingerprint(execution, work, err);
+    trace_note(execution->trace, "plane/submit.c", "authorised, fingerprint taken");
+    if (r < 0 || !execution->report.escaped)
+        return r;
+    err_set(&why, ERR_DENIED, STEP_EXECUTION, "the probe %s broke out of the sandbox",
+            execution->report.escaped);
+    return fail(ret, &why);
+}
+
+/* --- running ------------------------------------------------------------------------------- */
+
+static enum run_wish wish(void *context)
+{
+    struct work *work = context;
+    struct err unknown;
+    return work_is_canceling(work, &unknown) > 0 ? RUN_CANCEL : RUN_ON;
+}
+
+static int64_t seconds_of(const struct rusage *usage)
+{
+    int64_t us = ((int64_t)usage->ru_utime.tv_sec + usage->ru_stime.tv_sec) * 1000000 +
+                 usage->ru_utime.tv_usec + usage->ru_stime.tv_usec;
+    return (us + 999999) / 1000000;
+}
+
+static void measure(struct execution *execution)
+{
+    const struct run_result *result = &execution->result;
+    execution->used.of[DIMENSION_CPU_SECONDS] = seconds_of(&result->usage);
+    execution->used.of[DIMENSION_SANDBOX_MEMORY_BYTES] = result->usage.ru_maxrss * 1024;
+    execution->used.of[DIMENSION_AGENT_CONCURRENCY] = 1;
+    if (result->started_ms) {
+        int64_t ms = result->ended_ms - result->started_ms;
+        execution->used.of[DIMENSION_WALL_CLOCK_SECONDS] = ms > 0 ? (ms + 999) / 1000 : 1;
+    }
+}
+
+static int add_record(struct execution *execution, struct work *work, struct err *err)
+{
+    _cleanup_(buf_release) struct buf json = BUF_INIT;
+    char budget[PLANE_URN_MAX];
+    struct evidence evidence;
+    int r = gather(execution, work, budget, &evidence, err);
+    if (r == 0)
+        r = evidence_write_execution(&evidence, &execution->result, execution->used.of,
+                                     buf_str(&execution->change_set), &json, err);
+    return r < 0 ? r
+                 : effect_add(work, "LocalAgentExecution", str_from(execution->record),
+                              buf_str(&json), err);
+}
+
+/* How the operation ends where its command ended so. */
+static void conclude(const struct execution *execution, struct effect_result *ret)
+{
+    const struct run_result *result = &execution->result;
+    ret->end = STATE_FAILED;
+    switch (result->end) {
+    case RUN_EXITED:
+    case RUN_SIGNALED:
+        ret->end = result->status ? STATE_COMPLETED_WITH_WARNINGS : STATE_COMPLETED;
+        if (result->end == RUN_SIGNALED)
+            snprintf(ret->warning, sizeof(ret->warning), "The command was ended by signal %d.",
+                     result->signal);
+        else
+            snprintf(ret->warning, sizeof(ret->warning), "The command exited with status %d.",
+                     result->status);
+        break;
+    case RUN_EXHAUSTED:
+        err_set(&ret->failure, ERR_BUDGET, STEP_EXECUTION, "the run's %s are used up",
+                dimension_names[result->dimension]);
+        break;
+    case RUN_CANCELLED:
+        ret->end = STATE_CANCELED;
+        break;
+    case RUN_REFUSED:
+    case RUN_LOST:
+        ret->failure = result->err;
+        break;
+    }
+}
+
+static int start(void *context, struct work *work, struct effect_result *ret, struct err *err)
+{
+    struct execution *execution = context;
+    struct run_watch watch = { .context = work, .wish = wish, .interval_ms = WATCH_MS };
+    struct err why = { 0 };
+    execution->started = true;
+    if (launch_run(execution->launch, &watch, &execution->result, &why) < 0)
+        return fail(ret, &why);
+    trace_note(execution->trace, "machine/supervise.c", "command ended");
+    measure(execution);
+    conclude(execution, ret);
+    ret->used = execution->used;
+    ret->used.of[DIMENSION_SANDBOX_MEMORY_BYTES] = 0; /* held while it ran, and given back */
+    ret->used.of[DIMENSION_AGENT_CONCURRENCY] = 0;
+    return add_record(execution, work, err);
+}
+
+void execution_plug(struct execution *execution, struct plane_options *options)
+{
+    execution->change_set = BUF_INIT;
+    options->execution_prepare = prepare;
+    options->execution_start = start;
+    options->effect_context = execution;
+}
+
+void execution_release(struct execution *execution)
+{
+    buf_release(&execution->change_set);
+}

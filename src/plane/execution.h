@@ -1,0 +1,37 @@
+/*
+ * execution: agent_machine.execution.start, carried out by the machine.
+ *
+ * The caller has begun a launch; the plane calls execution_prepare when the
+ * run is authorised, which waits for the sandbox and adds its fingerprint to
+ * the batch that makes the run durable, and execution_start when it is, which
+ * starts the command, stays with it, and writes down what it was.
+ */
+#ifndef AM_PLANE_EXECUTION_H
+#define AM_PLANE_EXECUTION_H
+
+#include "machine/evidence.h"
+#include "plane/plane.h"
+
+struct execution {
+    /* set by the caller */
+    struct launch *launch;
+    const struct plan *plan;
+    const char *command_path; /* of the program, where it was found; NULL: unknown */
+    const char *digests_folder;
+    char profile_digest[DIGEST_TEXT_SIZE];
+    struct trace *trace;
+    /* what became of it */
+    bool report_taken, started;
+    struct launch_report report;
+    struct run_result result;
+    struct amounts used;
+    char fingerprint[PLANE_URN_MAX], record[PLANE_URN_MAX];
+    char plan_digest[DIGEST_TEXT_SIZE];
+    struct buf change_set; /* JSON of LocalAgentExecution's changeSet; empty: nothing changed */
+};
+
+/* Plugs an execution into a plane that is about to be opened. */
+void execution_plug(struct execution *execution, struct plane_options *options);
+void execution_release(struct execution *execution);
+
+#endif

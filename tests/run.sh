@@ -1,0 +1,133 @@
+# The governed launch: what a command sees, what it may do, what it leaves.
+# shellcheck shell=sh
+. "$(dirname "$0")/lib.sh"
+export HOME="$scratch/home" XDG_STATE_HOME="$scratch/home/.local/state"
+export XDG_CONFIG_HOME="$scratch/home/.config"
+mkdir -p "$HOME/src/compass/lib"
+cd "$HOME/src/compass" || exit
+git init -q .
+echo one >a.txt
+echo 'TOKEN=abc' >.env
+echo key >lib/id_rsa
+
+# ---- what a command sees ----
+
+run run -- sh -c 'echo out; echo err >&2; exit 7'
+check "the exit status is the command's own" exits 7
+check "its output is the caller's" out_is out
+check "its errors too" err_has err
+run run -- cat a.txt
+check "the repository is there, at its own place" out_is one
+# shellcheck disable=SC2016 # the sandbox's own
+run run -- sh -c 'ls -A "$HOME"; pwd'
+check "the home is empty but for the way to the repository" out_is "src
+$PWD"
+run run -- cat .env
+check "a file that is a secret by name is not there" exits 1
+run run -- cat lib/id_rsa
+check "nor is one that lies deeper" exits 1
+run run -- cat "$XDG_CONFIG_HOME/agent-machine/key.pem"
+check "the user's key is not there" exits 1
+run run -- cat /etc/shadow
+check "nor is /etc/shadow" exits 1
+run run -- sh -c 'id -u; cat /proc/self/status'
+check "the command is nobody in particular" out_matches '^CapEff:[[:space:]]0000000000000000$'
+check "and not root" out_matches '^[1-9]'
+check "a filter is on it" out_matches '^Seccomp:[[:space:]]2$'
+run run -- sh -c 'ls /proc | grep -c "^[0-9]"'
+check "it sees its own processes alone" out_matches '^[3-6]$'
+run run -- sh -c 'cat /proc/net/dev | grep -c :'
+check "it has loopback and no other interface" out_is 1
+run run -- env
+check "its environment is built from nothing" out_lacks "XDG_CONFIG_HOME"
+check "and says where it is" out_has "container=agent-machine"
+AM_PASSED=through run run -e AM_PASSED -e ADDED=here -- env
+check "a variable that is named is passed on" out_has AM_PASSED=through
+check "one with a value is set" out_has ADDED=here
+API_TOKEN=x run run -e API_TOKEN -- env
+check "one that speaks of a secret is refused" exits 125
+check "by a named rule" err_has environment-secret
+printf 'in\nput\n' >"$scratch/in"
+try sh -c "'$program' run -- cat <'$scratch/in'"
+check "it reads the caller's input" out_is "in
+put"
+try sh -c "yes | head -c 300000 | '$program' run -- wc -c"
+check "also more than a pipe holds" out_matches '^ *300000$'
+try sh -c "'$program' run -- sh -c 'head -c 3000000 /dev/zero' | wc -c"
+check "and writes more than a pipe holds" out_matches '^ *3000000$'
+try sh -c "'$program' run -- yes | head -n 1"
+check "it ends when nobody reads any more" out_is y
+
+# ---- what it leaves ----
+
+run run -- sh -c 'echo two >a.txt; echo new >b.txt; rm .git/HEAD; mkdir sub; cat a.txt'
+check "it writes freely" out_is two
+check "and the host's tree does not move" test "$(cat a.txt)" = one
+check "nothing is added to it" test ! -e b.txt
+check "nothing is removed" test -e .git/HEAD
+run run -- sh -c 'echo x >/usr/x || echo x >/etc/x || echo x >/x'
+check "the system's directories cannot be written to" exits 2
+check "what nobody wrote to leaves no folder" sh -c \
+    "[ \"\$(find '$XDG_STATE_HOME/agent-machine/runs' -mindepth 1 -maxdepth 1 | wc -l)\" -eq 1 ]"
+
+# ---- the command that cannot be ----
+
+run run -- no-such-program
+check "a program that is not there" exits 127
+check "is named" err_has no-such-program
+touch plain
+run run -- ./plain
+check "one that cannot be executed" exits 126
+run run -- sh -c 'kill -SEGV $$'
+check "one that a signal ends" exits 139
+run run --budget wallClockSeconds=1 -- sleep 60
+check "a budget that is used up ends it" exits 124
+check "by name" err_has wallClockSeconds
+run run --tier vm -- true
+check "a tier that is not there is refused" exits 125
+run run
+check "no command is wrong usage" exits 2
+
+# ---- mounts ----
+
+mkdir -p "$HOME/src/other" "$HOME/.ssh" "$scratch/outside"
+echo o >"$HOME/src/other/o"
+run run -m "$HOME/src/other:/work/other:read-only" -- sh -c 'cat /work/other/o; echo >/work/other/p'
+check "a directory is mounted where it is asked for" out_is o
+check "read-only" exits 2
+run run -m "$HOME/src/other:/work/other:read-write" -- sh -c 'echo p >/work/other/p'
+check "read-write reaches the host" test -f "$HOME/src/other/p"
+run run -m "$HOME/.ssh:/keys:read-only" -- true
+check "a place of keys is refused" exits 125
+check "with the rule named" err_has mount-secret
+run run -m "$HOME:/all:read-only" -- true
+check "the whole home is refused" err_has mount-secret
+run run -m "$scratch/outside:/o:read-only" -- true
+check "what the profile does not allow is refused" err_has mount-not-allowed
+run run -m "$HOME/src/other:/usr/share:read-only" -- true
+check "a directory of the system cannot be covered" err_has mount-over-system
+cd "$HOME" || exit
+run run -- true
+check "a repository that is the home is refused, with what to do" err_has "go into a directory"
+cd "$HOME/src/compass" || exit
+
+# ---- the record ----
+
+run run --dry-run -- ls -l
+check "the plan can be seen" out_has "staged"
+run run --dry-run --json -- ls -l
+check "and read by programs" out_has '"isolationTier":"namespaces"'
+run run --json -- true
+check "the end can be read by programs" err_has '"state":"completed"'
+run op list
+check "each run is an operation" out_has execution.start
+run run --trace -- true
+check "the stops of a run are shown" err_has machine/supervise.c
+run run --idempotency-key once -- sh -c 'echo ran'
+check "a run has a key" out_is ran
+run run --idempotency-key once -- sh -c 'echo ran'
+check "the same key again runs nothing" out_empty
+check "and says so" err_has "given before"
+run ledger verify
+check "the ledger is whole" exits 0
+finish
