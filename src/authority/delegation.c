@@ -189,12 +189,10 @@ PRINTF_LIKE(5, 6)
 static int refuse(const struct chain *chain, size_t index, const char *pointer, struct err *err,
                   const char *format, ...)
 {
-    char cause[ERR_CAUSE_MAX];
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(cause, sizeof(cause), format, arguments);
+    int r = err_setv(err, ERR_DENIED, STEP, format, arguments);
     va_end(arguments);
-    int r = err_set(err, ERR_DENIED, STEP, "%s", cause);
     name_link(chain, index, pointer, err);
     return r;
 }
@@ -451,12 +449,10 @@ PRINTF_LIKE(4, 5)
 static int uncovered(const struct delegation *delegation, const char *pointer, struct err *err,
                      const char *format, ...)
 {
-    char cause[ERR_CAUSE_MAX];
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(cause, sizeof(cause), format, arguments);
+    int r = err_setv(err, ERR_DENIED, STEP_COVER, format, arguments);
     va_end(arguments);
-    int r = err_set(err, ERR_DENIED, STEP_COVER, "%s", cause);
     err_where(err, "%.*s, %s", STR_ARG(delegation->id), pointer);
     return r;
 }

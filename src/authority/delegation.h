@@ -95,11 +95,17 @@ int delegation_covers(const struct delegation *delegation, const struct delegati
 int delegation_narrows(const yyjson_val *outer, const yyjson_val *inner,
                        struct err *err) MUST_CHECK;
 
+/* The document inside an envelope; nobody has verified it. */
+int delegation_peek(struct str envelope, yyjson_doc **ret, struct err *err) MUST_CHECK;
+
 /* --- in the ledger ------------------------------------------------------------------------- */
 
 /* Chains and revocations as the ledger has them; the ledger outlives the source. */
 void delegation_source_of(struct ledger *ledger, const struct sign_public *root,
                           struct delegation_source *ret);
+/* The document of a delegation in the ledger; -ENOENT where there is none. Nothing is verified. */
+int delegation_get(struct ledger *ledger, struct str urn, yyjson_doc **ret,
+                   struct err *err) MUST_CHECK;
 /*
  * Adds to a batch: the envelope under its delegation's URN, which must be new, and the event that
  * it was issued or passed on by its issuer. The envelope is one that delegation_seal made.

@@ -70,15 +70,27 @@ static int add_event(struct ledger_batch *batch, const struct buf *event, struct
                         : ledger_add_event(batch, buf_str(event), err);
 }
 
+int delegation_peek(struct str envelope, yyjson_doc **ret, struct err *err)
+{
+    _cleanup_(buf_release) struct buf payload = BUF_INIT_LIMIT(DELEGATION_BYTES_MAX);
+    int r = dsse_peek(envelope, &payload, err);
+    return r < 0 ? r : json_read(buf_str(&payload), &json_limits_default, ret, err);
+}
+
+int delegation_get(struct ledger *ledger, struct str urn, yyjson_doc **ret, struct err *err)
+{
+    _cleanup_(buf_release) struct buf envelope = BUF_INIT_LIMIT(DELEGATION_ENVELOPE_MAX);
+    int64_t revision;
+    int r = ledger_get_document(ledger, urn, &envelope, &revision, err);
+    return r < 0 ? r : delegation_peek(buf_str(&envelope), ret, err);
+}
+
 int delegation_put(struct ledger_batch *batch, struct str envelope, int64_t now_ms, struct err *err)
 {
     _cleanup_(cleanup_json_doc) yyjson_doc *doc = NULL;
-    _cleanup_(buf_release) struct buf payload = BUF_INIT_LIMIT(DELEGATION_BYTES_MAX);
     _cleanup_(buf_release) struct buf event = BUF_INIT_LIMIT(LEDGER_EVENT_BYTES_MAX);
     char now[CLOCK_TEXT_SIZE], digest[DIGEST_TEXT_SIZE];
-    int r = dsse_peek(envelope, &payload, err);
-    if (r == 0)
-        r = json_read(buf_str(&payload), &json_limits_default, &doc, err);
+    int r = delegation_peek(envelope, &doc, err);
     if (r == 0)
         r = jcs_digest(yyjson_doc_get_root(doc), digest, err);
     if (r < 0)

@@ -24,14 +24,12 @@
 PRINTF_LIKE(4, 5)
 static int fault(const char *name, struct err *err, const char *pointer, const char *format, ...)
 {
-    char cause[ERR_CAUSE_MAX];
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(cause, sizeof(cause), format, arguments);
+    int r = err_setv(err, ERR_DOCUMENT, "read the gates", format, arguments);
     va_end(arguments);
-    err_set(err, ERR_DOCUMENT, "read the gates", "%s", cause);
     err_where(err, "%s: %s", name, pointer);
-    return -EBADMSG;
+    return r;
 }
 
 static bool has_control(struct str text)

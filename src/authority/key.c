@@ -33,24 +33,6 @@
 
 /* --- the folder ---------------------------------------------------------------------------- */
 
-/* Makes a folder and those above it, each 0700 where it is new. */
-static int make_folders(const char *path, struct err *err)
-{
-    char part[PATH_BYTES_MAX];
-    size_t len = strlen(path);
-    if (!len || len >= sizeof(part))
-        return err_set(err, ERR_LIMIT, STEP_MAKE, "%s: the path is too long", path);
-    for (size_t i = 1; i <= len; i++) {
-        if (path[i] != '/' && path[i] != '\0')
-            continue;
-        memcpy(part, path, i);
-        part[i] = '\0';
-        if (mkdir(part, 0700) < 0 && errno != EEXIST)
-            return err_set_errno(err, errno, STEP_MAKE, "the folder %s cannot be made", part);
-    }
-    return 0;
-}
-
 static int path_in(const char *folder, const char *name, char ret[PATH_BYTES_MAX], struct err *err)
 {
     int len = snprintf(ret, PATH_BYTES_MAX, "%s/%s", folder, name);
@@ -162,9 +144,9 @@ int key_init(const char *config_folder, bool *ret_made, struct err *err)
     char path[PATH_BYTES_MAX];
     struct sign_key *key = NULL;
     bool made = false;
-    int r = make_folders(config_folder, err);
+    int r = path_in(config_folder, KEY_FILE, path, err);
     if (r == 0)
-        r = path_in(config_folder, KEY_FILE, path, err);
+        r = file_make_folder(config_folder, err);
     if (r < 0)
         return r;
     if (access(path, F_OK) < 0) {

@@ -561,21 +561,6 @@ int layers_add(const struct layers *layers, const char *surface, struct policy_b
 
 /* --- trusting ------------------------------------------------------------------------------- */
 
-static int make_folder(const char *path, struct err *err)
-{
-    char part[PLACE_SIZE];
-    size_t len = strlen(path);
-    for (size_t i = 1; i <= len && len < sizeof(part); i++) {
-        if (path[i] != '/' && path[i] != '\0')
-            continue;
-        memcpy(part, path, i);
-        part[i] = '\0';
-        if (mkdir(part, 0700) < 0 && errno != EEXIST)
-            return err_set_errno(err, errno, "make a folder", "%s", part);
-    }
-    return 0;
-}
-
 /* One line in one write, so that two who trust at once do not mix. */
 static int append_trusted(const struct layers_places *places, const char *digest, struct err *err)
 {
@@ -615,7 +600,7 @@ static int trust(struct layers *layers, const struct layers_places *places, stru
     if (r == 0)
         r = check_workspace(layers, err);
     if (r == 0)
-        r = make_folder(places->state, err);
+        r = file_make_folder(places->state, err);
     if (r == 0)
         r = read_trusted(places, &list, err);
     if (r == 0 && !is_trusted(buf_str(&list), layers->workspace_digest))

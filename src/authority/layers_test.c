@@ -22,27 +22,6 @@ struct place {
     struct policy *policy;
 };
 
-static void put(const struct place *place, const char *path, const char *text)
-{
-    char full[512];
-    struct buf json = BUF_INIT;
-    snprintf(full, sizeof(full), "%s/%s", place->root, path);
-    for (char *c = full + strlen(place->root) + 1; *c; c++) {
-        if (*c != '/')
-            continue;
-        *c = '\0';
-        (void)mkdir(full, 0755);
-        *c = '/';
-    }
-    buf_add_text(&json, text);
-    for (size_t i = 0; i < json.len; i++)
-        json.data[i] = json.data[i] == '\'' ? '"' : json.data[i];
-    _cleanup_(cleanup_close) int fd = open(full, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-    CHECK(fd >= 0 && write(fd, json.data, json.len) == (ssize_t)json.len);
-    CHECK(fd >= 0 && fchmod(fd, 0644) == 0);
-    buf_release(&json);
-}
-
 static void change_mode(const struct place *place, const char *path, mode_t mode)
 {
     char full[512];
@@ -128,18 +107,19 @@ TEST(each_folder_speaks_for_its_layer)
     struct place place;
     char expected[512];
     begin(&place);
-    put(&place, "system/enterprise/one.json", ALLOWS("a.test"));
-    put(&place, "system/device/d.yaml",
-        "type: MeshBindingProfile\nspecVersion: 1.0.0\nname: m\n"
-        "id: urn:srcos:mesh-binding-profile:m\nmeshClass: istio\n"
-        "scope: cluster\nidentity: {}\nevidence: {}\n"
-        "traffic:\n  allowedHosts: [a.test]\n");
-    put(&place, "config/user/u.yml",
+    test_put(place.root, "system/enterprise/one.json", ALLOWS("a.test"));
+    test_put(place.root, "system/device/d.yaml",
+             "type: MeshBindingProfile\nspecVersion: 1.0.0\nname: m\n"
+             "id: urn:srcos:mesh-binding-profile:m\nmeshClass: istio\n"
+             "scope: cluster\nidentity: {}\nevidence: {}\n"
+             "traffic:\n  allowedHosts: [a.test]\n");
+    test_put(
+        place.root, "config/user/u.yml",
         "type: MeshBindingProfile\nspecVersion: 1.0.0\nname: m\n"
         "id: urn:srcos:mesh-binding-profile:n\nmeshClass: istio\nscope: cluster\nidentity: {}\n"
         "evidence: {}\ntraffic: {deniedHosts: [b.test]}\n");
-    put(&place, "config/user/.hidden.json", "{");
-    put(&place, "config/user/notes.txt", "{");
+    test_put(place.root, "config/user/.hidden.json", "{");
+    test_put(place.root, "config/user/notes.txt", "{");
     compile_well(&place);
     CHECK_INT(layers_count(place.layers), 3);
     CHECK_TEXT(decide(&place, "a.test"), "allow");
@@ -156,8 +136,8 @@ TEST(several_enterprise_documents_are_all_consulted)
 {
     struct place place;
     begin(&place);
-    put(&place, "system/enterprise/a.json", ALLOWS("x.paste.test"));
-    put(&place, "system/enterprise/b.json", DENIES(".paste.test"));
+    test_put(place.root, "system/enterprise/a.json", ALLOWS("x.paste.test"));
+    test_put(place.root, "system/enterprise/b.json", DENIES(".paste.test"));
     compile_well(&place);
     CHECK_TEXT(decide(&place, "x.paste.test"), "deny");
     end(&place);
@@ -181,10 +161,10 @@ TEST(an_enterprise_or_device_document_that_cannot_be_used_denies_everything_by_n
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct place place;
         begin(&place);
-        put(&place, "config/user/u.json", ALLOWS("a.test"));
+        test_put(place.root, "config/user/u.json", ALLOWS("a.test"));
         compile_well(&place);
         CHECK_TEXT(decide(&place, "a.test"), "allow");
-        put(&place, rows[i].path, rows[i].text);
+        test_put(place.root, rows[i].path, rows[i].text);
         compile_well(&place);
         CHECK_TEXT(decide(&place, "a.test"), "deny");
         CHECK(decided.built_in);
@@ -209,7 +189,7 @@ TEST(what_others_could_have_written_denies_everything)
     };
     struct place place;
     begin(&place);
-    put(&place, "system/enterprise/e.json", ALLOWS("a.test"));
+    test_put(place.root, "system/enterprise/e.json", ALLOWS("a.test"));
     compile_well(&place);
     CHECK_TEXT(decide(&place, "a.test"), "allow");
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -231,7 +211,7 @@ TEST(a_link_that_leads_nowhere_and_a_folder_are_no_documents)
     struct place place;
     char path[512];
     begin(&place);
-    put(&place, "system/enterprise/e.json", ALLOWS("a.test"));
+    test_put(place.root, "system/enterprise/e.json", ALLOWS("a.test"));
     snprintf(path, sizeof(path), "%s/system/enterprise/link.json", place.root);
     CHECK_INT(symlink("/nonexistent/x.json", path), 0);
     compile_well(&place);
@@ -250,13 +230,13 @@ TEST(a_fault_in_the_users_folder_is_an_error_with_its_place)
     struct place place;
     struct err err = { 0 };
     begin(&place);
-    put(&place, "config/user/u.json", "{\n 'type': 'NetworkAccessProfile',\n}");
+    test_put(place.root, "config/user/u.json", "{\n 'type': 'NetworkAccessProfile',\n}");
     CHECK(compile(&place, NULL, &err) < 0);
     CHECK(strstr(err.where, "u.json:3:1") != NULL);
-    put(&place, "config/user/u.json", FIREWALL("sometimes", "", ""));
+    test_put(place.root, "config/user/u.json", FIREWALL("sometimes", "", ""));
     CHECK(compile(&place, NULL, &err) < 0);
     CHECK(strstr(err.where, "/mode") != NULL);
-    put(&place, "config/user/u.json", ALLOWS("a.test"));
+    test_put(place.root, "config/user/u.json", ALLOWS("a.test"));
     change_mode(&place, "config/user/u.json", 0666);
     CHECK(compile(&place, NULL, &err) < 0);
     CHECK(strstr(err.cause, "chmod") != NULL);
@@ -269,8 +249,8 @@ TEST(a_workspace_is_inert_until_it_is_trusted_as_it_is)
     struct err err = { 0 };
     char digest[DIGEST_TEXT_SIZE], again[DIGEST_TEXT_SIZE];
     begin(&place);
-    put(&place, "repository/.agent-machine/w.json", ALLOWS("a.test"));
-    put(&place, "repository/.agent-machine/references.yaml", "names: {}\n");
+    test_put(place.root, "repository/.agent-machine/w.json", ALLOWS("a.test"));
+    test_put(place.root, "repository/.agent-machine/references.yaml", "names: {}\n");
     compile_well(&place);
     CHECK_TEXT(decide(&place, "a.test"), "deny");
     CHECK_INT(layers_at(place.layers, 0).state, DOCUMENT_INERT);
@@ -283,17 +263,18 @@ TEST(a_workspace_is_inert_until_it_is_trusted_as_it_is)
     CHECK_INT(layers_trust(&place.places, again, &err), 0);
     CHECK_TEXT(again, digest);
 
-    put(&place, "repository/.agent-machine/w.json", ALLOWS(".test"));
+    test_put(place.root, "repository/.agent-machine/w.json", ALLOWS(".test"));
     compile_well(&place);
     CHECK_TEXT(decide(&place, "a.test"), "deny");
-    put(&place, "repository/.agent-machine/w.json", ALLOWS("a.test"));
+    test_put(place.root, "repository/.agent-machine/w.json", ALLOWS("a.test"));
     compile_well(&place);
     CHECK_TEXT(decide(&place, "a.test"), "allow");
-    put(&place, "repository/.agent-machine/references.yaml", "names: {a.test: 127.0.0.1}\n");
+    test_put(place.root, "repository/.agent-machine/references.yaml",
+             "names: {a.test: 127.0.0.1}\n");
     compile_well(&place);
     CHECK_TEXT(decide(&place, "a.test"), "deny");
-    put(&place, "repository/.agent-machine/references.yaml", "names: {}\n");
-    put(&place, "repository/.agent-machine/x.json", DENIES("b.test"));
+    test_put(place.root, "repository/.agent-machine/references.yaml", "names: {}\n");
+    test_put(place.root, "repository/.agent-machine/x.json", DENIES("b.test"));
     compile_well(&place);
     CHECK_TEXT(decide(&place, "a.test"), "deny");
     end(&place);
@@ -305,13 +286,13 @@ TEST(a_workspace_cannot_stop_or_widen_what_is_not_its_own)
     struct err err = { 0 };
     char digest[DIGEST_TEXT_SIZE], path[512];
     begin(&place);
-    put(&place, "config/user/u.json", ALLOWS("a.test"));
-    put(&place, "repository/.agent-machine/w.json", "{ this is no document");
+    test_put(place.root, "config/user/u.json", ALLOWS("a.test"));
+    test_put(place.root, "repository/.agent-machine/w.json", "{ this is no document");
     compile_well(&place);
     CHECK_TEXT(decide(&place, "a.test"), "allow");
     CHECK(layers_trust(&place.places, digest, &err) < 0);
     CHECK(strstr(err.where, "w.json:1:3") != NULL);
-    put(&place, "repository/.agent-machine/w.json", DENIES("b.test"));
+    test_put(place.root, "repository/.agent-machine/w.json", DENIES("b.test"));
     snprintf(path, sizeof(path), "%s/repository/.agent-machine/link.json", place.root);
     CHECK_INT(symlink("/etc/passwd", path), 0);
     compile_well(&place);
@@ -327,7 +308,7 @@ TEST(the_list_of_what_is_trusted_must_be_the_users_own)
     struct err err = { 0 };
     char digest[DIGEST_TEXT_SIZE];
     begin(&place);
-    put(&place, "repository/.agent-machine/w.json", ALLOWS("a.test"));
+    test_put(place.root, "repository/.agent-machine/w.json", ALLOWS("a.test"));
     CHECK_INT(layers_trust(&place.places, digest, &err), 0);
     change_mode(&place, "deep/state/trusted", 0666);
     CHECK(compile(&place, NULL, &err) < 0);
@@ -344,10 +325,10 @@ TEST(the_agent_layer_is_the_surface_that_is_run)
     struct place place;
     struct err err = { 0 };
     begin(&place);
-    put(&place, "config/user/one.json", SURFACE_NAMED("one"));
-    put(&place, "config/user/two.json", SURFACE_NAMED("two"));
-    put(&place, "config/user/p.json", PROVIDER("https://models.test", "deny"));
-    put(&place, "config/user/u.json", ALLOWS("models.test"));
+    test_put(place.root, "config/user/one.json", SURFACE_NAMED("one"));
+    test_put(place.root, "config/user/two.json", SURFACE_NAMED("two"));
+    test_put(place.root, "config/user/p.json", PROVIDER("https://models.test", "deny"));
+    test_put(place.root, "config/user/u.json", ALLOWS("models.test"));
     compile_well(&place);
     CHECK_TEXT(decide(&place, "one.test"), "deny");
     CHECK_TEXT(decide(&place, "models.test"), "deny");
@@ -363,10 +344,10 @@ TEST(one_folder_can_stand_for_all_layers)
 {
     struct place place;
     begin(&place);
-    put(&place, "all/enterprise/e.json", DENIES("b.test"));
-    put(&place, "all/workspace/w.json", ALLOWS("a.test"));
-    put(&place, "all/user/u.json", ALLOWS("b.test"));
-    put(&place, "all/agent/one.json", SURFACE_NAMED("one"));
+    test_put(place.root, "all/enterprise/e.json", DENIES("b.test"));
+    test_put(place.root, "all/workspace/w.json", ALLOWS("a.test"));
+    test_put(place.root, "all/user/u.json", ALLOWS("b.test"));
+    test_put(place.root, "all/agent/one.json", SURFACE_NAMED("one"));
     change_mode(&place, "all/enterprise/e.json", 0666);
     snprintf(place.places.all, sizeof(place.places.all), "%s/all", place.root);
     compile_well(&place);
@@ -386,8 +367,8 @@ TEST(the_workspace_is_the_nearest_repository_around)
     struct layers_places found;
     char path[512];
     begin(&place);
-    put(&place, "repository/.agent-machine/w.json", "{}");
-    put(&place, "repository/src/deep/file", "");
+    test_put(place.root, "repository/.agent-machine/w.json", "{}");
+    test_put(place.root, "repository/src/deep/file", "");
     snprintf(path, sizeof(path), "%s/repository/src/deep", place.root);
     CHECK_INT(layers_places_default(path, &found, &err), 0);
     CHECK_TEXT(found.workspace, place.places.workspace);

@@ -35,6 +35,14 @@ int err_set(struct err *err, enum err_code code, const char *step, const char *f
     return -rows[code].error_number;
 }
 
+int err_setv(struct err *err, enum err_code code, const char *step, const char *format,
+             va_list arguments)
+{
+    if (err)
+        fill(err, code, step, format, arguments);
+    return -rows[code].error_number;
+}
+
 static enum err_code code_of_errno(int error_number)
 {
     if (error_number == ENOMEM)

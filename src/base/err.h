@@ -49,6 +49,9 @@ struct err {
 /* Both fill err, unless it is NULL, and return the code's -errno. */
 int err_set(struct err *err, enum err_code code, const char *step, const char *format, ...)
     PRINTF_LIKE(4, 5);
+/* As err_set, for callers who take a format themselves. */
+int err_setv(struct err *err, enum err_code code, const char *step, const char *format,
+             va_list arguments) PRINTF_LIKE(4, 0);
 /* As err_set with the text of error_number appended; returns -error_number. */
 int err_set_errno(struct err *err, int error_number, const char *step, const char *format, ...)
     PRINTF_LIKE(4, 5);

@@ -85,3 +85,26 @@ TEST(file_walk_goes_by_name_and_passes_over_hidden_files_and_links)
     rmdir(folder);
     buf_release(&seen);
 }
+
+TEST(folders_are_made_for_the_user_alone)
+{
+    char folder[] = "/tmp/am-file-XXXXXX", path[64];
+    struct stat status;
+    struct err err = { 0 };
+    CHECK(mkdtemp(folder) != NULL);
+    snprintf(path, sizeof(path), "%s/one//two/", folder);
+    CHECK_INT(file_make_folder(path, &err), 0);
+    CHECK_INT(file_make_folder(path, &err), 0);
+    CHECK_INT(stat(path, &status), 0);
+    CHECK_INT(status.st_mode & 07777, 0700);
+    CHECK_INT(rmdir(path), 0);
+    *strstr(path, "//two") = '\0';
+    CHECK_INT(rmdir(path), 0);
+    write_file(folder, "one", "in the way");
+    snprintf(path, sizeof(path), "%s/one//two/", folder);
+    CHECK_INT(file_make_folder(path, &err), -ENOTDIR);
+    CHECK(strstr(err.cause, "/one") != NULL);
+    *strstr(path, "//two") = '\0';
+    CHECK_INT(unlink(path), 0);
+    CHECK_INT(rmdir(folder), 0);
+}

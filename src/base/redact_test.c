@@ -1,6 +1,5 @@
 #include "base/redact.h"
 
-#include <dlfcn.h>
 #include <malloc.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -9,6 +8,7 @@
 
 #include "base/buf.h"
 #include "base/redact_find.h"
+#include "base/redact_test.h"
 #include "base/test.h"
 
 #define LINE_BYTES  ((size_t)1 << 20)
@@ -16,19 +16,6 @@
 #define FAKE_TOKEN                                                                                 \
     "ghp_"                                                                                         \
     "EXAMPLEEXAMPLEEXAMPLEEXAMPLEEXAMPLE1"
-
-static bool vectorscan_is_missing;
-
-/* Stands before the C library's, so that a host without Vectorscan can be played. */
-void *dlopen(const char *name, int flags);
-void *dlopen(const char *name, int flags)
-{
-    union {
-        void *object;
-        void *(*function)(const char *, int);
-    } next = { .object = dlsym(RTLD_NEXT, "dlopen") };
-    return next.function(vectorscan_is_missing ? "libhs-that-is-not-there.so" : name, flags);
-}
 
 static void add_filler(struct buf *buf, size_t len)
 {

@@ -1,7 +1,10 @@
 /* test: the runner behind test.h. Names given as arguments run those tests alone. */
 #include "base/test.h"
 
+#include <sys/stat.h>
+
 #define TESTS_MAX 512
+#define PATH_SIZE 4096
 
 static struct {
     const char *name;
@@ -42,6 +45,25 @@ void test_skip(const char *format, ...)
     skipped = true;
     if (must_work && strcmp(must_work, "1") == 0)
         fault_count++;
+}
+
+void test_put(const char *folder, const char *path, const char *text)
+{
+    char full[PATH_SIZE];
+    size_t len = strlen(text);
+    snprintf(full, sizeof(full), "%s/%s", folder, path);
+    for (char *c = full + strlen(folder) + 1; *c; c++) {
+        if (*c != '/')
+            continue;
+        *c = '\0';
+        (void)mkdir(full, 0755);
+        *c = '/';
+    }
+    _cleanup_(cleanup_fclose) FILE *file = fopen(full, "we");
+    for (size_t i = 0; file && i < len; i++)
+        fputc(text[i] == '\'' ? '"' : text[i], file);
+    if (!file || fflush(file) != 0 || fchmod(fileno(file), 0644) < 0)
+        test_fail(__FILE__, __LINE__, "%s cannot be written: %s", full, strerror(errno));
 }
 
 static bool wanted(const char *name, int argc, char **argv)

@@ -19,6 +19,9 @@ void test_fail(const char *file, int line, const char *format, ...) PRINTF_LIKE(
 /* Marks the running test as skipped, with the reason; fatal where AM_MUST_WORK=1 is set. */
 void test_skip(const char *format, ...) PRINTF_LIKE(1, 2);
 
+/* Writes a file below a folder, with the folders in between; in the text, ' stands for ". */
+void test_put(const char *folder, const char *path, const char *text);
+
 #define TEST(name)                                                                                 \
     static void test_##name(void);                                                                 \
     __attribute__((constructor)) static void register_##name(void)                                 \

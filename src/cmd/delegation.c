@@ -367,12 +367,9 @@ static int list_one(void *context, struct str id, struct str json, int64_t revis
 {
     struct listing *listing = context;
     struct err why = { 0 };
-    _cleanup_(buf_release) struct buf payload = BUF_INIT_LIMIT(DELEGATION_ENVELOPE_MAX);
     _cleanup_(cleanup_json_doc) yyjson_doc *doc = NULL;
     (void)revision;
-    int r = dsse_peek(json, &payload, err);
-    if (r == 0)
-        r = json_read(buf_str(&payload), &json_limits_default, &doc, err);
+    int r = delegation_peek(json, &doc, err);
     if (r < 0)
         return r;
     const yyjson_val *root = yyjson_doc_get_root(doc);

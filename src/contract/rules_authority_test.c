@@ -26,12 +26,6 @@ TEST(instants_compare_to_the_nanosecond)
     }
 }
 
-static void check_cases(const struct rule_case *cases, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        check_rule_case(&cases[i]);
-}
-
 TEST(a_storm_s_count_is_compared_exactly_however_it_is_written)
 {
     const char *one = "diagnostic-storm-record.single-event.example.json";
@@ -45,7 +39,7 @@ TEST(a_storm_s_count_is_compared_exactly_however_it_is_written)
         { many, "/repeatCount", "1.0", samples, "/sampleEvents/1" },
         { many, "/repeatCount", "9007199254740991", samples, NULL },
     };
-    check_cases(cases, ARRAY_LEN(cases));
+    check_rule_cases(cases, ARRAY_LEN(cases));
 }
 
 #define DENIED(capability, object)                                                                 \
@@ -63,7 +57,7 @@ TEST(two_answers_are_to_one_question_if_all_four_members_are_equal)
           "[" DENIED("a", "") "," DENIED("a", ", \"objectRef\": \"urn:x:y\"") "]", rule, NULL },
         { example, "/capabilityStates", "[" DENIED("a", "") "," DENIED("b", "") "]", rule, NULL },
     };
-    check_cases(cases, ARRAY_LEN(cases));
+    check_rule_cases(cases, ARRAY_LEN(cases));
 }
 
 TEST(a_verdict_stands_on_records)
@@ -79,7 +73,7 @@ TEST(a_verdict_stands_on_records)
         { valid, "/verificationVerdict", "\"missing\"", rule, "/verificationVerdict" },
         { valid, "/verificationVerdict", "\"degraded\"", rule, "/verificationVerdict" },
     };
-    check_cases(cases, ARRAY_LEN(cases));
+    check_rule_cases(cases, ARRAY_LEN(cases));
 }
 
 #define WAITS(phase, state)                                                                        \
@@ -99,7 +93,7 @@ TEST(a_component_waits_for_what_is_still_to_come)
         { locked, list, WAITS("recovery-session", "blocked"), rule, NULL },
         { locked, "/phase", "\"recovery-session\"", rule, NULL },
     };
-    check_cases(cases, ARRAY_LEN(cases));
+    check_rule_cases(cases, ARRAY_LEN(cases));
 }
 
 TEST(a_component_is_named_once_in_both_lists_together)
@@ -113,5 +107,5 @@ TEST(a_component_is_named_once_in_both_lists_together)
           " {\"componentRef\": \"c\", \"state\": \"unknown\"}]",
           rule, "/allowedComponents/1/componentRef" },
     };
-    check_cases(cases, ARRAY_LEN(cases));
+    check_rule_cases(cases, ARRAY_LEN(cases));
 }

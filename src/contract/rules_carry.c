@@ -17,10 +17,9 @@
  *
  * Limits: the schemas bound texts to 4,000 characters and pins to 1,000.
  */
-#include <arpa/inet.h>
-#include <strings.h>
 
 #include "contract/catalogue.h"
+#include "contract/destination.h"
 #include "contract/jcs.h"
 #include "contract/rules_table.h"
 #include "contract/uri.h"
@@ -191,26 +190,6 @@ int check_tuning_needs_consent(struct lint *lint, const struct rule *rule,
 
 /* --- local models --------------------------------------------------------------------------- */
 
-static bool is_loopback(struct str authority)
-{
-    char text[INET_ADDRSTRLEN];
-    struct in_addr address;
-    struct str host = authority;
-    while (host.len && host.ptr[host.len - 1] >= '0' && host.ptr[host.len - 1] <= '9')
-        host.len--;
-    if (host.len && host.ptr[host.len - 1] == ':')
-        host.len--; /* and so much for the port */
-    else
-        host = authority;
-    if (str_equal(host, STR("[::1]")))
-        return true;
-    if (host.len >= sizeof(text))
-        return false;
-    snprintf(text, sizeof(text), "%.*s", STR_ARG(host));
-    return strcasecmp(text, "localhost") == 0 ||
-           (inet_pton(AF_INET, text, &address) == 1 && ntohl(address.s_addr) >> 24 == 127);
-}
-
 int check_local_model_stays_local(struct lint *lint, const struct rule *rule,
                                   const struct lint_document *document, struct err *err)
 {
@@ -229,13 +208,15 @@ int check_local_model_stays_local(struct lint *lint, const struct rule *rule,
     const yyjson_val *endpoint = at(document->root, "/runtime/endpoint");
     size_t index, count;
     yyjson_val *fallback;
-    (void)err;
+    int here = url_is_loopback(text_of(endpoint), err);
+    if (here < 0)
+        return here;
     for (size_t i = 0; i < ARRAY_LEN(switches); i++) {
         yyjson_val *value = at(document->root, switches[i].pointer);
         if (yyjson_is_bool(value) && yyjson_get_bool(value) == switches[i].leaves)
             lint_find(lint, rule, document, switches[i].pointer, "%s", switches[i].message);
     }
-    if (text_of(endpoint).len && !is_loopback(uri_split(text_of(endpoint)).authority))
+    if (text_of(endpoint).len && !here)
         lint_find(lint, rule, document, "/runtime/endpoint",
                   "%.*s is not this machine; use localhost, an address in 127.0.0.0/8 or [::1]",
                   STR_ARG(text_of(endpoint)));

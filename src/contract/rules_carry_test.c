@@ -119,6 +119,9 @@ TEST(an_endpoint_is_on_this_machine_and_not_only_called_so)
         "\"http://127.0.0.1:/\"",
         "\"http://[::1]\"",
         "\"http://[::1]:8080/v1\"",
+        "\"http://127.1\"", /* odd spellings of addresses are addresses, as everywhere */
+        "\"http://127.0.0.01\"",
+        "\"http://2130706433\"",
     };
     static const char *const elsewhere[] = {
         "\"http://127.0.0.1.example.com\"",
@@ -127,12 +130,9 @@ TEST(an_endpoint_is_on_this_machine_and_not_only_called_so)
         "\"http://[::2]\"",
         "\"http://::1:80\"",
         "\"http://0.0.0.0:11434\"",
-        "\"http://127.1\"",
         "\"http://0127.0.0.1\"",
-        "\"http://127.0.0.01\"",
         "\"http://127.0.0.256\"",
         "\"http://128.0.0.1\"",
-        "\"http://2130706433\"",
         "\"http://127.0.0.1%2eexample.com\"",
     };
     check_texts("local-model-profile.llama32-1b.json", "/runtime/endpoint",

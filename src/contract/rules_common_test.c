@@ -1,28 +1,15 @@
 /* The rules for every document: credentials wherever they stand, ids, dates. */
 #include "contract/rules_test.h"
 
-#include <dlfcn.h>
 #include <sys/wait.h>
 
 #include "base/redact.h"
+#include "base/redact_test.h"
 
 #define CREDENTIAL "document.no-inline-credential"
 #define TOKEN                                                                                      \
     "gh"                                                                                           \
     "p_NotARealTokenNotARealTokenNotARealTo"
-
-static bool vectorscan_is_missing;
-
-/* Stands before the C library's, so that a host without Vectorscan can be played. */
-void *dlopen(const char *name, int flags);
-void *dlopen(const char *name, int flags)
-{
-    union {
-        void *object;
-        void *(*function)(const char *, int);
-    } next = { .object = dlsym(RTLD_NEXT, "dlopen") };
-    return next.function(vectorscan_is_missing ? "libhs-that-is-not-there.so" : name, flags);
-}
 
 /* First in this file: once loaded, the library stays. */
 TEST(what_cannot_be_scanned_does_not_pass)

@@ -49,12 +49,10 @@ static inline bool is_blank(char c)
 int yaml_refuse(struct str body, size_t offset, enum err_code code, struct err *err,
                 const char *format, ...)
 {
-    char cause[ERR_CAUSE_MAX];
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(cause, sizeof(cause), format, arguments);
+    int r = err_setv(err, code, YAML_STEP, format, arguments);
     va_end(arguments);
-    int r = err_set(err, code, YAML_STEP, "%s", cause);
     struct json_position at = json_position(body, offset);
     err_where(err, "%zu:%zu", at.line, at.column);
     return r;

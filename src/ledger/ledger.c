@@ -15,10 +15,10 @@
  */
 #include <sys/stat.h>
 
+#include "base/file.h"
 #include "ledger/queue.h"
 #include "ledger/schema.h"
 
-#define FOLDER_MODE 0700
 #define FILE_MODE   0600
 #define LOG_SUFFIX  "-wal"
 
@@ -44,23 +44,6 @@ static int sync_folder(const char *path, struct err *err)
     _cleanup_(cleanup_close) int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0 || fsync(fd) < 0)
         return err_set_errno(err, errno, STEP_LEDGER_OPEN, "%s", path);
-    return 0;
-}
-
-/* Makes the folder and those above it, for the user alone. */
-static int make_folder(const char *folder, struct err *err)
-{
-    _cleanup_(cleanup_free) char *path = strdup(folder);
-    if (!path)
-        return err_set(err, ERR_MEMORY, STEP_LEDGER_OPEN, "%s", folder);
-    for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
-        *slash = '\0';
-        if (mkdir(path, FOLDER_MODE) < 0 && errno != EEXIST)
-            return err_set_errno(err, errno, STEP_LEDGER_OPEN, "make %s", path);
-        *slash = '/';
-    }
-    if (mkdir(path, FOLDER_MODE) < 0 && errno != EEXIST)
-        return err_set_errno(err, errno, STEP_LEDGER_OPEN, "make %s", folder);
     return 0;
 }
 
@@ -144,7 +127,7 @@ static int open_parts(struct ledger *ledger, struct err *err)
         r = err_set(err, ERR_NOT_FOUND, STEP_LEDGER_OPEN,
                     "there is no ledger in %s yet; `agent-machine init` makes one", ledger->folder);
     if (r == 0 && !there)
-        r = make_folder(ledger->folder, err);
+        r = file_make_folder(ledger->folder, err);
     if (r == 0)
         r = filesystem_check(ledger->folder, err);
     if (r == 0 && !there)

@@ -201,14 +201,7 @@ static void read_amounts(const yyjson_val *object, struct amounts *ret)
 static int read_ceiling(struct plane *plane, struct str urn, struct amounts *ret, struct err *err)
 {
     _cleanup_(cleanup_json_doc) yyjson_doc *doc = NULL;
-    _cleanup_(buf_release) struct buf envelope = BUF_INIT_LIMIT(DELEGATION_ENVELOPE_MAX);
-    _cleanup_(buf_release) struct buf payload = BUF_INIT_LIMIT(DELEGATION_BYTES_MAX);
-    int64_t revision;
-    int r = ledger_get_document(plane->ledger, urn, &envelope, &revision, err);
-    if (r == 0)
-        r = dsse_peek(buf_str(&envelope), &payload, err);
-    if (r == 0)
-        r = json_read(buf_str(&payload), &json_limits_default, &doc, err);
+    int r = delegation_get(plane->ledger, urn, &doc, err);
     if (r < 0)
         return r;
     read_amounts(member(yyjson_doc_get_root(doc), "budgetCeiling"), ret);

@@ -61,21 +61,14 @@ static int written_before(struct work *work, const char *id, struct err *err)
 /* A grant ends, and not after the delegation under which it is given. */
 static int check_end(struct work *work, struct str until, struct err *err)
 {
-    _cleanup_(buf_release) struct buf envelope = BUF_INIT_LIMIT(DELEGATION_ENVELOPE_MAX);
-    _cleanup_(buf_release) struct buf payload = BUF_INIT_LIMIT(DELEGATION_ENVELOPE_MAX);
     _cleanup_(cleanup_json_doc) yyjson_doc *doc = NULL;
-    int64_t end, revision;
+    int64_t end;
     if (!clock_parse(until, &end))
         return err_set(err, ERR_DOCUMENT, STEP_APPLY, "%.*s is no time", STR_ARG(until));
     if (end <= clock_now_ms())
         return err_set(err, ERR_DOCUMENT, STEP_APPLY, "%.*s is over already", STR_ARG(until));
-    int r =
-        ledger_get_document(work->plane->ledger, work_text(work, WORK_OPERATION, "delegationRef"),
-                            &envelope, &revision, err);
-    if (r == 0)
-        r = dsse_peek(buf_str(&envelope), &payload, err);
-    if (r == 0)
-        r = json_read(buf_str(&payload), &json_limits_default, &doc, err);
+    int r = delegation_get(work->plane->ledger, work_text(work, WORK_OPERATION, "delegationRef"),
+                           &doc, err);
     if (r < 0)
         return r;
     struct str above = text_of(member(yyjson_doc_get_root(doc), "expiresAt"));

@@ -19,27 +19,6 @@ static int effect_runs(void *context, struct work *work, struct effect_result *r
     return 0;
 }
 
-/* Writes a document of a layer; ' is for ". */
-static void put(struct scene *scene, const char *path, const char *text)
-{
-    char full[256];
-    struct buf json = BUF_INIT;
-    snprintf(full, sizeof(full), "%s/%s", scene->stage.folder, path);
-    for (char *c = full + strlen(scene->stage.folder) + 1; *c; c++) {
-        if (*c != '/')
-            continue;
-        *c = '\0';
-        (void)mkdir(full, 0755);
-        *c = '/';
-    }
-    buf_add_text(&json, text);
-    for (size_t i = 0; i < json.len; i++)
-        json.data[i] = json.data[i] == '\'' ? '"' : json.data[i];
-    _cleanup_(cleanup_close) int fd = open(full, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-    CHECK(fd >= 0 && write(fd, json.data, json.len) == (ssize_t)json.len);
-    buf_release(&json);
-}
-
 static bool scene_begin(struct scene *scene)
 {
     *scene = (struct scene){ 0 };
@@ -114,9 +93,9 @@ TEST(a_layer_that_denies_a_network_profile_ends_the_run_before_its_effect)
     char text[PLANE_URN_MAX], digest[DIGEST_TEXT_SIZE];
     if (!scene_begin(&scene))
         return;
-    put(&scene, "system/enterprise/gates.json",
-        "{'rules':[{'gate':'networkProfile','match':'home-*','answer':'deny',"
-        "'reason':'Not at work.'}]}");
+    test_put(scene.stage.folder, "system/enterprise/gates.json",
+             "{'rules':[{'gate':'networkProfile','match':'home-*','answer':'deny',"
+             "'reason':'Not at work.'}]}");
     struct outcome outcome = start(&scene, "urn:srcos:network-access-profile:home-wifi", "");
     CHECK_INT(outcome.failure.code, ERR_DENIED);
     CHECK(strstr(outcome.failure.cause, "Not at work."));
@@ -145,7 +124,7 @@ TEST(a_folder_is_denied_also_by_way_of_a_link)
     CHECK_INT(symlink(keys, link), 0);
     snprintf(rules, sizeof(rules),
              "{'rules':[{'gate':'artifactAccess','match':'%s','answer':'deny'}]}", keys);
-    put(&scene, "config/user/gates.json", rules);
+    test_put(scene.stage.folder, "config/user/gates.json", rules);
     CHECK_INT(start(&scene, "", keys).failure.code, ERR_DENIED);
     CHECK_INT(start(&scene, "", link).failure.code, ERR_DENIED);
     CHECK_INT(start(&scene, "", "/usr").state, STATE_COMPLETED);
@@ -160,7 +139,7 @@ TEST(a_document_that_cannot_be_read_denies_everything_by_name)
         struct scene scene;
         if (!scene_begin(&scene))
             return;
-        put(&scene, places[i], "{'rules':[{'gate':");
+        test_put(scene.stage.folder, places[i], "{'rules':[{'gate':");
         struct outcome outcome = start(&scene, "", "");
         CHECK_INT(outcome.failure.code, ERR_DENIED);
         check_failure(&scene, &outcome, "ruleId", "built-in.unreadable-document");
@@ -179,8 +158,8 @@ TEST(a_question_of_a_layer_reaches_the_plane_with_layer_rule_and_reason)
     struct gate_answer answer = { 0 };
     if (!scene_begin(&scene))
         return;
-    put(&scene, "config/user/gates.json",
-        "{'rules':[{'gate':'toolGrant','match':'codex','answer':'ask','reason':'Sure?'}]}");
+    test_put(scene.stage.folder, "config/user/gates.json",
+             "{'rules':[{'gate':'toolGrant','match':'codex','answer':'ask','reason':'Sure?'}]}");
     struct gate_question question = { .gate = GATE_TOOL_GRANT,
                                       .kind = "tool",
                                       .name = STR("urn:srcos:agent-tool-surface:codex"),
@@ -207,7 +186,8 @@ TEST(an_image_is_local_or_pinned_as_its_command_says)
     struct fixture fixture = { 0 };
     if (!scene_begin(&scene))
         return;
-    put(&scene, "config/user/gates.json",
+    test_put(
+        scene.stage.folder, "config/user/gates.json",
         "{'rules':[{'gate':'containerExecution','match':'*','unpinned':true,'answer':'deny'}]}");
     yyjson_doc *doc = fixture_read(&fixture, "{'reference':'debian:12','source':'registry',"
                                              "'digest':'sha256:00'}");
@@ -235,9 +215,10 @@ TEST(an_engine_that_denies_stands_in_the_decision_and_one_that_is_gone_too)
         snprintf(rules, sizeof(rules),
                  "{'engines':[{'command':['%s'],'gates':['networkProfile'],'timeoutMs':5000}]}",
                  path);
-        put(&scene, "system/device/gates.json", rules);
+        test_put(scene.stage.folder, "system/device/gates.json", rules);
         if (i == 0) {
-            put(&scene, "engine", "#!/bin/sh\necho \"{\\'answer\\':\\'deny\\'}\"\n");
+            test_put(scene.stage.folder, "engine",
+                     "#!/bin/sh\necho \"{\\'answer\\':\\'deny\\'}\"\n");
             CHECK_INT(chmod(path, 0755), 0);
         }
         struct outcome outcome = start(&scene, "", "");

@@ -34,17 +34,10 @@ static void scene_end(struct scene *scene)
     stage_end(&scene->stage);
 }
 
-/* Puts a document below the system's folder and reads the layers anew. */
-static void put(struct scene *scene, const char *layer, struct str text)
+/* Puts a document into a layer and reads the layers anew. */
+static void put(struct scene *scene, const char *path, const char *text)
 {
-    char path[PLACE_SIZE + 32];
-    snprintf(path, sizeof(path), "%s", scene->places.system);
-    (void)mkdir(path, 0755);
-    snprintf(path, sizeof(path), "%s/%s", scene->places.system, layer);
-    (void)mkdir(path, 0755);
-    snprintf(path, sizeof(path), "%s/%s/profile.json", scene->places.system, layer);
-    _cleanup_(cleanup_close) int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-    CHECK(fd >= 0 && write(fd, text.ptr, text.len) == (ssize_t)text.len);
+    test_put(scene->stage.folder, path, text);
     layers_close(scene->layers);
     scene->layers = NULL;
     CHECK_INT(layers_open(&scene->places, &scene->layers, NULL), 0);
@@ -129,15 +122,15 @@ TEST(a_managed_profile_stands_above_the_users_of_its_name)
         return;
     CHECK_INT(profile_ensure_personal(scene.stage.plane, &made, NULL), 0);
     kind_text(&text, "airgapped-local-only", PROFILE_PERSONAL);
-    put(&scene, "enterprise", buf_str(&text));
+    put(&scene, "system/enterprise/profile.json", text.data);
     CHECK(profile_managed(scene.layers, PROFILE_PERSONAL) >= 0);
     CHECK_INT(find(&scene, PROFILE_PERSONAL, &profile), ERR_NONE);
     CHECK_INT(profile.layer, LAYER_ENTERPRISE);
     CHECK_STR(text_of(member(profile.root, "profileKind")), STR("airgapped-local-only"));
     CHECK(profile.path && strstr(profile.path, "system/enterprise/profile.json"));
     profile_release(&profile);
-    kind_text(&text, "corporate-firewall", MANAGED);
-    put(&scene, "device", buf_str(&text));
+    kind_text(&text, "multi-corporate-firewall", MANAGED);
+    put(&scene, "system/device/profile.json", text.data);
     CHECK_INT(find(&scene, MANAGED, &profile), ERR_NONE);
     CHECK_INT(profile.layer, LAYER_DEVICE);
     profile_release(&profile);
@@ -154,12 +147,12 @@ TEST(a_managed_document_that_cannot_be_used_denies_every_profile)
     if (!scene_begin(&scene))
         return;
     CHECK_INT(profile_ensure_personal(scene.stage.plane, &made, NULL), 0);
-    put(&scene, "enterprise", STR("{\"type\":\"AgentMachineProfile\"}"));
+    put(&scene, "system/enterprise/profile.json", "{\"type\":\"AgentMachineProfile\"}");
     CHECK_INT(find(&scene, PROFILE_PERSONAL, &profile), ERR_DENIED);
-    put(&scene, "enterprise", STR("not JSON"));
+    put(&scene, "system/enterprise/profile.json", "not JSON");
     CHECK_INT(find(&scene, PROFILE_PERSONAL, &profile), ERR_DENIED);
-    kind_text(&text, "corporate-firewall", MANAGED);
-    put(&scene, "enterprise", buf_str(&text));
+    kind_text(&text, "multi-corporate-firewall", MANAGED);
+    put(&scene, "system/enterprise/profile.json", text.data);
     CHECK_INT(find(&scene, PROFILE_PERSONAL, &profile), ERR_NONE);
     profile_release(&profile);
     buf_release(&text);
