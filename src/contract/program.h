@@ -181,5 +181,9 @@ struct program {
 
 /* Index of the name in the table, or -1. */
 int64_t name_table_find(const struct name_table *table, struct str name);
+/* An empty table for so many names; false where there is no memory. */
+bool name_table_init(struct name_table *table, struct arena *arena, uint32_t capacity);
+/* The index of a name, which is added if it is new. */
+uint32_t name_table_add(struct name_table *table, struct str name);
 
 #endif

@@ -26,300 +26,19 @@
  */
 #include "contract/validate.h"
 
-#include <math.h>
-#include <time.h>
-
-#include "base/buf.h"
 #include "base/json.h"
-#include "base/map.h"
-#include "base/utf8.h"
-#include "contract/number.h"
-#include "contract/program.h"
-#include "contract/value.h"
+#include "contract/validate_check.h"
+#include "contract/validate_report.h"
+#include "contract/validate_vm.h"
 
-#define STEP               "validate"
-#define PAIRWISE_ITEMS_MAX 8  /* larger arrays are hashed for uniqueItems */
-#define PATTERN_CLOCK_EACH 64 /* the clock is read once in so many patterns */
-#define PATH_BYTES_MAX     ((size_t)1 << 20)
-
-struct evaluation {
-    uint64_t *bits;
-    size_t words;
-    uint64_t few; /* bits of values with up to 64 members */
-};
-
-struct vm {
-    const struct program *program;
-    uint64_t steps_left;
-    uint32_t depth;
-    const char *stack; /* where it stood at the start; it grows down */
-    uint32_t pattern_count;
-    uint64_t pattern_ns;
-    int error;
-    struct err *err;
-    uint32_t *scopes;
-    size_t scope_count;
-    struct report *report; /* NULL in the fast run */
-    size_t unit_capacity;
-    struct report_unit *annotations;
-    size_t annotation_count, annotation_capacity;
-    struct buf instance, keyword_path;
-};
-
-#define INLINE static inline __attribute__((always_inline))
-#define COLD   __attribute__((noinline, cold))
+#define PATH_BYTES_MAX ((size_t)1 << 20)
 
 static bool run_fast(struct vm *vm, uint32_t node, const yyjson_val *value,
                      struct evaluation *outer);
 static bool run_thorough(struct vm *vm, uint32_t node, const yyjson_val *value,
                          struct evaluation *outer);
 
-/* --- bounds -------------------------------------------------------------------------------- */
-
-COLD static bool give_up(struct vm *vm, enum err_code code, const char *why)
-{
-    if (!vm->error)
-        vm->error = err_set(vm->err, code, STEP, "%s", why);
-    return false;
-}
-
-COLD static bool out_of_memory(struct vm *vm)
-{
-    return give_up(vm, ERR_MEMORY, "there is not enough memory");
-}
-
-/* Charges steps; false when they have run out. */
-INLINE bool charge(struct vm *vm, uint64_t steps)
-{
-    if (vm->steps_left < steps)
-        return give_up(vm, ERR_LIMIT,
-                       "the schema needs more steps than the limit allows: it is "
-                       "recursive without end, or it branches exponentially");
-    vm->steps_left -= steps;
-    return true;
-}
-
-static uint64_t now_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
-/* A search whose time is sampled: long subjects always, short ones now and then. */
-static bool search(struct vm *vm, const struct regex *regex, struct str subject)
-{
-    bool timed = subject.len > 256 || ++vm->pattern_count % PATTERN_CLOCK_EACH == 0;
-    uint64_t start = timed ? now_ns() : 0;
-    int r = regex_search(regex, subject, vm->err);
-    if (r < 0) {
-        vm->error = vm->error ? vm->error : r;
-        return false;
-    }
-    if (timed) {
-        vm->pattern_ns += (now_ns() - start) * (subject.len > 256 ? 1 : PATTERN_CLOCK_EACH);
-        if (vm->pattern_ns / 1000000 > VALIDATE_PATTERN_MS_MAX)
-            return give_up(vm, ERR_LIMIT,
-                           "the schema's patterns take longer than the limit "
-                           "allows");
-    }
-    return r == 1;
-}
-
-/* --- places and faults (thorough only) ----------------------------------------------------- */
-
-struct place {
-    size_t instance, keyword_path;
-};
-
-static struct place place_now(const struct vm *vm)
-{
-    return (struct place){ vm->instance.len, vm->keyword_path.len };
-}
-
-static void place_back(struct vm *vm, struct place place)
-{
-    buf_truncate(&vm->instance, place.instance);
-    buf_truncate(&vm->keyword_path, place.keyword_path);
-}
-
-static void path_keyword(struct vm *vm, enum keyword keyword)
-{
-    json_pointer_add(&vm->keyword_path, keyword_rows[keyword].name);
-}
-
-static struct report_unit *add_unit(struct vm *vm, struct report_unit **units, size_t *count,
-                                    size_t *capacity)
-{
-    if (*count >= REPORT_UNITS_MAX) {
-        vm->report->cut = true;
-        return NULL;
-    }
-    if (*count == *capacity) {
-        size_t larger = *capacity ? *capacity * 2 : 16;
-        struct report_unit *grown = realloc(*units, larger * sizeof(*grown));
-        if (!grown) {
-            out_of_memory(vm);
-            return NULL;
-        }
-        *units = grown;
-        *capacity = larger;
-    }
-    struct report_unit *unit = &(*units)[(*count)++];
-    *unit =
-        (struct report_unit){ .instance = arena_copy(&vm->report->arena, buf_str(&vm->instance)),
-                              .keyword_path =
-                                  arena_copy(&vm->report->arena, buf_str(&vm->keyword_path)) };
-    if (vm->instance.error || vm->keyword_path.error || !unit->instance || !unit->keyword_path) {
-        (*count)--;
-        out_of_memory(vm);
-        return NULL;
-    }
-    return unit;
-}
-
-/* Records a fault of a keyword of a node's schema; NULL where it cannot be recorded. */
-COLD static struct report_unit *fault(struct vm *vm, uint32_t node, enum keyword keyword,
-                                      const yyjson_val *value)
-{
-    size_t mark = vm->keyword_path.len;
-    if (keyword != KEYWORD_NONE)
-        path_keyword(vm, keyword);
-    struct report_unit *unit =
-        add_unit(vm, &vm->report->units, &vm->report->count, &vm->unit_capacity);
-    buf_truncate(&vm->keyword_path, mark);
-    if (unit) {
-        unit->keyword = keyword;
-        unit->location = vm->program->nodes[node].location;
-        unit->value = value;
-    }
-    return unit;
-}
-
-/* What a fault of a member of the value says more: its name. */
-COLD static void fault_member(struct vm *vm, uint32_t node, enum keyword keyword,
-                              const yyjson_val *value, struct str member)
-{
-    struct report_unit *unit = fault(vm, node, keyword, value);
-    if (unit)
-        unit->member = member;
-}
-
-COLD static void annotate(struct vm *vm, uint32_t node, const yyjson_val *value)
-{
-    const struct schema_location *location =
-        schema_location(vm->program->set, vm->program->nodes[node].location);
-    struct dialect dialect = schema_resource(vm->program->set, location->resource)->dialect;
-    size_t index, count;
-    yyjson_val *key, *content;
-    yyjson_obj_foreach((yyjson_val *)location->schema, index, count, key, content)
-    {
-        enum keyword keyword = keyword_find(json_str(key), dialect);
-        if (keyword < KEYWORD_FORMAT)
-            continue;
-        size_t mark = vm->keyword_path.len;
-        json_pointer_add(&vm->keyword_path, json_str(key));
-        struct report_unit *unit =
-            add_unit(vm, &vm->annotations, &vm->annotation_count, &vm->annotation_capacity);
-        buf_truncate(&vm->keyword_path, mark);
-        if (!unit)
-            return;
-        unit->keyword = keyword;
-        unit->location = vm->program->nodes[node].location;
-        unit->value = value;
-        unit->member = json_str(key);
-        unit->annotation = content;
-    }
-}
-
-/* --- evaluated members --------------------------------------------------------------------- */
-
-/* How much is evaluated now, to be taken back when a branch fails. */
-struct snapshot {
-    uint64_t *bits;
-    size_t annotations, faults;
-};
-
-static bool evaluation_open(struct vm *vm, struct evaluation *e, size_t members)
-{
-    e->words = (members + 63) / 64;
-    e->few = 0;
-    e->bits = e->words > 1 ? calloc(e->words, sizeof(*e->bits)) : &e->few;
-    return e->bits || out_of_memory(vm);
-}
-
-static void evaluation_close(struct evaluation *e)
-{
-    if (e->words > 1)
-        free(e->bits);
-}
-
-INLINE void mark(struct evaluation *e, size_t index)
-{
-    if (e)
-        e->bits[index / 64] |= (uint64_t)1 << (index % 64);
-}
-
-static void mark_all(struct evaluation *e)
-{
-    if (e)
-        memset(e->bits, 0xff, (e->words ? e->words : 1) * sizeof(*e->bits));
-}
-
-INLINE bool is_marked(const struct evaluation *e, size_t index)
-{
-    return e->bits[index / 64] >> (index % 64) & 1;
-}
-
-static void evaluation_merge(struct evaluation *into, const struct evaluation *from)
-{
-    for (size_t i = 0; into && i < from->words; i++)
-        into->bits[i] |= from->bits[i];
-}
-
-static bool snapshot_take(struct vm *vm, const struct evaluation *e, struct snapshot *s)
-{
-    *s = (struct snapshot){ .annotations = vm->annotation_count,
-                            .faults = vm->report ? vm->report->count : 0 };
-    if (!e || !e->words)
-        return true;
-    s->bits = malloc(e->words * sizeof(*s->bits));
-    if (!s->bits)
-        return out_of_memory(vm);
-    memcpy(s->bits, e->bits, e->words * sizeof(*s->bits));
-    return true;
-}
-
-/* A branch has failed: what it evaluated and annotated counts no more. */
-static void snapshot_restore(struct vm *vm, struct evaluation *e, const struct snapshot *s)
-{
-    if (s->bits)
-        memcpy(e->bits, s->bits, e->words * sizeof(*s->bits));
-    vm->annotation_count = s->annotations;
-}
-
-static void snapshot_release(struct snapshot *s)
-{
-    free(s->bits);
-}
-
 /* --- children ------------------------------------------------------------------------------ */
-
-/* The types of a mask that a value's own tag settles; numbers may need a look at the fraction. */
-INLINE bool has_type(unsigned types, yyjson_val *value)
-{
-    static const uint8_t types_of[] = {
-        [YYJSON_TYPE_NONE] = 0,          [YYJSON_TYPE_RAW] = TYPE_NUMBER,
-        [YYJSON_TYPE_NULL] = TYPE_NULL,  [YYJSON_TYPE_BOOL] = TYPE_BOOLEAN,
-        [YYJSON_TYPE_NUM] = TYPE_NUMBER, [YYJSON_TYPE_STR] = TYPE_STRING,
-        [YYJSON_TYPE_ARR] = TYPE_ARRAY,  [YYJSON_TYPE_OBJ] = TYPE_OBJECT,
-    };
-    unsigned possible = types_of[yyjson_get_type(value)];
-    if (!(possible & types))
-        return false;
-    return possible != TYPE_NUMBER || (types & TYPE_NUMBER) == TYPE_NUMBER ||
-           (types & value_type(value));
-}
 
 /* A node applied in the same place, or to a member whose place the caller has entered. */
 INLINE bool apply(struct vm *vm, uint32_t node, const yyjson_val *value, struct evaluation *e,
@@ -380,70 +99,7 @@ INLINE bool apply_to_item(struct vm *vm, uint32_t node, const yyjson_val *value,
     return ok;
 }
 
-/* --- strings and arrays -------------------------------------------------------------------- */
-
-/* Whether a string has at least (or at most) so many code points; bytes settle most cases. */
-INLINE bool long_enough(struct str s, uint64_t min)
-{
-    return s.len / 4 >= min || (s.len >= min && utf8_length(s) >= min);
-}
-
-INLINE bool short_enough(struct str s, uint64_t max)
-{
-    return s.len <= max || (s.len / 4 <= max && utf8_length(s) <= max);
-}
-
-static bool unique_pairwise(yyjson_val *array)
-{
-    yyjson_val *items[PAIRWISE_ITEMS_MAX];
-    size_t index, count;
-    yyjson_val *item;
-    yyjson_arr_foreach(array, index, count, item)
-    {
-        for (size_t i = 0; i < index; i++)
-            if (value_equal(items[i], item))
-                return false;
-        items[index] = item;
-    }
-    return true;
-}
-
-struct hashed_item {
-    uint64_t hash;
-    const yyjson_val *value;
-};
-
-/* Open addressing by seeded hashes; equal hashes are compared, and paid for. */
-static bool unique_hashed(struct vm *vm, yyjson_val *array)
-{
-    size_t capacity = 32;
-    while (capacity < yyjson_arr_size(array) * 2)
-        capacity *= 2;
-    _cleanup_(cleanup_free) struct hashed_item *slots = calloc(capacity, sizeof(*slots));
-    if (!slots)
-        return out_of_memory(vm);
-    size_t index, count;
-    yyjson_val *item;
-    yyjson_arr_foreach(array, index, count, item)
-    {
-        uint64_t hash = value_hash(item);
-        size_t at = hash & (capacity - 1);
-        for (; slots[at].value; at = (at + 1) & (capacity - 1)) {
-            if (!charge(vm, 1))
-                return false;
-            if (slots[at].hash == hash && value_equal(slots[at].value, item))
-                return false;
-        }
-        slots[at] = (struct hashed_item){ hash, item };
-    }
-    return true;
-}
-
-static bool is_unique(struct vm *vm, yyjson_val *array)
-{
-    return yyjson_arr_size(array) <= PAIRWISE_ITEMS_MAX ? unique_pairwise(array)
-                                                        : unique_hashed(vm, array);
-}
+/* --- arrays -------------------------------------------------------------------------------- */
 
 INLINE bool run_items(struct vm *vm, const struct items *items, yyjson_val *array,
                       struct evaluation *e, bool thorough)
@@ -496,11 +152,11 @@ INLINE bool run_contains(struct vm *vm, uint32_t node, const struct contains *co
             schema_location(vm->program->set, vm->program->nodes[node].location);
         bool many = found > contains->max;
         bool has_min = yyjson_obj_get((yyjson_val *)at->schema, "minContains");
-        struct report_unit *unit = fault(vm, node,
-                                         many      ? KEYWORD_MAX_CONTAINS
-                                         : has_min ? KEYWORD_MIN_CONTAINS
-                                                   : KEYWORD_CONTAINS,
-                                         array);
+        struct report_unit *unit = validate_fault(vm, node,
+                                                  many      ? KEYWORD_MAX_CONTAINS
+                                                  : has_min ? KEYWORD_MIN_CONTAINS
+                                                            : KEYWORD_CONTAINS,
+                                                  array);
         if (unit)
             unit->count = found;
     }
@@ -515,7 +171,7 @@ COLD static void fault_missing(struct vm *vm, uint32_t node, const struct member
     for (uint32_t i = 0; i < members->table.count; i++) {
         struct str name = members->table.names[i];
         if (members->members[i].is_required && !yyjson_obj_getn(object, name.ptr, name.len))
-            fault_member(vm, node, KEYWORD_REQUIRED, object, name);
+            validate_fault_member(vm, node, KEYWORD_REQUIRED, object, name);
     }
 }
 
@@ -525,7 +181,7 @@ COLD static void fault_unknown(struct vm *vm, uint32_t node, enum keyword keywor
 {
     size_t before = vm->instance.len;
     json_pointer_add(&vm->instance, name);
-    fault_member(vm, node, keyword, value, name);
+    validate_fault_member(vm, node, keyword, value, name);
     buf_truncate(&vm->instance, before);
 }
 
@@ -535,7 +191,7 @@ INLINE bool run_patterns(struct vm *vm, const struct members *members, struct st
     bool ok = true;
     for (uint32_t i = 0; i < members->pattern_count; i++) {
         const struct member_pattern *pattern = &members->patterns[i];
-        if (!search(vm, pattern->regex, name)) {
+        if (!validate_search(vm, pattern->regex, name)) {
             if (vm->error)
                 return false;
             continue;
@@ -626,7 +282,7 @@ INLINE bool run_dependent_required(struct vm *vm, uint32_t node, enum keyword ke
         ok = false;
         if (!thorough)
             return false;
-        fault_member(vm, node, keyword, object, d->others[i]);
+        validate_fault_member(vm, node, keyword, object, d->others[i]);
     }
     return ok;
 }
@@ -684,27 +340,6 @@ INLINE bool run_unevaluated(struct vm *vm, uint32_t node, const struct instructi
 
 /* --- branches ------------------------------------------------------------------------------ */
 
-/* The first fault of the branch that came closest: the one whose faults lie deepest and are few. */
-struct closest {
-    size_t at, depth, faults;
-    bool known;
-};
-
-COLD static void consider_closest(const struct vm *vm, struct closest *closest, size_t first)
-{
-    size_t faults = vm->report->count - first;
-    size_t depth = 0;
-    if (!faults)
-        return;
-    for (size_t i = first; i < vm->report->count; i++)
-        if (strlen(vm->report->units[i].instance) > depth)
-            depth = strlen(vm->report->units[i].instance);
-    if (closest->known &&
-        (depth < closest->depth || (depth == closest->depth && faults >= closest->faults)))
-        return;
-    *closest = (struct closest){ first, depth, faults, true };
-}
-
 /* anyOf and oneOf: how many branches hold. Without thoroughness, as many as are needed. */
 INLINE bool run_alternatives(struct vm *vm, uint32_t node, const struct instruction *i,
                              const yyjson_val *value, struct evaluation *e, bool thorough)
@@ -714,7 +349,7 @@ INLINE bool run_alternatives(struct vm *vm, uint32_t node, const struct instruct
     struct closest closest = { 0 };
     size_t own = thorough ? vm->report->count : 0;
     if (thorough)
-        fault(vm, node, (enum keyword)i->keyword, value);
+        validate_fault(vm, node, (enum keyword)i->keyword, value);
     for (uint32_t b = 0; b < i->branches->count; b++) {
         size_t first = thorough ? vm->report->count : 0;
         struct snapshot before;
@@ -726,7 +361,7 @@ INLINE bool run_alternatives(struct vm *vm, uint32_t node, const struct instruct
         } else {
             snapshot_restore(vm, e, &before);
             if (thorough)
-                consider_closest(vm, &closest, first);
+                validate_closest(vm, &closest, first);
         }
         snapshot_release(&before);
         if (!thorough && (one ? held > 1 : held && !e))
@@ -755,7 +390,7 @@ INLINE bool run_not(struct vm *vm, uint32_t node, const struct instruction *i,
     if (thorough)
         vm->report->count = before.faults;
     if (held && thorough)
-        fault(vm, node, KEYWORD_NOT, value);
+        validate_fault(vm, node, KEYWORD_NOT, value);
     return !held;
 }
 
@@ -798,69 +433,7 @@ static uint32_t dynamic_target(const struct vm *vm, const struct instruction *i)
     return i->node;
 }
 
-static bool in_set(const struct value_set *set, yyjson_val *value)
-{
-    if (yyjson_is_str(value) && (set->types & TYPE_STRING))
-        return name_table_find(&set->table, json_str(value)) >= 0;
-    if (set->all_strings || !(set->types & value_type(value)))
-        return false;
-    size_t index, count;
-    yyjson_val *item;
-    yyjson_arr_foreach((yyjson_val *)set->array, index, count, item)
-    {
-        if (value_equal(item, value))
-            return true;
-    }
-    return false;
-}
-
 /* --- one instruction, one node ------------------------------------------------------------- */
-
-/* Keywords that check the value itself: a fault is theirs alone. */
-INLINE bool run_check(struct vm *vm, const struct instruction *i, yyjson_val *value)
-{
-    int r;
-    switch ((enum op)i->op) {
-    case OP_MINIMUM:
-        return number_compare(value, i->value) >= 0;
-    case OP_EXCLUSIVE_MINIMUM:
-        return number_compare(value, i->value) > 0;
-    case OP_MAXIMUM:
-        return number_compare(value, i->value) <= 0;
-    case OP_EXCLUSIVE_MAXIMUM:
-        return number_compare(value, i->value) < 0;
-    case OP_MULTIPLE_OF:
-        r = number_is_multiple(value, i->value, vm->err);
-        vm->error = r < 0 && !vm->error ? r : vm->error;
-        return r == 1;
-    case OP_MIN_LENGTH:
-        return long_enough(json_str(value), i->number);
-    case OP_MAX_LENGTH:
-        return short_enough(json_str(value), i->number);
-    case OP_PATTERN:
-        return search(vm, i->regex, json_str(value));
-    case OP_FORMAT:
-        r = format_check(i->format, json_str(value), vm->err);
-        vm->error = r < 0 && !vm->error ? r : vm->error;
-        return r == 1;
-    case OP_MIN_ITEMS:
-        return yyjson_arr_size(value) >= i->number;
-    case OP_MAX_ITEMS:
-        return yyjson_arr_size(value) <= i->number;
-    case OP_UNIQUE_ITEMS:
-        return is_unique(vm, value);
-    case OP_MIN_PROPERTIES:
-        return yyjson_obj_size(value) >= i->number;
-    case OP_MAX_PROPERTIES:
-        return yyjson_obj_size(value) <= i->number;
-    case OP_CONST:
-        return value_equal(value, i->value);
-    case OP_ENUM:
-        return in_set(i->set, value);
-    default: /* the applicators: run_instruction has them */
-        return false;
-    }
-}
 
 INLINE bool run_instruction(struct vm *vm, uint32_t node, const struct instruction *i,
                             yyjson_val *value, struct evaluation *e, bool thorough)
@@ -898,7 +471,7 @@ INLINE bool run_instruction(struct vm *vm, uint32_t node, const struct instructi
         if (run_check(vm, i, value))
             return true;
         if (thorough)
-            fault(vm, node, (enum keyword)i->keyword, value);
+            validate_fault(vm, node, (enum keyword)i->keyword, value);
         return false;
     }
 }
@@ -937,7 +510,7 @@ INLINE bool run_body(struct vm *vm, uint32_t node, yyjson_val *value, struct eva
     if (!has_type(n->types, value)) {
         if (!thorough)
             return false;
-        fault(vm, node, n->types ? KEYWORD_TYPE : KEYWORD_NONE, value);
+        validate_fault(vm, node, n->types ? KEYWORD_TYPE : KEYWORD_NONE, value);
         ok = false;
     }
     enum value_class class = (enum value_class)class_of_type[yyjson_get_type(value)];
@@ -973,7 +546,7 @@ INLINE bool run(struct vm *vm, uint32_t node, const yyjson_val *value, struct ev
         return false;
     size_t stack_used = (size_t)(vm->stack - (const char *)__builtin_frame_address(0));
     if (vm->depth >= VALIDATE_DEPTH_MAX || stack_used > VALIDATE_STACK_BYTES_MAX)
-        return give_up(vm, ERR_LIMIT, "the schema refers to itself without end");
+        return validate_give_up(vm, ERR_LIMIT, "the schema refers to itself without end");
     size_t scopes = vm->scope_count;
     if (vm->scopes && node != NODE_TRUE && (!scopes || vm->scopes[scopes - 1] != n->resource))
         vm->scopes[vm->scope_count++] = n->resource;
@@ -982,7 +555,7 @@ INLINE bool run(struct vm *vm, uint32_t node, const yyjson_val *value, struct ev
     vm->depth--;
     vm->scope_count = scopes;
     if (thorough && ok && n->annotates)
-        annotate(vm, node, value);
+        validate_annotate(vm, node, value);
     return ok && !vm->error;
 }
 
@@ -1017,7 +590,7 @@ static int vm_init(struct vm *vm, const struct program *program, const yyjson_va
     if (program->has_dynamic) {
         vm->scopes = malloc((VALIDATE_DEPTH_MAX + 1) * sizeof(*vm->scopes));
         if (!vm->scopes)
-            return err_set(err, ERR_MEMORY, STEP, "there is not enough memory");
+            return err_set(err, ERR_MEMORY, VALIDATE_STEP, "there is not enough memory");
     }
     return 0;
 }
@@ -1039,7 +612,7 @@ int report_new(const struct program *program, const yyjson_val *value, struct re
     struct vm vm;
     struct report *report = calloc(1, sizeof(*report));
     int r = report ? vm_init(&vm, program, value, err)
-                   : err_set(err, ERR_MEMORY, STEP, "there is not enough memory");
+                   : err_set(err, ERR_MEMORY, VALIDATE_STEP, "there is not enough memory");
     if (r < 0) {
         free(report);
         return r;
@@ -1063,13 +636,4 @@ int report_new(const struct program *program, const yyjson_val *value, struct re
     }
     *ret = report;
     return 0;
-}
-
-void report_free(struct report *report)
-{
-    if (!report)
-        return;
-    free(report->units);
-    arena_release(&report->arena);
-    free(report);
 }
