@@ -32,6 +32,7 @@ enum {
     OPTION_DELEGATION,
     OPTION_KEY,
     OPTION_REASON,
+    OPTION_DISCARD,
     OPTION_DRY_RUN,
     OPTION_TRACE,
     OPTION_JSON,
@@ -52,6 +53,7 @@ static const struct option_row options[OPTION_COUNT] = {
     [OPTION_DELEGATION] = { "delegation", 0, "ID", "act under this delegation" },
     [OPTION_KEY] = { "idempotency-key", 0, "KEY", "give the same run once, however often asked" },
     [OPTION_REASON] = { "reason", 0, "TEXT", "why, for the record" },
+    [OPTION_DISCARD] = { "discard", 0, NULL, "throw away what it changes, when it has ended" },
     [OPTION_DRY_RUN] = { "dry-run", 'n', NULL, "print the plan, and run nothing" },
     [OPTION_TRACE] = { "trace", 0, NULL, "print the stops of the run with their times" },
     [OPTION_JSON] = { "json", 'j', NULL, "print what became of it as JSON, on standard error" },
@@ -329,8 +331,11 @@ static int execute(struct running *run, struct err *err)
                                      .state_folder = run->first.state,
                                      .name = name,
                                      .secret = run->secret,
+                                     .discard = run->invocation->values[OPTION_DISCARD],
                                      .trace = &run->trace };
     run->execution.plan = run->plan;
+    run->execution.directory = run->facts.directory;
+    run->execution.discard = run->invocation->values[OPTION_DISCARD];
     run->execution.digests_folder = run->digests;
     run->execution.trace = &run->trace;
     if (facts_find_program(run->plan->argv[0], run->plan->environment, run->program))

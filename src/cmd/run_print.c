@@ -83,6 +83,28 @@ static void say(const char *label, const char *text)
     fputc('\n', stderr);
 }
 
+/* "2 files added, 1 modified; kept as ID" */
+static void print_changes(const struct run_report *report)
+{
+    static const char *const words[CHANGE_TYPE_COUNT] = { [CHANGE_ADDED] = "added",
+                                                          [CHANGE_MODIFIED] = "modified",
+                                                          [CHANGE_DELETED] = "deleted",
+                                                          [CHANGE_MODE] = "with another mode" };
+    struct buf line = BUF_INIT;
+    for (size_t i = 0; i < CHANGE_TYPE_COUNT; i++)
+        if (report->execution->changed[i])
+            buf_addf(&line, "%s%zu %s", line.len ? ", " : "", report->execution->changed[i],
+                     words[i]);
+    if (report->execution->change_set.len) {
+        if (line.len == 0)
+            buf_add_text(&line, "directories alone");
+        buf_addf(&line, "; the host's tree did not move. See: agent-machine worktree status %s",
+                 strrchr(report->outcome->operation, ':') + 1);
+        say("changed: ", line.data);
+    }
+    buf_release(&line);
+}
+
 void run_print_end(const struct run_report *report)
 {
     const struct run_result *result = &report->execution->result;
@@ -95,6 +117,7 @@ void run_print_end(const struct run_report *report)
             say("", failure->cause);
         return;
     }
+    print_changes(report);
     if (result->output_truncated)
         say("", "the output reached its limit; the rest was dropped");
 }

@@ -19,7 +19,7 @@ int changes_write(const struct changes *changes, struct buf *ret)
     char digest[DIGEST_TEXT_SIZE];
     buf_add_char(ret, '[');
     for (size_t i = 0; i < changes->count; i++) {
-        const struct change *change = &changes->items[i];
+        const struct changed_path *change = &changes->items[i];
         buf_add_text(ret, i ? ",{\"path\":" : "{\"path\":");
         json_add_string(ret, str_from(change->path));
         buf_addf(ret, ",\"change\":\"%s\",\"kind\":\"%s\",\"mode\":\"%04o\",\"size\":%llu",
@@ -48,7 +48,7 @@ static void add_shown(struct buf *buf, const char *path)
 int changes_write_lines(const struct changes *changes, struct buf *ret)
 {
     for (size_t i = 0; i < changes->count; i++) {
-        const struct change *change = &changes->items[i];
+        const struct changed_path *change = &changes->items[i];
         buf_addf(ret, "%-8s  %10llu  ", change_names[change->type],
                  (unsigned long long)(change->kind == CHANGED_DIRECTORY ? 0 : change->size));
         add_shown(ret, change->path);

@@ -47,7 +47,7 @@ enum changed_kind { CHANGED_TABLE(CHANGES_ENUM) CHANGED_KIND_COUNT };
 extern const char *const change_names[CHANGE_TYPE_COUNT];
 extern const char *const changed_names[CHANGED_KIND_COUNT];
 
-struct change {
+struct changed_path {
     const char *path; /* relative to the tree */
     enum change_type type;
     enum changed_kind kind;
@@ -59,7 +59,7 @@ struct change {
 
 struct changes {
     struct arena arena; /* owns all below */
-    struct change *items;
+    struct changed_path *items;
     size_t count;
     size_t counts[CHANGE_TYPE_COUNT]; /* of all but directories */
     uint64_t bytes;                   /* of files added and modified */

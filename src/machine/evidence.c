@@ -98,12 +98,15 @@ static void add_isolation(struct buf *ret, const struct evidence *evidence)
                               : "none");
     add_name(ret, "limits");
     buf_add_char(ret, '[');
-    buf_addf(ret,
-             "{\"limit\":\"wallClockSeconds\",\"value\":%lld,\"mechanism\":\"timer\"},"
-             "{\"limit\":\"outputBytes\",\"value\":%lld,\"mechanism\":\"metering\","
-             "\"largestOvershoot\":0}",
-             (long long)plan->limits.budget[DIMENSION_WALL_CLOCK_SECONDS],
-             (long long)plan->limits.output_bytes);
+    for (size_t i = 0; i < evidence->report->limit_count; i++) {
+        const struct limit_row *row = &evidence->report->limits[i];
+        buf_addf(ret, "%s{\"limit\":\"%s\",\"value\":%lld,\"mechanism\":\"%s\"", i ? "," : "",
+                 limit_name(row->limit), (long long)row->value,
+                 limit_mechanism_name(row->mechanism));
+        if (row->mechanism == LIMIT_BY_METERING)
+            add_count(ret, "largestOvershoot", row->largest_overshoot);
+        buf_add_char(ret, '}');
+    }
     buf_add_text(ret, "]}");
 }
 
@@ -198,6 +201,10 @@ int evidence_write_fingerprint(const struct evidence *evidence, struct buf *ret,
     add_host(ret);
     buf_add_text(ret, ",\"machine\":{\"provider\":\"none\"}");
     add_container(ret, plan);
+    if (evidence->repository) {
+        add_name(ret, "repository");
+        git_state_write(evidence->repository, ret);
+    }
     add_mounts(ret, evidence);
     buf_addf(ret, ",\"policy\":{\"digest\":\"%s\",\"layers\":%.*s}", evidence->policy_digest,
              STR_ARG(evidence->policy_layers));

@@ -9,6 +9,7 @@
 #define AM_MACHINE_EVIDENCE_H
 
 #include "base/digest.h"
+#include "machine/git_state.h"
 #include "machine/launch.h"
 
 /* What binds a run's documents to each other and to the ledger. */
@@ -16,6 +17,7 @@ struct evidence {
     const struct plan *plan;
     const struct launch *launch;
     const struct launch_report *report;
+    const struct git_state *repository; /* NULL: the launch starts outside of one */
     struct str operation, task, subject, delegation, budget;
     const char *fingerprint, *execution; /* the documents' own ids */
     char profile_digest[DIGEST_TEXT_SIZE], plan_digest[DIGEST_TEXT_SIZE];

@@ -35,6 +35,7 @@ struct launch {
     struct sandbox sandbox;
     struct relay *relay;
     struct decoys decoys;
+    struct limits *limits;
     int control, pidfd;
     pid_t pid;
     size_t steps_done;
@@ -50,6 +51,8 @@ static int make_folder(struct launch *launch, struct err *err);
 static void remove_folder(struct launch *launch);
 static int find_masks(struct launch *launch, struct err *err);
 static void forget_masks(struct launch *launch);
+static int open_limits(struct launch *launch, struct err *err);
+static void close_limits(struct launch *launch);
 static int take_trees(struct launch *launch, struct err *err);
 static void close_trees(struct launch *launch);
 static int open_streams(struct launch *launch, struct err *err);
@@ -62,13 +65,10 @@ static int spawn(struct launch *launch, struct err *err);
 static void kill_all(struct launch *launch);
 
 static const struct launch_step steps[] = {
-    { "folder", make_folder, remove_folder },
-    { "masks", find_masks, forget_masks },
-    { "trees", take_trees, close_trees },
-    { "streams", open_streams, close_streams },
-    { "control", open_control, close_control },
-    { "decoys", open_decoys, close_decoys },
-    { "spawn", spawn, kill_all },
+    { "folder", make_folder, remove_folder },   { "masks", find_masks, forget_masks },
+    { "limits", open_limits, close_limits },    { "trees", take_trees, close_trees },
+    { "streams", open_streams, close_streams }, { "control", open_control, close_control },
+    { "decoys", open_decoys, close_decoys },    { "spawn", spawn, kill_all },
 };
 
 int launch_begin(const struct launch_options *options, struct launch **ret, struct err *err)
@@ -141,14 +141,16 @@ static int make_folder(struct launch *launch, struct err *err)
     return r;
 }
 
-/* What nobody wrote to goes with the run. */
-static void remove_layer(const char *layer)
+/* What nobody wrote to goes with the run; all of it, where nothing is to be kept. */
+static void remove_layer(const char *layer, bool discard)
 {
     char path[LAYER_BYTES_MAX + 16];
     snprintf(path, sizeof(path), "%s/work", layer);
     (void)!file_remove_tree(path, NULL);
     snprintf(path, sizeof(path), "%s/upper", layer);
-    if (rmdir(path) == 0)
+    if (discard)
+        (void)!file_remove_tree(path, NULL);
+    if (discard || rmdir(path) == 0)
         rmdir(layer);
 }
 
@@ -157,13 +159,28 @@ static void remove_folder(struct launch *launch)
     for (size_t i = 0; i < launch->plan->mount_count; i++)
         if (launch->sandbox.mounts[i].layer_path &&
             launch->plan->mounts[i].semantics == MOUNT_STAGED)
-            remove_layer(launch->layers[i]);
+            remove_layer(launch->layers[i], launch->options.discard);
     rmdir(launch->folder); /* stays where a change set or a log is in it */
 }
 
-const char *launch_layer(const struct launch *launch, size_t mount)
+int launch_changes(const struct launch *launch, size_t mount, struct changes *ret, struct err *err)
 {
-    return launch->plan->mounts[mount].semantics == MOUNT_STAGED ? launch->layers[mount] : NULL;
+    char path[LAYER_BYTES_MAX + 16];
+    *ret = (struct changes){ 0 };
+    if (launch->plan->mounts[mount].semantics != MOUNT_STAGED)
+        return 0;
+    snprintf(path, sizeof(path), "%s/upper", launch->layers[mount]);
+    _cleanup_(cleanup_close) int upper = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (upper < 0)
+        return err_set_errno(err, errno, STEP_LAUNCH, "cannot open the change set %s", path);
+    _cleanup_(cleanup_close) int lower =
+        mounting_open(AT_FDCWD, launch->plan->mounts[mount].host_path, err);
+    int r = lower < 0 ? lower : changes_read(upper, lower, -1, ret, err);
+    if (r == 0 && ret->count && syncfs(upper) < 0) {
+        changes_release(ret);
+        return err_set_errno(err, errno, STEP_LAUNCH, "cannot make the change set durable");
+    }
+    return r;
 }
 
 const char *launch_folder(const struct launch *launch)
@@ -202,6 +219,38 @@ static void forget_masks(struct launch *launch)
 const struct mask_list *launch_masks(const struct launch *launch, size_t mount)
 {
     return launch->sandbox.mounts[mount].masks;
+}
+
+/* --- limits -------------------------------------------------------------------------------- */
+
+static int open_limits(struct launch *launch, struct err *err)
+{
+    const struct plan_limits *plan = &launch->plan->limits;
+    const struct limits_wanted wanted = {
+        .of = { [LIMIT_MEMORY] = plan->budget[DIMENSION_SANDBOX_MEMORY_BYTES],
+                [LIMIT_CPU] = plan->budget[DIMENSION_CPU_SECONDS],
+                [LIMIT_GPU] = plan->budget[DIMENSION_GPU_SECONDS] ?: -1,
+                [LIMIT_WALL_CLOCK] = plan->budget[DIMENSION_WALL_CLOCK_SECONDS],
+                [LIMIT_DISK] = plan->budget[DIMENSION_LOCAL_DISK_BYTES],
+                [LIMIT_PROCESSES] = plan->processes,
+                [LIMIT_OPEN_FILES] = plan->open_files,
+                [LIMIT_OUTPUT] = plan->output_bytes },
+        .own_users = launch->plan->tier >= TIER_NAMESPACES,
+    };
+    int r = limits_new(&wanted, launch->options.name, &launch->limits, err);
+    launch->sandbox.limits = launch->limits;
+    for (size_t i = 0; i < launch->plan->mount_count && r == 0; i++)
+        if (launch->sandbox.mounts[i].layer_path) {
+            _cleanup_(cleanup_close) int layer = mounting_open(AT_FDCWD, launch->layers[i], err);
+            r = layer < 0 ? layer : limits_watch(launch->limits, layer, err);
+        }
+    return r;
+}
+
+static void close_limits(struct launch *launch)
+{
+    if (launch->limits)
+        limits_free(launch->limits);
 }
 
 /* --- trees, for a caller who is root ------------------------------------------------------- */
@@ -311,6 +360,7 @@ static int take_ready(struct launch *launch, const struct sandbox_message *messa
     if (decoys_reached(&launch->decoys) && !ret->escaped)
         ret->escaped = probe_name(PROBE_REACH_HOST_SOCKET);
     decoys_close(&launch->decoys);
+    ret->limit_count = limits_rows(launch->limits, ret->limits);
     trace_note(launch->options.trace, "machine/linux/sandbox.c", "sandbox finished, probes tried");
     return 0;
 }
@@ -320,8 +370,11 @@ int launch_ready(struct launch *launch, struct launch_report *ret, struct err *e
     struct sandbox_message message;
     int fd, r;
     while ((r = sandbox_receive(launch->control, &message, &fd)) == 1) {
-        if (message.kind == SANDBOX_READY)
-            return take_ready(launch, &message, ret);
+        if (message.kind == SANDBOX_READY) {
+            _cleanup_(cleanup_close) int scratch = fd;
+            r = scratch >= 0 ? limits_watch(launch->limits, scratch, err) : 0;
+            return r < 0 ? r : take_ready(launch, &message, ret);
+        }
         if (message.kind == SANDBOX_FAILED) {
             message.err.step = STEP_LAUNCH;
             if (err)
@@ -344,6 +397,7 @@ int launch_run(struct launch *launch, const struct run_watch *watch, struct run_
     struct supervised supervised = { .plan = launch->plan,
                                      .control = launch->control,
                                      .pidfd = launch->pidfd,
+                                     .limits = launch->limits,
                                      .relay = launch->relay };
     *ret = (struct run_result){ .end = RUN_LOST };
     if (sandbox_send(launch->control, &go, -1) < 0)

@@ -12,6 +12,8 @@
 
 #include "base/base.h"
 #include "base/err.h"
+#include "machine/changes.h"
+#include "machine/limits.h"
 #include "machine/linux/probes.h"
 #include "machine/mask.h"
 #include "machine/plan.h"
@@ -24,6 +26,7 @@ struct launch_options {
     const char *state_folder; /* where the runs' folders are */
     const char *name;         /* of the run: a word */
     const char *secret;       /* a file of the user's that no run may read, for the probes */
+    bool discard;             /* what staged mounts took goes with the run */
     struct trace *trace;      /* may be NULL */
 };
 
@@ -31,6 +34,8 @@ struct launch_options {
 struct launch_report {
     enum tier tier;
     int landlock_abi;
+    size_t limit_count;
+    struct limit_row limits[LIMIT_COUNT];
     struct probe_result probes[PROBE_COUNT];
     const char *escaped; /* the first probe that was not contained; NULL: none */
 };
@@ -50,7 +55,7 @@ struct run_result {
     int signal;
     enum dimension dimension;
     int64_t started_ms, ended_ms;
-    struct rusage usage;
+    struct limits_usage usage;
     int64_t output_bytes;
     bool output_truncated;
     struct err err;
@@ -65,9 +70,8 @@ int launch_ready(struct launch *launch, struct launch_report *ret, struct err *e
 enum run_wish { RUN_ON, RUN_PAUSE, RUN_CANCEL, RUN_CANCEL_NOW };
 struct run_watch {
     void *context;
-    /* Looked at every `interval_ms`; NULL: nothing is ever asked. */
+    int doorbell; /* readable when `wish` is to be called; -1: nothing is ever asked */
     enum run_wish (*wish)(void *context);
-    int interval_ms;
 };
 /* Starts the command and stays with it to its end; fails only where that cannot be known. */
 int launch_run(struct launch *launch, const struct run_watch *watch, struct run_result *ret,
@@ -75,8 +79,12 @@ int launch_run(struct launch *launch, const struct run_watch *watch, struct run_
 /* Ends whatever still runs, and frees; a change set that was made stays. NULL is nothing. */
 void launch_end(struct launch *launch);
 
-/* The folder of the layer that a staged mount wrote to; NULL where it is no staged one. */
-const char *launch_layer(const struct launch *launch, size_t mount);
+/*
+ * What the command changed in a staged mount, once it has ended; 0 with an empty list for others.
+ * Where anything is kept, it is durable when this returns.
+ */
+int launch_changes(const struct launch *launch, size_t mount, struct changes *ret,
+                   struct err *err) MUST_CHECK;
 /* What a mount hides; NULL: nothing is looked for. */
 const struct mask_list *launch_masks(const struct launch *launch, size_t mount);
 /* The folder of the run. */

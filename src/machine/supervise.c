@@ -20,17 +20,19 @@
 #include "base/clock.h"
 #include "machine/linux/sandbox.h"
 
-#define STEP_SUPERVISE  "supervise a run"
-#define GRACE_MS        10000
-#define STATUS_BUDGET   124
-#define STATUS_REFUSED  125
-#define STATUS_CANCELED 130
-#define STATUS_SIGNAL   128
+#define STEP_SUPERVISE    "supervise a run"
+#define GRACE_MS          10000
+#define LOOP_SLEEP_MAX_MS 3600000
+#define STATUS_BUDGET     124
+#define STATUS_REFUSED    125
+#define STATUS_CANCELED   130
+#define STATUS_SIGNAL     128
 
 enum {
     POLL_CONTROL,
     POLL_LIFE,
     POLL_SIGNALS,
+    POLL_DOORBELL,
     POLL_STREAMS,
     POLL_COUNT = POLL_STREAMS + RELAY_POLLS
 };
@@ -42,6 +44,8 @@ struct run {
     int signals;
     enum run_wish wish;
     bool exhausted, killed, ended;
+    bool paused;
+    int64_t meter_ms;    /* when the limits are to be looked at again; 0: not needed */
     int64_t deadline_ms; /* of the wall clock */
     int64_t grace_ms;    /* when the grace ends; 0: nobody has asked it to end */
 };
@@ -60,6 +64,13 @@ static void kill_sandbox(struct run *run)
     run->killed = true;
 }
 
+static void pause_all(struct run *run, bool paused)
+{
+    struct err unheard;
+    if (run->paused != paused && limits_freeze(run->of->limits, paused, &unheard) == 0)
+        run->paused = paused;
+}
+
 static void begin_end(struct run *run, bool at_once)
 {
     if (at_once)
@@ -68,7 +79,7 @@ static void begin_end(struct run *run, bool at_once)
         return;
     run->grace_ms = clock_now_ms() + GRACE_MS;
     signal_command(run, SIGTERM);
-    signal_command(run, SIGCONT); /* one that is stopped could not hear it */
+    pause_all(run, false); /* one that is paused could not hear it */
 }
 
 /* --- what the loop finds ------------------------------------------------------------------- */
@@ -77,7 +88,7 @@ static void take_status(struct run *run, const struct sandbox_message *message)
 {
     struct run_result *result = run->result;
     run->ended = true;
-    result->usage = message->usage;
+    limits_ended(run->of->limits, &message->usage);
     if (WIFSIGNALED(message->number)) {
         result->end = RUN_SIGNALED;
         result->signal = WTERMSIG(message->number);
@@ -146,35 +157,71 @@ static void take_signal(struct run *run)
         signal_command(run, number);
 }
 
+static void exhaust(struct run *run, enum dimension dimension)
+{
+    if (run->exhausted)
+        return;
+    run->exhausted = true;
+    run->result->dimension = dimension;
+    begin_end(run, false);
+}
+
+static void take_wish(struct run *run)
+{
+    enum run_wish wish = run->watch->wish(run->watch->context);
+    if (run->wish >= RUN_CANCEL && wish <= run->wish)
+        return; /* one that is to end is not asked to go on */
+    run->wish = wish;
+    pause_all(run, wish == RUN_PAUSE);
+    if (wish >= RUN_CANCEL)
+        begin_end(run, wish == RUN_CANCEL_NOW);
+}
+
+/* The dimension that a limit is the meter of; a limit of the sandbox itself ends nothing. */
+static enum dimension dimension_of(enum limit limit)
+{
+    return limit == LIMIT_CPU      ? DIMENSION_CPU_SECONDS
+           : limit == LIMIT_MEMORY ? DIMENSION_SANDBOX_MEMORY_BYTES
+                                   : DIMENSION_LOCAL_DISK_BYTES;
+}
+
+static void meter(struct run *run, int64_t now)
+{
+    enum limit limit;
+    struct err unknown;
+    int next_ms = -1;
+    if (!run->meter_ms || now < run->meter_ms)
+        return;
+    int r = limits_exhausted(run->of->limits, &limit, &next_ms, &unknown);
+    if (r > 0)
+        exhaust(run, dimension_of(limit));
+    run->meter_ms = r == 0 && next_ms >= 0 ? now + next_ms : 0;
+}
+
 static void look(struct run *run)
 {
     int64_t now = clock_now_ms();
-    enum run_wish wish = run->watch->wish ? run->watch->wish(run->watch->context) : RUN_ON;
-    if (now >= run->deadline_ms && !run->exhausted) {
-        run->exhausted = true;
-        run->result->dimension = DIMENSION_WALL_CLOCK_SECONDS;
-        begin_end(run, false);
-    }
-    if (wish >= RUN_CANCEL && wish > run->wish) {
-        run->wish = wish;
-        begin_end(run, wish == RUN_CANCEL_NOW);
-    } else if (wish != run->wish && run->wish < RUN_CANCEL) {
-        run->wish = wish;
-        signal_command(run, wish == RUN_PAUSE ? SIGSTOP : SIGCONT);
-    }
+    if (now >= run->deadline_ms)
+        exhaust(run, DIMENSION_WALL_CLOCK_SECONDS);
+    meter(run, now);
     if (run->grace_ms && now >= run->grace_ms && !run->killed)
         kill_sandbox(run);
+}
+
+static void keep_earlier(int64_t *until, int64_t moment)
+{
+    if (moment && moment < *until)
+        *until = moment;
 }
 
 /* How long the loop may sleep, in milliseconds. */
 static int patience(const struct run *run)
 {
-    int64_t now = clock_now_ms(), until = run->exhausted ? INT64_MAX : run->deadline_ms;
-    if (run->grace_ms && !run->killed && run->grace_ms < until)
-        until = run->grace_ms;
-    if (run->watch->wish && now + run->watch->interval_ms < until)
-        until = now + run->watch->interval_ms;
-    return until <= now ? 0 : until - now > 3600000 ? 3600000 : (int)(until - now);
+    int64_t now = clock_now_ms(), until = now + LOOP_SLEEP_MAX_MS;
+    keep_earlier(&until, run->exhausted ? 0 : run->deadline_ms);
+    keep_earlier(&until, run->killed ? 0 : run->grace_ms);
+    keep_earlier(&until, run->meter_ms);
+    return until <= now ? 0 : (int)(until - now);
 }
 
 static void judge(struct run *run)
@@ -201,6 +248,7 @@ static void loop(struct run *run)
         [POLL_CONTROL] = { .fd = run->of->control, .events = POLLIN },
         [POLL_LIFE] = { .fd = run->of->pidfd, .events = POLLIN },
         [POLL_SIGNALS] = { .fd = run->signals, .events = POLLIN },
+        [POLL_DOORBELL] = { .fd = run->watch->doorbell, .events = POLLIN },
     };
     while (polls[POLL_LIFE].revents == 0 || polls[POLL_CONTROL].fd >= 0) {
         relay_ask(run->of->relay, polls + POLL_STREAMS);
@@ -209,6 +257,8 @@ static void loop(struct run *run)
         relay_move(run->of->relay, polls + POLL_STREAMS);
         if (polls[POLL_SIGNALS].revents)
             take_signal(run);
+        if (polls[POLL_DOORBELL].revents)
+            take_wish(run);
         if (polls[POLL_CONTROL].revents && !take_message(run))
             polls[POLL_CONTROL].fd = -1;
         look(run);
@@ -232,6 +282,9 @@ int supervise(const struct supervised *supervised, const struct run_watch *watch
         return err_set_errno(err, errno, STEP_SUPERVISE, "cannot hear signals");
     signal(SIGPIPE, SIG_IGN); /* a reader that is gone is an error of its stream's */
     ret->end = RUN_LOST;
+    run.meter_ms = clock_now_ms(); /* the limits say when first */
+    if (watch->doorbell >= 0)
+        take_wish(&run); /* what was asked before anybody listened */
     loop(&run);
     relay_drain(supervised->relay);
     close(run.signals);
@@ -240,5 +293,5 @@ int supervise(const struct supervised *supervised, const struct run_watch *watch
     ret->output_bytes = relay_output_bytes(supervised->relay);
     ret->output_truncated = relay_output_truncated(supervised->relay);
     judge(&run);
-    return 0;
+    return limits_read(supervised->limits, &ret->usage, err);
 }

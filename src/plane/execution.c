@@ -18,7 +18,8 @@
 
 #define STEP_EXECUTION     "carry out a run"
 #define OWN_PROGRAM        "/proc/self/exe"
-#define WATCH_MS           200
+#define REPOSITORY_MS      20 /* to find out whether the tree differs from its commit */
+#define NS_PER_SECOND      INT64_C(1000000000)
 #define STATUS_REFUSED     125
 #define STATUS_NOT_STARTED 126
 #define STATUS_NOT_FOUND   127
@@ -59,6 +60,7 @@ static int gather(struct execution *execution, struct work *work, char budget[PL
         .delegation = work_text(work, WORK_OPERATION, "delegationRef"),
         .fingerprint = execution->fingerprint,
         .execution = execution->record,
+        .repository = execution->in_repository ? &execution->repository : NULL,
         .policy_layers = STR("[]"),
     };
     budget_urn(work_operation(work), budget);
@@ -114,6 +116,9 @@ static int prepare(void *context, struct work *work, struct effect_result *ret, 
     if (execution->report_taken)
         return add_fingerprint(execution, work, err); /* a second try of the same batch */
     name_documents(execution, work);
+    /* While the sandbox is built; one that cannot be read is not there for the record. */
+    execution->in_repository =
+        git_state_read(execution->directory, REPOSITORY_MS, &execution->repository, NULL) == 0;
     if (find_program(execution, &why) < 0 || digest_plan(execution, &why) < 0 ||
         launch_ready(execution->launch, &execution->report, &why) < 0)
         return fail(ret, &why);
@@ -130,30 +135,66 @@ static int prepare(void *context, struct work *work, struct effect_result *ret, 
 
 /* --- running ------------------------------------------------------------------------------- */
 
+/* What is asked of the run, as the machine knows it. What cannot be known is no reason to go on. */
 static enum run_wish wish(void *context)
 {
-    struct work *work = context;
+    static const enum run_wish wishes[] = {
+        [ASKED_NOTHING] = RUN_ON,     [ASKED_PAUSE] = RUN_PAUSE,
+        [ASKED_CANCEL] = RUN_CANCEL,  [ASKED_CANCEL_FORCED] = RUN_CANCEL_NOW,
+        [ASKED_REVOKED] = RUN_CANCEL,
+    };
+    struct work_asked asked;
     struct err unknown;
-    return work_is_canceling(work, &unknown) > 0 ? RUN_CANCEL : RUN_ON;
-}
-
-static int64_t seconds_of(const struct rusage *usage)
-{
-    int64_t us = ((int64_t)usage->ru_utime.tv_sec + usage->ru_stime.tv_sec) * 1000000 +
-                 usage->ru_utime.tv_usec + usage->ru_stime.tv_usec;
-    return (us + 999999) / 1000000;
+    return work_control(context, &asked, &unknown) < 0 ? RUN_CANCEL : wishes[asked.asked];
 }
 
 static void measure(struct execution *execution)
 {
     const struct run_result *result = &execution->result;
-    execution->used.of[DIMENSION_CPU_SECONDS] = seconds_of(&result->usage);
-    execution->used.of[DIMENSION_SANDBOX_MEMORY_BYTES] = result->usage.ru_maxrss * 1024;
+    execution->used.of[DIMENSION_CPU_SECONDS] =
+        (result->usage.cpu_ns + NS_PER_SECOND - 1) / NS_PER_SECOND;
+    execution->used.of[DIMENSION_SANDBOX_MEMORY_BYTES] = result->usage.memory_peak_bytes;
+    execution->used.of[DIMENSION_LOCAL_DISK_BYTES] = result->usage.disk_bytes;
     execution->used.of[DIMENSION_AGENT_CONCURRENCY] = 1;
     if (result->started_ms) {
         int64_t ms = result->ended_ms - result->started_ms;
         execution->used.of[DIMENSION_WALL_CLOCK_SECONDS] = ms > 0 ? (ms + 999) / 1000 : 1;
     }
+}
+
+/* Several staged mounts are one change set: the digest of theirs, one to a line. */
+static int gather_changes(struct execution *execution, struct work *work, struct err *err)
+{
+    _cleanup_(buf_release) struct buf digests = BUF_INIT;
+    char digest[DIGEST_TEXT_SIZE];
+    size_t total = 0, lists = 0;
+    int r = 0;
+    for (size_t i = 0; i < execution->plan->mount_count && r == 0; i++) {
+        struct changes changes;
+        r = launch_changes(execution->launch, i, &changes, err);
+        if (r < 0)
+            return r;
+        for (size_t type = 0; type < CHANGE_TYPE_COUNT; type++)
+            execution->changed[type] += changes.counts[type];
+        if (changes.count) {
+            memcpy(digest, changes.digest, sizeof(digest));
+            buf_addf(&digests, "%s\n", digest);
+            lists++;
+        }
+        total += changes.count;
+        changes_release(&changes);
+    }
+    if (!total)
+        return 0;
+    if (lists > 1)
+        r = digest_text(buf_str(&digests), digest, err);
+    const size_t *changed = execution->changed;
+    buf_addf(&execution->change_set,
+             "{\"changeSetRef\":\"urn:srcos:change-set:%.*s\",\"digest\":\"%s\",\"added\":%zu,"
+             "\"modified\":%zu,\"deleted\":%zu,\"heldApart\":0}",
+             STR_ARG(urn_local(work_operation(work))), digest, changed[CHANGE_ADDED],
+             changed[CHANGE_MODIFIED] + changed[CHANGE_MODE], changed[CHANGE_DELETED]);
+    return r;
 }
 
 static int add_record(struct execution *execution, struct work *work, struct err *err)
@@ -171,7 +212,8 @@ static int add_record(struct execution *execution, struct work *work, struct err
 }
 
 /* How the operation ends where its command ended so. */
-static void conclude(const struct execution *execution, struct effect_result *ret)
+static void conclude(const struct execution *execution, const char *budget,
+                     struct effect_result *ret)
 {
     const struct run_result *result = &execution->result;
     ret->end = STATE_FAILED;
@@ -189,6 +231,7 @@ static void conclude(const struct execution *execution, struct effect_result *re
     case RUN_EXHAUSTED:
         err_set(&ret->failure, ERR_BUDGET, STEP_EXECUTION, "the run's %s are used up",
                 dimension_names[result->dimension]);
+        err_where(&ret->failure, "%s %s", dimension_names[result->dimension], budget);
         break;
     case RUN_CANCELLED:
         ret->end = STATE_CANCELED;
@@ -203,14 +246,20 @@ static void conclude(const struct execution *execution, struct effect_result *re
 static int start(void *context, struct work *work, struct effect_result *ret, struct err *err)
 {
     struct execution *execution = context;
-    struct run_watch watch = { .context = work, .wish = wish, .interval_ms = WATCH_MS };
     struct err why = { 0 };
+    struct run_watch watch = { .context = work, .wish = wish };
+    watch.doorbell = work_doorbell(work, &why);
     execution->started = true;
-    if (launch_run(execution->launch, &watch, &execution->result, &why) < 0)
+    if (watch.doorbell < 0 || launch_run(execution->launch, &watch, &execution->result, &why) < 0)
         return fail(ret, &why);
     trace_note(execution->trace, "machine/supervise.c", "command ended");
     measure(execution);
-    conclude(execution, ret);
+    int r = execution->discard ? 0 : gather_changes(execution, work, err);
+    if (r < 0)
+        return r;
+    char budget[PLANE_URN_MAX];
+    budget_urn(work_operation(work), budget);
+    conclude(execution, budget, ret);
     ret->used = execution->used;
     ret->used.of[DIMENSION_SANDBOX_MEMORY_BYTES] = 0; /* held while it ran, and given back */
     ret->used.of[DIMENSION_AGENT_CONCURRENCY] = 0;

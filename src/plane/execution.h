@@ -16,6 +16,8 @@ struct execution {
     /* set by the caller */
     struct launch *launch;
     const struct plan *plan;
+    const char *directory;    /* where the caller stands */
+    bool discard;             /* what it changes is thrown away when it has ended */
     const char *command_path; /* of the program, where it was found; NULL: unknown */
     const char *digests_folder;
     char profile_digest[DIGEST_TEXT_SIZE];
@@ -27,7 +29,10 @@ struct execution {
     struct amounts used;
     char fingerprint[PLANE_URN_MAX], record[PLANE_URN_MAX];
     char plan_digest[DIGEST_TEXT_SIZE];
-    struct buf change_set; /* JSON of LocalAgentExecution's changeSet; empty: nothing changed */
+    struct git_state repository;
+    bool in_repository;
+    size_t changed[CHANGE_TYPE_COUNT]; /* files, in all staged mounts */
+    struct buf change_set;             /* of LocalAgentExecution; empty: nothing changed */
 };
 
 /* Plugs an execution into a plane that is about to be opened. */

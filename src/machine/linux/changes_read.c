@@ -65,7 +65,7 @@ static enum changed_kind kind_of(const struct stat *status)
     return S_ISREG(status->st_mode) ? CHANGED_FILE : CHANGED_SPECIAL;
 }
 
-static void add_line(struct scan *scan, const struct change *change)
+static void add_line(struct scan *scan, const struct changed_path *change)
 {
     char head[192], hex[DIGEST_TEXT_SIZE] = "sha256:-";
     if (change->has_digest)
@@ -87,7 +87,7 @@ static int add_change(struct scan *scan, const char *name, const struct stat *st
         return err_set(scan->err, ERR_LIMIT, STEP, "there are more than %d changes", CHANGES_MAX);
     if (list->count == scan->capacity) {
         size_t larger = scan->capacity ? scan->capacity * 2 : 64;
-        struct change *items = arena_array(&list->arena, struct change, larger);
+        struct changed_path *items = arena_array(&list->arena, struct changed_path, larger);
         if (!items)
             return fail(scan, ENOMEM, name);
         if (list->count)
@@ -101,12 +101,12 @@ static int add_change(struct scan *scan, const char *name, const struct stat *st
         return fail(scan, ENOMEM, name);
     memcpy(path, scan->path.data, scan->path.len);
     memcpy(path + scan->path.len, name, len);
-    struct change *change = &list->items[list->count];
-    *change = (struct change){ .path = path,
-                               .type = type,
-                               .kind = kind_of(status),
-                               .mode = status->st_mode & 07777,
-                               .has_digest = digest != NULL };
+    struct changed_path *change = &list->items[list->count];
+    *change = (struct changed_path){ .path = path,
+                                     .type = type,
+                                     .kind = kind_of(status),
+                                     .mode = status->st_mode & 07777,
+                                     .has_digest = digest != NULL };
     if (change->kind == CHANGED_FILE || change->kind == CHANGED_LINK)
         change->size = (uint64_t)status->st_size;
     if (digest)

@@ -48,6 +48,7 @@ static int become_agent(struct sandbox *sandbox, struct err *err);
 static int raise_loopback(struct sandbox *sandbox, struct err *err);
 static int open_terminal(struct sandbox *sandbox, struct err *err);
 static int die_with_supervisor(struct sandbox *sandbox, struct err *err);
+static int restrict_use(struct sandbox *sandbox, struct err *err);
 static int restrict_files(struct sandbox *sandbox, struct err *err);
 static int drop_capabilities(struct sandbox *sandbox, struct err *err);
 static int restrict_calls(struct sandbox *sandbox, struct err *err);
@@ -79,6 +80,8 @@ static const struct step {
     { "terminal", IN_BOTH, open_terminal },
     /* After the ids have changed, which would clear it. */
     { "life", IN_BOTH, die_with_supervisor },
+    /* By who the command is, before it could refuse them. */
+    { "limits", IN_BOTH, restrict_use },
     /* A second fence around the files, should a mount be other than it should. */
     { "landlock", IN_BOTH, restrict_files },
     /* Mounting is over: nothing in here may do again what was done above. */
@@ -217,6 +220,11 @@ static int die_with_supervisor(struct sandbox *sandbox, struct err *err)
     return 0;
 }
 
+static int restrict_use(struct sandbox *sandbox, struct err *err)
+{
+    return limits_in_child(sandbox->limits, err);
+}
+
 #define VIEW_ALL     (LANDLOCK_READ | LANDLOCK_WRITE | LANDLOCK_EXECUTE)
 #define VIEW_RULES   6
 #define FENCED_SCOPE (LANDLOCK_NO_DEVICE_IOCTL | LANDLOCK_NO_ABSTRACT_OUT | LANDLOCK_NO_SIGNALS_OUT)
@@ -293,7 +301,7 @@ static void run_command(struct sandbox *sandbox, int started)
     int fd;
     setsid();
     probes_run(&sandbox->probes, message.probes);
-    if (sandbox_send(sandbox->control, &message, -1) < 0 ||
+    if (sandbox_send(sandbox->control, &message, sandbox->scratch) < 0 ||
         sandbox_receive(sandbox->control, &message, &fd) != 1 || message.kind != SANDBOX_GO)
         _exit(LOST_STATUS);
     int number = start_command(sandbox);
@@ -460,11 +468,13 @@ int sandbox_spawn(struct sandbox *sandbox, int supervisor, pid_t *ret_pid, int *
 {
     bool namespaces = sandbox->plan->tier >= TIER_NAMESPACES;
     struct sandbox_message map = { .kind = SANDBOX_MAP };
-    int pidfd = -1;
+    int pidfd = -1, group = limits_spawn_group(sandbox->limits);
     struct clone_args arguments = {
-        .flags = CLONE_PIDFD | (namespaces ? CLONE_NEWUSER | CLONE_NEWPID : 0),
+        .flags = CLONE_PIDFD | (namespaces ? CLONE_NEWUSER | CLONE_NEWPID : 0) |
+                 (group >= 0 ? CLONE_INTO_CGROUP : 0),
         .pidfd = (uint64_t)(uintptr_t)&pidfd,
         .exit_signal = SIGCHLD,
+        .cgroup = group >= 0 ? (uint64_t)group : 0,
     };
     pid_t pid = (pid_t)syscall(SYS_clone3, &arguments, sizeof(arguments));
     if (pid < 0)
@@ -473,7 +483,9 @@ int sandbox_spawn(struct sandbox *sandbox, int supervisor, pid_t *ret_pid, int *
         keep_only_own(sandbox);
         _exit(live(sandbox));
     }
-    int r = namespaces ? map_ids(sandbox, pid, err) : 0;
+    int r = limits_enter(sandbox->limits, pid, err);
+    if (r == 0 && namespaces)
+        r = map_ids(sandbox, pid, err);
     if (r == 0 && namespaces && sandbox_send(supervisor, &map, -1) < 0)
         r = err_set(err, ERR_IO, STEP_SPAWN, "the sandbox is gone");
     if (r < 0) {

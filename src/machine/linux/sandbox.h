@@ -14,6 +14,7 @@
 
 #include "base/base.h"
 #include "base/err.h"
+#include "machine/limits.h"
 #include "machine/linux/probes.h"
 #include "machine/mask.h"
 #include "machine/plan.h"
@@ -32,6 +33,7 @@ struct sandbox {
     int control;  /* the sandbox's end */
     int stdio[3]; /* what the command reads and writes; not with a terminal */
     struct probe_context probes;
+    struct limits *limits;
     int landlock_abi;
     int root, scratch, staging; /* of the view, while it is built */
     int terminal;               /* the command's end */
