@@ -144,6 +144,17 @@ int builder_add_provider(struct policy_builder *builder, const struct policy_pro
     return r;
 }
 
+int builder_add_profile(struct policy_builder *builder, const struct policy_profile *profile,
+                        struct err *err)
+{
+    struct policy *policy = builder->policy;
+    int r = builder_grow(&policy->profiles, sizeof(*policy->profiles), policy->profile_count,
+                         &builder->profile_capacity, POLICY_DOCUMENTS_MAX, err);
+    if (r == 0)
+        policy->profiles[policy->profile_count++] = *profile;
+    return r;
+}
+
 static int compare_text(struct str a, struct str b)
 {
     size_t len = a.len < b.len ? a.len : b.len;
@@ -508,6 +519,80 @@ static int ask_registry(const struct policy *policy, const struct gate_question 
     return ask_host(policy, host, port ? port : REGISTRY_PORT, answers, err);
 }
 
+/* --- the machine profile of the run ---------------------------------------------------------- */
+
+static bool lists_name(const yyjson_val *list, struct str name)
+{
+    yyjson_arr_iter iterator;
+    yyjson_arr_iter_init((yyjson_val *)list, &iterator);
+    for (const yyjson_val *item; (item = yyjson_arr_iter_next(&iterator));) {
+        if (str_equal(text_of(item), name) || str_equal(last_part(text_of(item)), name))
+            return true;
+    }
+    return false;
+}
+
+/* Whether a path is, or lies below, one of a list, whose `~` is the caller's home. */
+static bool lists_path(const yyjson_val *list, struct str path)
+{
+    const char *home = getenv("HOME");
+    yyjson_arr_iter iterator;
+    bool found = false;
+    yyjson_arr_iter_init((yyjson_val *)list, &iterator);
+    for (const yyjson_val *item; !found && (item = yyjson_arr_iter_next(&iterator));) {
+        _cleanup_(buf_release) struct buf full = BUF_INIT_LIMIT(GATE_NAME_MAX * 2);
+        _cleanup_(buf_release) struct buf plain = BUF_INIT_LIMIT(GATE_NAME_MAX * 2);
+        struct str text = text_of(item);
+        if (str_starts(text, STR("~")) && home)
+            buf_add_text(&full, home);
+        buf_add_str(&full, str_from_offset(text, str_starts(text, STR("~"))));
+        if (!gate_is_path(buf_str(&full)) || !add_path(&plain, buf_str(&full)) || plain.error)
+            continue;
+        found = str_starts(path, buf_str(&plain)) &&
+                (path.len == plain.len || plain.len == 1 || path.ptr[plain.len] == '/');
+    }
+    return found;
+}
+
+/* Whether a profile denies what is asked about; what it has no list for it says nothing of. */
+static bool profile_denies(const struct policy_profile *profile,
+                           const struct gate_question *question)
+{
+    struct str name = question->thing->name;
+    const yyjson_val *root = profile->root;
+    switch (question->thing->gate) {
+    case GATE_TOOL_GRANT:
+        return (str_starts(name, STR("urn:srcos:agent-tool-surface:")) ||
+                !str_starts(name, STR("urn:"))) &&
+               !lists_name(at(root, "/agentPlane/toolSurfaceRefs"), name);
+    case GATE_MODEL_PROVIDER_USE:
+        return !lists_name(at(root, "/agentPlane/modelProviderRefs"), name);
+    case GATE_NETWORK_PROFILE: {
+        struct str own = text_of(at(root, "/agentPlane/networkAccessProfileRef"));
+        return !question->is_nothing && !str_equal(own, name) && !str_equal(last_part(own), name);
+    }
+    case GATE_CONTAINER_EXECUTION:
+        return question->unpinned &&
+               !yyjson_is_true(at(root, "/containerPlane/rootFilesystem/allowUnpinnedImage"));
+    case GATE_ARTIFACT_ACCESS:
+        return question->is_path &&
+               !lists_path(at(root, "/worktreePlane/allowedPaths"), question->spellings[0].name);
+    case GATE_COUNT:
+        break;
+    }
+    return false;
+}
+
+static void ask_profile(const struct policy *policy, const struct gate_question *question,
+                        struct answers *answers)
+{
+    for (size_t i = 0; i < policy->profile_count && question->thing->profile.len; i++) {
+        const struct policy_profile *profile = &policy->profiles[i];
+        if (str_equal(profile->id, question->thing->profile) && profile_denies(profile, question))
+            take(policy, &profile->rules[question->thing->gate], answers);
+    }
+}
+
 /* --- the verdict ---------------------------------------------------------------------------- */
 
 static void add_remedy(struct text *text, const struct policy *policy, int layer,
@@ -529,6 +614,12 @@ static void add_remedy(struct text *text, const struct policy *policy, int layer
         text_add(text, question->thing->name);
         ADD(text, " by a rule of its own in ");
         text_add(text, str_from(name));
+    } else if (rule->place == PLACE_PROFILE_IMAGE) {
+        ADD(text, "name it with its digest, or set allowUnpinnedImage in ");
+        verdict_add_place(text, policy, rule);
+    } else if (rule->place >= PLACE_PROFILE_TOOLS && rule->place <= PLACE_PROFILE_PATHS) {
+        ADD(text, "list it in ");
+        verdict_add_place(text, policy, rule);
     } else if (is_default) {
         ADD(text, "list its host in ");
         text_add(text, str_from(name));
@@ -595,9 +686,33 @@ int policy_decide_gate(const struct policy *policy, const struct gate_thing *thi
             r = ask_provider(policy, &question, &answers, err);
         if (r == 0 && thing->gate == GATE_CONTAINER_EXECUTION)
             r = ask_registry(policy, &question, &answers, err);
+        ask_profile(policy, &question, &answers);
         if (r == 0)
             decide(policy, &answers, &question, ret);
     }
     buf_release(&question.text);
     return r < 0 ? r : 0;
+}
+
+int policy_decide_gate_here(const struct policy *policy, const struct gate_thing *thing,
+                            struct verdict *ret, struct err *err)
+{
+    char path[GATE_NAME_MAX + 1];
+    struct gate_thing real_thing = *thing;
+    struct verdict written, real;
+    int r = policy_decide_gate(policy, thing, &written, err);
+    if (r < 0)
+        return r;
+    snprintf(path, sizeof(path), "%.*s", STR_ARG(thing->name));
+    _cleanup_(cleanup_free) char *resolved =
+        gate_is_path(thing->name) ? realpath(path, NULL) : NULL;
+    if (resolved && !str_equal(str_from(resolved), thing->name)) {
+        real_thing.name = str_from(resolved);
+        r = policy_decide_gate(policy, &real_thing, &real, err);
+        if (r == 0 && real.answer > written.answer)
+            written = real;
+    }
+    if (r == 0)
+        *ret = written;
+    return r;
 }

@@ -4,7 +4,9 @@
  * The delegation gives these things; the layers can only take them away. Their
  * rules stand in gates documents (gate_rules.h). Beside those speak, for a
  * model provider, its own profile and what the layers say about the host where
- * it answers; and for an image, what they say about its registry.
+ * it answers; for an image, what they say about its registry; and for all, the
+ * machine profile of the run where that is a layer's: what it does not list is
+ * denied.
  */
 #ifndef AM_AUTHORITY_GATE_H
 #define AM_AUTHORITY_GATE_H
@@ -21,9 +23,10 @@ int policy_add_gates(struct policy_builder *builder, enum layer layer, const cha
 
 struct gate_thing {
     enum gate gate;
-    struct str name;   /* a URN, or its last part; an absolute path; an image */
-    struct str digest; /* of an image, where it is not in its name; may be empty */
-    bool is_local;     /* an image that no registry is asked for */
+    struct str name;    /* a URN, or its last part; an absolute path; an image */
+    struct str digest;  /* of an image, where it is not in its name; may be empty */
+    bool is_local;      /* an image that no registry is asked for */
+    struct str profile; /* the URN of the machine profile of the run; may be empty */
 };
 
 /*
@@ -32,5 +35,8 @@ struct gate_thing {
  */
 int policy_decide_gate(const struct policy *policy, const struct gate_thing *thing,
                        struct verdict *ret, struct err *err) MUST_CHECK;
+/* The same; a path is asked about as what the file system makes of it too, the stricter holds. */
+int policy_decide_gate_here(const struct policy *policy, const struct gate_thing *thing,
+                            struct verdict *ret, struct err *err) MUST_CHECK;
 
 #endif

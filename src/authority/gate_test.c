@@ -282,3 +282,47 @@ TEST(rules_of_gates_are_shown_and_change_the_digest)
     CHECK(strcmp(policy_digest(fixture.policy), digest) != 0);
     fixture_release(&fixture);
 }
+
+TEST(a_machine_profile_of_a_layer_denies_what_it_does_not_list_to_its_runs)
+{
+    static const struct {
+        enum gate gate;
+        const char *name, *answer;
+    } cases[] = {
+        { GATE_TOOL_GRANT, TOOL("codex"), "nothing" },
+        { GATE_TOOL_GRANT, "codex", "nothing" },
+        { GATE_TOOL_GRANT, TOOL("openclaw"), "deny" },
+        { GATE_TOOL_GRANT, "urn:srcos:connector:tickets", "nothing" },
+        { GATE_MODEL_PROVIDER_USE, "urn:srcos:model-profile:llama", "nothing" },
+        { GATE_MODEL_PROVIDER_USE, "urn:srcos:model-profile:other", "deny" },
+        { GATE_NETWORK_PROFILE, "none", "nothing" },
+        { GATE_NETWORK_PROFILE, "urn:srcos:network-access-profile:a", "deny" },
+        { GATE_CONTAINER_EXECUTION, "debian:12", "deny" },
+        { GATE_CONTAINER_EXECUTION, "debian@sha256:00", "nothing" },
+        { GATE_ARTIFACT_ACCESS, "/srv/code", "nothing" },
+        { GATE_ARTIFACT_ACCESS, "/srv/code/x", "nothing" },
+        { GATE_ARTIFACT_ACCESS, "/srv/codes", "deny" },
+        { GATE_ARTIFACT_ACCESS, "/srv", "deny" },
+        { GATE_ARTIFACT_ACCESS, "/home/test/src", "nothing" },
+        { GATE_ARTIFACT_ACCESS, "urn:srcos:workspace:a", "nothing" },
+    };
+    struct fixture fixture;
+    fixture_init(&fixture);
+    fixture_add(&fixture, LAYER_ENTERPRISE, "managed.json",
+                "{'type':'AgentMachineProfile','id':'urn:srcos:agent-machine-profile:m',"
+                "'name':'Managed','agentPlane':{'toolSurfaceRefs':['" TOOL(
+                    "codex") "'],"
+                             "'modelProviderRefs':['urn:srcos:model-profile:llama']},"
+                             "'worktreePlane':{'allowedPaths':['/srv/code/','~/src']}}");
+    fixture_build(&fixture);
+    CHECK_INT(setenv("HOME", "/home/test", 1), 0);
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct gate_thing thing = { .gate = cases[i].gate, .name = str_from(cases[i].name) };
+        CHECK_TEXT(ask_thing(&fixture, thing), "nothing");
+        thing.profile = STR("urn:srcos:agent-machine-profile:m");
+        const char *answer = ask_thing(&fixture, thing);
+        if (strcmp(answer, cases[i].answer) != 0)
+            test_fail(__FILE__, __LINE__, "%s: %s", cases[i].name, answer);
+    }
+    fixture_release(&fixture);
+}

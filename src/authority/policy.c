@@ -102,6 +102,7 @@ void policy_free(struct policy *policy)
     free(policy->gate_rules);
     free(policy->gate_nodes);
     free(policy->providers);
+    free(policy->profiles);
     free(policy->units);
     free(policy->documents);
     arena_release(&policy->arena);

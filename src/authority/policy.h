@@ -25,6 +25,11 @@
     X(PLACE_PROMPT_EGRESS, "/policy/promptEgressDefault")                                          \
     X(PLACE_GATE_RULE, "/rules/#")                                                                 \
     X(PLACE_ENGINE, "/engines/#")                                                                  \
+    X(PLACE_PROFILE_TOOLS, "/agentPlane/toolSurfaceRefs")                                          \
+    X(PLACE_PROFILE_MODELS, "/agentPlane/modelProviderRefs")                                       \
+    X(PLACE_PROFILE_NETWORK, "/agentPlane/networkAccessProfileRef")                                \
+    X(PLACE_PROFILE_IMAGE, "/containerPlane/rootFilesystem")                                       \
+    X(PLACE_PROFILE_PATHS, "/worktreePlane/allowedPaths")                                          \
     X(PLACE_CHOICE, "")                                                                            \
     X(PLACE_BUILT_IN, "")
 
@@ -117,6 +122,13 @@ struct policy_provider {
     struct compiled_rule rule; /* ANSWER_NOTHING: its document says nothing */
 };
 
+/* A machine profile of a layer: what it does not list is denied to whoever runs under it. */
+struct policy_profile {
+    struct str id;
+    const yyjson_val *root;
+    struct compiled_rule rules[GATE_COUNT]; /* that deny */
+};
+
 /* Its texts are the document's. */
 struct policy_engine {
     struct engine_row row;
@@ -152,6 +164,8 @@ struct policy {
     uint32_t first_gate_node[GATE_COUNT + 1];
     struct policy_provider *providers;
     size_t provider_count;
+    struct policy_profile *profiles;
+    size_t profile_count;
     struct policy_engine engines[GATE_ENGINES_MAX]; /* by rank of their documents */
     size_t engine_count;
     struct policy_unit *units;
@@ -191,7 +205,7 @@ struct policy_builder {
     size_t group_count, group_capacity;
     struct endpoint *endpoints;
     size_t endpoint_count, endpoint_capacity;
-    size_t gate_rule_capacity, provider_capacity;
+    size_t gate_rule_capacity, provider_capacity, profile_capacity;
     struct str subjects[POLICY_SUBJECTS_MAX];
     size_t subject_count;
     enum conflict conflicts[LAYER_COUNT]; /* CONFLICT_COUNT: not stated */
@@ -217,6 +231,8 @@ int builder_add_endpoint(struct policy_builder *builder, const struct endpoint *
                          struct err *err) MUST_CHECK;
 int builder_add_provider(struct policy_builder *builder, const struct policy_provider *provider,
                          struct err *err) MUST_CHECK;
+int builder_add_profile(struct policy_builder *builder, const struct policy_profile *profile,
+                        struct err *err) MUST_CHECK;
 /* Sorts the rules of the gates and notes where each match has its own; documents are ranked. */
 int gate_index(struct policy *policy, struct err *err) MUST_CHECK;
 /* A host with or without a port: a name, an address, a range, or [an IPv6 address]. */

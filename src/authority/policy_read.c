@@ -398,15 +398,51 @@ static int read_provider(const struct source *source, struct err *err)
     return r == 0 ? not_understood(source, &rule, url, err) : r < 0 ? r : 0;
 }
 
+/* --- AgentMachineProfile -------------------------------------------------------------------- */
+
+static int read_profile(const struct source *source, struct err *err)
+{
+    static const struct {
+        enum place place;
+        struct str reason;
+    } rows[GATE_COUNT] = {
+        [GATE_TOOL_GRANT] = { PLACE_PROFILE_TOOLS, STR("the profile does not list the tool") },
+        [GATE_MODEL_PROVIDER_USE] = { PLACE_PROFILE_MODELS,
+                                      STR("the profile does not list the provider") },
+        [GATE_NETWORK_PROFILE] = { PLACE_PROFILE_NETWORK,
+                                   STR("the profile names another, or none") },
+        [GATE_CONTAINER_EXECUTION] = { PLACE_PROFILE_IMAGE,
+                                       STR("the image is named without a digest") },
+        [GATE_ARTIFACT_ACCESS] = { PLACE_PROFILE_PATHS, STR("the profile does not list the path") },
+    };
+    struct policy_profile profile = { .id = text_of(member(source->root, "id")),
+                                      .root = source->root };
+    for (int gate = 0; gate < GATE_COUNT; gate++) {
+        profile.rules[gate] = rule_of(source, rows[gate].place, ANSWER_DENY);
+        profile.rules[gate].id = text_of(member(source->root, "name"));
+        profile.rules[gate].reason = rows[gate].reason;
+    }
+    return builder_add_profile(source->builder, &profile, err);
+}
+
 /* --- documents ------------------------------------------------------------------------------ */
 
-enum kind { KIND_NETWORK, KIND_FIREWALL, KIND_MESH, KIND_SURFACE, KIND_PROVIDER, KIND_COUNT };
+enum kind {
+    KIND_NETWORK,
+    KIND_FIREWALL,
+    KIND_MESH,
+    KIND_SURFACE,
+    KIND_PROVIDER,
+    KIND_PROFILE,
+    KIND_COUNT
+};
 static const char *const kind_names[KIND_COUNT] = {
     [KIND_NETWORK] = "NetworkAccessProfile",
     [KIND_FIREWALL] = "FirewallBindingProfile",
     [KIND_MESH] = "MeshBindingProfile",
     [KIND_SURFACE] = "AgentToolSurface",
     [KIND_PROVIDER] = "ExternalModelProviderProfile",
+    [KIND_PROFILE] = "AgentMachineProfile",
 };
 
 bool policy_takes(struct str type)
@@ -427,6 +463,8 @@ static int read_kind(struct source *source, enum kind kind, struct err *err)
         return read_surface(source, err);
     case KIND_PROVIDER:
         return read_provider(source, err);
+    case KIND_PROFILE:
+        return read_profile(source, err);
     case KIND_COUNT:
         break;
     }
@@ -440,7 +478,7 @@ int policy_add(struct policy_builder *builder, enum layer layer, const char *nam
     int kind = vocabulary_index(kind_names, KIND_COUNT, type);
     if (kind < 0)
         return err_set(err, ERR_DOCUMENT, "compile a policy",
-                       "%s: a document of type `%.*s` says nothing about destinations", name,
+                       "%s: a document of type `%.*s` says nothing that a policy is made of", name,
                        STR_ARG(type));
     if (kind == KIND_SURFACE)
         layer = LAYER_AGENT;

@@ -49,7 +49,8 @@ int policy_builder_subject(struct policy_builder *builder, struct str urn,
                            struct err *err) MUST_CHECK;
 /*
  * Adds a document of a layer: NetworkAccessProfile, FirewallBindingProfile,
- * MeshBindingProfile; AgentToolSurface (always of the agent layer) and
+ * MeshBindingProfile; AgentMachineProfile, for the gates of who runs under it;
+ * AgentToolSurface (always of the agent layer) and
  * ExternalModelProviderProfile (always of the model-provider layer); its
  * schema has accepted it. The document must outlive the policy. `name` is
  * for verdicts (its file). After a failure the builder is to be freed, or

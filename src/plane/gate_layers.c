@@ -153,36 +153,13 @@ static void answer_verdict(const struct verdict *verdict, struct gate_answer *re
               str_from(verdict->smallest_change));
 }
 
-/* The stricter of two verdicts stays. */
-static int decide(const struct policy *policy, const struct gate_thing *thing,
-                  struct verdict *verdict, bool is_first, struct err *err)
-{
-    struct verdict here;
-    int r = policy_decide_gate(policy, thing, &here, err);
-    if (r == 0 && (is_first || here.answer > verdict->answer))
-        *verdict = here;
-    return r;
-}
-
-/* A path that is a link, or leads through one, is asked about as what it leads to as well. */
-static int decide_path(const struct policy *policy, struct gate_thing thing,
-                       struct verdict *verdict, struct err *err)
-{
-    char path[GATE_NAME_MAX + 1];
-    copy_text(path, sizeof(path), thing.name);
-    _cleanup_(cleanup_free) char *real = realpath(path, NULL);
-    if (!real || str_equal(str_from(real), thing.name))
-        return 0;
-    thing.name = str_from(real);
-    return decide(policy, &thing, verdict, false, err);
-}
-
 static int ask_policy(const struct policy *policy, const struct gate_question *question,
                       struct gate_answer *ret, struct err *err)
 {
     struct str source = text_of(member(question->detail, "source"));
     struct gate_thing thing = { .gate = question->gate,
                                 .name = question->name,
+                                .profile = question->profile,
                                 .digest = text_of(member(question->detail, "digest")),
                                 .is_local = source.len && !str_equal(source, STR("registry")) };
     struct engine_request request = { .thing = &thing,
@@ -190,9 +167,7 @@ static int ask_policy(const struct policy *policy, const struct gate_question *q
                                       .workspace = question->workspace };
     struct engine_record engine = { 0 };
     struct verdict verdict;
-    int r = decide(policy, &thing, &verdict, true, err);
-    if (r == 0 && gate_is_path(question->name))
-        r = decide_path(policy, thing, &verdict, err);
+    int r = policy_decide_gate_here(policy, &thing, &verdict, err);
     if (r == 0)
         r = policy_ask_engines(policy, &request, &verdict, &engine, err);
     if (r < 0)

@@ -339,7 +339,8 @@ static int ask(struct asking *asking, enum gate gate, const char *kind, struct s
                                       .name = name,
                                       .pointer = pointer,
                                       .subject = asking->request->subject,
-                                      .workspace = asking->request->workspace };
+                                      .workspace = asking->request->workspace,
+                                      .profile = asking->request->profile };
     if (gate == GATE_CONTAINER_EXECUTION)
         question.detail = member(asking->parameters, "image");
     if (asking->asked++ >= PLANE_QUESTIONS_MAX)

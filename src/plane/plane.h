@@ -40,6 +40,7 @@ struct gate_question {
     struct str name;     /* of the resource */
     const char *pointer; /* into the delegation: where it is delegated */
     struct str subject, workspace;
+    struct str profile;       /* the machine profile that it runs under; may be empty */
     const yyjson_val *detail; /* of an image: reference, source, digest; else NULL */
 };
 
