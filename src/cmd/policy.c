@@ -1,7 +1,9 @@
 /* policy: the verbs around the layers' documents and what they decide. */
 #include "cmd/policy.h"
 
+#include "cmd/op.h"
 #include "cmd/tell.h"
+#include "contract/rules.h"
 
 #define OPERANDS_MAX 1
 
@@ -15,6 +17,56 @@ static int add_choices(const struct policy_request *request, struct policy_build
         r = policy_add_choice(builder, str_from(request->allow), true, err);
     if (r == 0 && request->deny)
         r = policy_add_choice(builder, str_from(request->deny), false, err);
+    return r;
+}
+
+static bool layers_have(const struct layers *layers, struct str id)
+{
+    for (size_t i = 0; i < layers_count(layers); i++) {
+        struct layer_document document = layers_at(layers, i);
+        if (document.root && str_equal(text_of(member(document.root, "id")), id))
+            return true;
+    }
+    return false;
+}
+
+/* A document of the user's store, which joins the user's layer; -ENOENT where it is not there. */
+static int add_stored(struct plane *plane, struct str id, struct policy_builder *builder,
+                      yyjson_doc **ret, struct err *err)
+{
+    _cleanup_(buf_release) struct buf text = BUF_INIT;
+    int64_t revision;
+    int r = ledger_get_document(plane_ledger(plane), id, &text, &revision, err);
+    if (r == 0)
+        r = json_read(buf_str(&text), &json_limits_default, ret, err);
+    return r < 0 ? r
+                 : policy_add(builder, LAYER_USER, "the ledger", yyjson_doc_get_root(*ret), err);
+}
+
+/* The machine profile of the run, and the network profile that it names. */
+static int add_profile(const struct policy_request *request, struct loaded_policy *loaded,
+                       struct policy_builder *builder, struct err *err)
+{
+    _cleanup_(cleanup_plane) struct plane *plane = NULL;
+    struct err inner = { 0 };
+    if (!request->profile || layers_have(loaded->layers, str_from(request->profile)))
+        return 0;
+    int r = request->folder ? err_set(&inner, ERR_NOT_FOUND, "find a profile", "-")
+                            : op_open(LEDGER_READ, &plane, &inner);
+    if (r == 0)
+        r = add_stored(plane, str_from(request->profile), builder, &loaded->own_profile, &inner);
+    if (r == -ENOENT)
+        return err_set(err, ERR_NOT_FOUND, "find a profile",
+                       "there is no profile %s; see `agent-machine profile list`",
+                       request->profile);
+    struct str network = text_of(
+        at(yyjson_doc_get_root(loaded->own_profile), "/agentPlane/networkAccessProfileRef"));
+    if (r == 0 && network.len && !layers_have(loaded->layers, network))
+        r = add_stored(plane, network, builder, &loaded->own_network, &inner);
+    if (r == -ENOENT) /* what cannot be found lets nothing out */
+        r = 0;
+    if (r < 0 && err)
+        *err = inner;
     return r;
 }
 
@@ -39,6 +91,8 @@ int loaded_policy_open(const struct policy_request *request, struct loaded_polic
     if (r == 0)
         r = layers_add(loaded.layers, request->surface, builder, err);
     if (r == 0)
+        r = add_profile(request, &loaded, builder, err);
+    if (r == 0)
         r = add_choices(request, builder, err);
     if (r == 0)
         r = policy_build(builder, &loaded.policy, err);
@@ -54,6 +108,8 @@ void loaded_policy_close(struct loaded_policy *loaded)
 {
     policy_free(loaded->policy);
     layers_close(loaded->layers);
+    yyjson_doc_free(loaded->own_profile);
+    yyjson_doc_free(loaded->own_network);
     *loaded = (struct loaded_policy){ 0 };
 }
 
@@ -211,13 +267,15 @@ static int run_trust(const struct invocation *invocation)
 static const struct verb verbs[] = {
     {
         .name = "explain",
-        .summary = "Say what becomes of a connection, and why",
+        .summary = "Say what becomes of a host, tool, model, path or image",
         .description =
-            "Asks every layer about one destination and prints each answer with the rule, the "
-            "document and the place in it that gave it; then the verdict, why, and the smallest "
-            "change that would alter it.\n\n"
-            "Without a port the question is whether there is one at which it is allowed. The exit "
-            "status is 0 for allow, 75 for ask, 77 for deny.",
+            "Asks every layer about one thing and prints each answer with the rule, the document "
+            "and the place in it that gave it; then the verdict, why, and the smallest change that "
+            "would alter it.\n\n"
+            "Of a host without a port the question is whether there is one at which it is allowed. "
+            "A tool, model, network, path or image is delegated to a run, and the layers can only "
+            "take it away: where none says anything, it is allowed. Policy engines are asked too, "
+            "but not with --layers. The exit status is 0 for allow, 75 for ask, 77 for deny.",
         .options = policy_explain_options,
         .option_count = POLICY_EXPLAIN_OPTION_COUNT,
         .run = run_policy_explain,
@@ -230,10 +288,10 @@ static const struct verb verbs[] = {
         .operands_max = OPERANDS_MAX,
         .summary = "Check a table of cases against the policy",
         .description =
-            "Reads a list of cases, JSON or YAML, each with `host` and `expect` (allow, ask or "
-            "deny) and, where it matters, `port`, `protocol` and `resolved` (an address that the "
-            "host resolves to), and prints those that are decided otherwise. The exit status is 0 "
-            "if there is none, else 1.",
+            "Reads a list of cases, JSON or YAML, and prints those that are decided otherwise. "
+            "Each has `expect` (allow, ask or deny) and one of `host`, `tool`, `model`, `network`, "
+            "`path` and `image`; a host also, where it matters, `port`, `protocol` and `resolved` "
+            "(an address that it resolves to). The exit status is 0 if there is none, else 1.",
         .options = policy_test_options,
         .option_count = POLICY_TEST_OPTION_COUNT,
         .run = run_policy_test,

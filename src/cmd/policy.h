@@ -10,12 +10,14 @@
 struct loaded_policy {
     struct layers *layers;
     struct policy *policy;
+    yyjson_doc *own_profile, *own_network; /* of the user's store, where they were asked for */
 };
 
 /* What joins the layers; every member may be NULL. */
 struct policy_request {
     const char *folder; /* stands for all layers */
     const char *subject, *surface, *allow, *deny;
+    const char *profile; /* a machine profile's URN: the user's own join the user's layer */
 };
 
 int loaded_policy_open(const struct policy_request *request, struct loaded_policy *ret,
@@ -23,11 +25,11 @@ int loaded_policy_open(const struct policy_request *request, struct loaded_polic
 void loaded_policy_close(struct loaded_policy *loaded);
 
 int run_policy_explain(const struct invocation *invocation);
-#define POLICY_EXPLAIN_OPTION_COUNT 9
+#define POLICY_EXPLAIN_OPTION_COUNT 15
 extern const struct option_row policy_explain_options[POLICY_EXPLAIN_OPTION_COUNT];
 
 int run_policy_test(const struct invocation *invocation);
-#define POLICY_TEST_OPTION_COUNT 4
+#define POLICY_TEST_OPTION_COUNT 5
 extern const struct option_row policy_test_options[POLICY_TEST_OPTION_COUNT];
 
 #endif
