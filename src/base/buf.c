@@ -87,11 +87,15 @@ int buf_addf(struct buf *buf, const char *format, ...)
     va_start(arguments, format);
     va_list again;
     va_copy(again, arguments);
-    int len = vsnprintf(NULL, 0, format, arguments);
+    size_t spare = buf->capacity > buf->len && !buf->error ? buf->capacity - buf->len : 0;
+    int len = vsnprintf(spare ? buf->data + buf->len : NULL, spare, format, arguments);
     va_end(arguments);
     char *room = len < 0 ? NULL : buf_reserve(buf, (size_t)len);
+    if (!room && spare)
+        buf->data[buf->len] = '\0';
     if (room) {
-        vsnprintf(room, (size_t)len + 1, format, again);
+        if ((size_t)len >= spare)
+            vsnprintf(room, (size_t)len + 1, format, again);
         buf->len += (size_t)len;
     } else if (!buf->error) {
         buf->error = -EMSGSIZE;

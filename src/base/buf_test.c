@@ -16,6 +16,21 @@ TEST(buf_grows_and_stays_terminated)
     CHECK_TEXT(buf.data, "");
 }
 
+TEST(buf_formats_what_fits_and_what_it_must_grow_for)
+{
+    struct buf buf = BUF_INIT_LIMIT(300);
+    char expected[512] = "";
+    for (int i = 0; i < 40; i++) {
+        CHECK_INT(buf_addf(&buf, "%0*d", i % 15, i), 0);
+        snprintf(expected + strlen(expected), sizeof(expected) - strlen(expected), "%0*d", i % 15,
+                 i);
+        CHECK_TEXT(buf.data, expected);
+    }
+    CHECK_INT(buf_addf(&buf, "%0300d", 1), -EMSGSIZE);
+    CHECK_TEXT(buf.data, expected);
+    buf_release(&buf);
+}
+
 TEST(buf_refuses_past_its_bound_and_remembers)
 {
     struct buf buf = BUF_INIT_LIMIT(4);

@@ -25,6 +25,17 @@ static inline bool is_plain(unsigned char c)
     return c < 0x80 && !escapes[c];
 }
 
+/* Whether eight bytes are all plain; where they are, no subtraction borrows from the next byte. */
+static inline bool are_plain(const char *eight)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101);
+    uint64_t bytes;
+    memcpy(&bytes, eight, sizeof(bytes));
+    uint64_t odd = bytes | (bytes - ' ' * ones) | ((bytes ^ '"' * ones) - ones) |
+                   ((bytes ^ '\\' * ones) - ones);
+    return !(odd & 0x80 * ones);
+}
+
 static void add_escape(struct buf *buf, unsigned char c)
 {
     static const char hex[] = "0123456789abcdef";
@@ -34,9 +45,14 @@ static void add_escape(struct buf *buf, unsigned char c)
 
 int json_add_string(struct buf *buf, struct str s)
 {
+    buf_reserve(buf, s.len + 2); /* at once what it takes where nothing is escaped */
     buf_add_char(buf, '"');
     size_t i = 0, start = 0; /* of the run not yet copied */
     while (i < s.len) {
+        while (s.len - i >= 8 && are_plain(s.ptr + i))
+            i += 8;
+        if (i == s.len)
+            break;
         unsigned char c = (unsigned char)s.ptr[i];
         if (is_plain(c)) {
             i++;

@@ -39,6 +39,25 @@ static void check_written(const char *text, unsigned indent, const char *expecte
     yyjson_doc_free(doc);
 }
 
+TEST(json_add_string_sees_every_byte_wherever_it_stands)
+{
+    for (unsigned byte = 0; byte < 256; byte++) {
+        for (size_t at = 0; at < 24; at++) {
+            char text[25], expected[64];
+            struct buf whole = BUF_INIT, one = BUF_INIT;
+            memset(text, 'a', sizeof(text));
+            text[at] = (char)byte;
+            json_add_string(&whole, str_make(text, sizeof(text)));
+            json_add_string(&one, str_make(text + at, 1));
+            snprintf(expected, sizeof(expected), "\"%.*s%.*s%.*s\"", (int)at, text,
+                     (int)one.len - 2, one.data + 1, (int)(sizeof(text) - at - 1), text + at + 1);
+            CHECK_TEXT(whole.data, expected);
+            buf_release(&whole);
+            buf_release(&one);
+        }
+    }
+}
+
 TEST(json_add_value_writes_minified)
 {
     static const char *const same[] = {

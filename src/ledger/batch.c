@@ -190,6 +190,13 @@ static_assert(sizeof(MEMBER_DIGEST) + DIGEST_TEXT_SIZE + sizeof(MEMBER_SEQUENCE)
                   PLACE_BYTES_MAX,
               "the place must fit");
 
+/* At once, instead of by doubling; where it would not fit, what is added says so. */
+static void make_room(struct buf *buf, size_t len)
+{
+    if (buf->len < buf->limit && len <= buf->limit - buf->len)
+        buf_reserve(buf, len);
+}
+
 int ledger_add_event(struct ledger_batch *batch, struct str json, struct err *err)
 {
     struct json_limits limits = json_limits_default;
@@ -200,6 +207,8 @@ int ledger_add_event(struct ledger_batch *batch, struct str json, struct err *er
     struct cuts cuts = { 0 };
     limits.size_bytes = LEDGER_EVENT_BYTES_MAX;
     int r = json_read(json, &limits, &doc, err);
+    make_room(&form, json.len);
+    make_room(&batch->bytes, json.len + PLACE_BYTES_MAX);
     if (r == 0)
         r = list_members(yyjson_doc_get_root(doc), members, err);
     if (r > 0)
