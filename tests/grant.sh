@@ -70,4 +70,30 @@ run grant revoke missing
 check "what is not there is said" exits 1
 run op list --state completed
 check "both were operations" out_has tool_grant.revoke
+# ---- surfaces ----
+
+run grant surfaces
+check "the built-in surfaces are listed" out_matches '^shell  *(/.*)?/bash$'
+check "with those whose program is not here" out_has claude-code
+check "and the slot" out_matches '^example-agent  *a slot'
+run grant surfaces --json
+check "as JSON too" out_has '"id":"urn:srcos:agent-tool-surface:local-shell"'
+run grant surfaces codex
+check "one is shown whole" out_has '"command"'
+cp "$scratch/out" codex.json
+run contract lint codex.json
+check "and is a document without faults" exits 0
+run contract validate "$tree"/src/machine/surfaces/*.json
+check "as all of them are by their schema" exits 0
+run contract lint "$tree"/src/machine/surfaces/*.json
+check "and by the rules" exits 0
+run grant surfaces bash
+check "a program is no surface" exits 1
+run grant apply shell --to codex --for 1h
+check "a surface is granted by its name" exits 0
+run grant list
+check "and is the document that has it" out_has local-shell
+run grant surfaces bash codex
+check "one at a time" exits 2
+
 finish

@@ -5,9 +5,12 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "cmd/grant.h"
 #include "cmd/op.h"
 #include "cmd/tell.h"
 #include "contract/rules.h"
+#include "machine/surface.h"
+#include "machine/surface_program.h"
 
 #define STEP              "read the options"
 #define TOOLS_MAX         1000 /* as the schema has it */
@@ -130,6 +133,24 @@ static int read_end(const struct invocation *invocation, char ret[CLOCK_TEXT_SIZ
     return 0;
 }
 
+/* The digest of a built-in surface's program, where that is found. */
+static int pin_surface(const struct embedded_surface *surface, char ret[DIGEST_TEXT_SIZE],
+                       struct err *err)
+{
+    _cleanup_(cleanup_json_doc) yyjson_doc *doc = NULL;
+    struct surface_program program;
+    const char *search = getenv("PATH"), *home = getenv("HOME");
+    int r = surface_read(surface, &doc, err);
+    if (r == 0)
+        r = surface_program_find(yyjson_doc_get_root(doc), search ? search : "", home ? home : "/",
+                                 &program, err);
+    if (r == 0)
+        r = surface_program_digest(&program, err);
+    if (r == 0)
+        memcpy(ret, program.digest, DIGEST_TEXT_SIZE);
+    return r;
+}
+
 /* TOOL, or TOOL=PROGRAM whose file is the pin. */
 static int add_tool(struct buf *json, const char *operand, struct err *err)
 {
@@ -138,12 +159,17 @@ static int add_tool(struct buf *json, const char *operand, struct err *err)
     size_t len = equals ? (size_t)(equals - operand) : strlen(operand);
     if (len == 0 || len >= sizeof(name) - 64)
         return err_set(err, ERR_USAGE, STEP, "`%s` is no tool", operand);
+    const struct embedded_surface *surface = surface_find(str_make(operand, len));
     snprintf(name, sizeof(name), "%.*s", (int)len, operand);
-    op_urn("agent-tool-surface", name, urn);
+    op_urn("agent-tool-surface", surface ? surface->id : name, urn);
     buf_add_text(json, "{\"toolRef\":");
     json_add_string(json, str_from(urn));
-    int r = equals ? grant_pin(str_from(equals + 1), digest, err) : 0;
-    if (r == 0 && equals)
+    int r = 0;
+    if (equals)
+        r = grant_pin(str_from(equals + 1), digest, err);
+    else if (surface)
+        r = pin_surface(surface, digest, err);
+    if (r == 0 && (equals || surface))
         buf_addf(json, ",\"pin\":{\"kind\":\"executable\",\"digest\":\"%s\"}", digest);
     buf_add_char(json, '}');
     return r;
@@ -374,6 +400,19 @@ static const struct verb verbs[] = {
         .options = list_options,
         .option_count = ARRAY_LEN(list_options),
         .run = run_list,
+    },
+    {
+        .name = "surfaces",
+        .operands = "[NAME]",
+        .operands_max = 1,
+        .summary = "List the built-in tool surfaces, or show one",
+        .description =
+            "Lists the tool surfaces that this program brings, and where their programs are found "
+            "on this host; nothing is run. With the name of one, prints its document: a place to "
+            "begin from for a surface of your own.",
+        .options = grant_surfaces_options,
+        .option_count = GRANT_SURFACES_OPTION_COUNT,
+        .run = run_grant_surfaces,
     },
 };
 
