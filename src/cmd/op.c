@@ -59,11 +59,11 @@ static int tell_outcome(const struct outcome *outcome, bool json)
 }
 
 static int submit_text(const struct invocation *invocation, struct plane *plane, struct str text,
-                       bool json)
+                       const struct plane_asks *asks, bool json)
 {
     struct outcome outcome;
     struct err err = { 0 };
-    if (plane_submit(plane, text, NULL, &outcome, &err) < 0)
+    if (plane_submit(plane, text, asks, &outcome, &err) < 0)
         return tell_error(invocation, &err);
     return tell_outcome(&outcome, json);
 }
@@ -123,7 +123,7 @@ static int run_submit(const struct invocation *invocation)
         r = open_to_wait(invocation, LEDGER_CREATE, &told, &plane, &err);
     if (r < 0)
         return tell_error(invocation, &err);
-    return submit_text(invocation, plane, buf_str(&text), invocation->values[SUBMIT_JSON]);
+    return submit_text(invocation, plane, buf_str(&text), NULL, invocation->values[SUBMIT_JSON]);
 }
 
 /* --- cancel and retry ---------------------------------------------------------------------- */
@@ -166,7 +166,7 @@ static int run_cancel(const struct invocation *invocation)
                                str_from(reason ? reason : ""), &command, &err);
     if (r < 0)
         return tell_error(invocation, &err);
-    return submit_text(invocation, plane, buf_str(&command), invocation->values[CANCEL_JSON]);
+    return submit_text(invocation, plane, buf_str(&command), NULL, invocation->values[CANCEL_JSON]);
 }
 
 enum { CONTROL_JSON, CONTROL_REASON };
@@ -190,7 +190,8 @@ static int run_control(const struct invocation *invocation, const char *verb)
                                 &command, &err);
     if (r < 0)
         return tell_error(invocation, &err);
-    return submit_text(invocation, plane, buf_str(&command), invocation->values[CONTROL_JSON]);
+    return submit_text(invocation, plane, buf_str(&command), NULL,
+                       invocation->values[CONTROL_JSON]);
 }
 
 static int run_pause(const struct invocation *invocation)
@@ -205,6 +206,7 @@ static int run_resume(const struct invocation *invocation)
 
 static int run_retry(const struct invocation *invocation)
 {
+    static const struct plane_asks asks = { .is_checked = true }; /* all of it is the ledger's */
     _cleanup_(cleanup_plane) struct plane *plane = NULL;
     _cleanup_(buf_release) struct buf command = BUF_INIT;
     char urn[PLANE_URN_MAX], told[PLANE_URN_MAX];
@@ -215,7 +217,8 @@ static int run_retry(const struct invocation *invocation)
         r = plane_write_retry(plane, str_from(urn), &command, &err);
     if (r < 0)
         return tell_error(invocation, &err);
-    return submit_text(invocation, plane, buf_str(&command), invocation->values[SUBMIT_JSON]);
+    return submit_text(invocation, plane, buf_str(&command), &asks,
+                       invocation->values[SUBMIT_JSON]);
 }
 
 /* --- wait ---------------------------------------------------------------------------------- */

@@ -131,6 +131,11 @@ struct plane_asks {
     struct str network_profile;
     const struct str *providers, *mount_paths, *mount_semantics;
     size_t provider_count, mount_count;
+    /*
+     * The command was written by this process itself (plane_write_…), and nothing in it but what has
+     * been held against schema and rules already: it is not held against them again.
+     */
+    bool is_checked;
 };
 
 struct outcome {

@@ -76,6 +76,41 @@ TEST(a_run_that_completes_leaves_valid_documents_and_no_reservation)
     stage_end(&stage);
 }
 
+TEST(a_command_that_this_process_wrote_is_valid_though_nobody_asks)
+{
+    static const struct plane_asks asks = { .is_checked = true };
+    struct submission submission = { .type = OPERATION_EXECUTION_START,
+                                     .workspace = STR(TEST_WORKSPACE),
+                                     .key = STR("k") };
+    struct stage stage;
+    struct buf command = BUF_INIT;
+    struct outcome outcome = { 0 };
+    struct err err = { 0 };
+    struct str parameters = STR(START_PARAMETERS);
+    int failures = 1;
+    if (!stage_begin(&stage))
+        return;
+    plane_close(stage.plane);
+    stage.options.execution_start = effect_fails;
+    stage.options.effect_context = &failures;
+    if (!stage_open(&stage))
+        return;
+    parameters = str_from_offset(parameters, strlen("{\"executionStart\":"));
+    parameters.len--; /* the brace around */
+    submission.parameters = parameters;
+    CHECK_INT(plane_write_submit(&submission, &command, &err), 0);
+    CHECK_INT(plane_submit(stage.plane, buf_str(&command), &asks, &outcome, &err), 0);
+    CHECK_INT(outcome.state, STATE_FAILED);
+    buf_reset(&command);
+    CHECK_INT(plane_write_retry(stage.plane, str_from(outcome.operation), &command, &err), 0);
+    CHECK_INT(plane_submit(stage.plane, buf_str(&command), &asks, &outcome, &err), 0);
+    CHECK_INT(outcome.state, STATE_COMPLETED);
+    CHECK_TEXT(err.cause, "");
+    stage_check(&stage); /* the commands, too, are held against schema and rules */
+    buf_release(&command);
+    stage_end(&stage);
+}
+
 TEST(the_delegation_that_is_made_for_a_command_verifies)
 {
     struct stage stage;
