@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -321,6 +322,25 @@ TEST(personalities_devices_and_limits)
 {
     CHECK_INT(child_faults(SECCOMP_DEFAULT, try_rest), 0);
     CHECK_INT(child_faults(SECCOMP_PROCESS, try_rest), 0);
+}
+
+static int try_space(enum seccomp_kind kind)
+{
+    (void)kind;
+    enum { KEEP = 1, PUNCH = 2, ZERO = 0x10 };
+    int fd = memfd_create("space", 0), faults = 0;
+    faults += EXPECT(EOPNOTSUPP, fallocate(fd, 0, 0, 4096));
+    faults += EXPECT(EOPNOTSUPP, fallocate(fd, KEEP, 0, 4096));
+    faults += EXPECT(EOPNOTSUPP, fallocate(fd, ZERO, 0, 4096));
+    faults += posix_fallocate(fd, 0, 8192) != 0; /* by writing */
+    faults += EXPECT(0, fallocate(fd, PUNCH | KEEP, 0, 4096));
+    close(fd);
+    return faults;
+}
+
+TEST(space_is_not_set_aside)
+{
+    CHECK_INT(child_faults(SECCOMP_DEFAULT, try_space), 0);
 }
 
 /* ---- what must go on working ---- */
