@@ -415,11 +415,11 @@ static int read_all(struct limits *limits, bool whole, struct err *err)
         r = meter_read(&limits->meter, what, memory_close(limits), &reading, err);
         grow(&usage->cpu_ns, reading.cpu_ns);
     }
-    if (r == 0 && disk)
-        r = disk_read(limits->disk, limits->wanted.of[LIMIT_DISK], reading.written_bytes, whole,
-                      &usage->disk_bytes, err);
     if (r < 0)
         return r;
+    if (disk)
+        usage->disk_bytes =
+            disk_read(limits->disk, limits->wanted.of[LIMIT_DISK], reading.written_bytes, whole);
     if (!cgroups_limit_memory(&limits->cgroups))
         usage->memory_bytes = reading.memory_bytes + disk_tmpfs_bytes(limits->disk);
     if (!cgroups_limit_processes(&limits->cgroups))

@@ -21,7 +21,7 @@
  * that is not what it was ends the walk, and the next starts anew; after
  * RESTARTS_MAX of these, and for a tree deeper than DEPTH_MAX or with more
  * than ENTRIES_MAX entries, what the file systems have filled by is charged,
- * and the whole limit at least: a meter cannot be outrun by making it blind.
+ * and more than the limit in any case: a meter is not outrun by blinding it.
  * Links are not followed; other file systems are not entered. A file's blocks are
  * divided among its names, which all lie in the tree. A folder that its mode
  * closes to us hides what is in it from the walk, not from the other figure.
@@ -291,8 +291,7 @@ static bool walk_on(struct disk *disk, bool whole)
     return true;
 }
 
-int disk_read(struct disk *disk, int64_t limit, int64_t written, bool whole, int64_t *ret,
-              struct err *err)
+int64_t disk_read(struct disk *disk, int64_t limit, int64_t written, bool whole)
 {
     int64_t tmpfs = disk_tmpfs_bytes(disk), filled = filled_since_start(disk, false);
     int64_t headroom = limit < 0 ? INT64_MAX : limit - tmpfs - disk->walked;
@@ -306,12 +305,6 @@ int disk_read(struct disk *disk, int64_t limit, int64_t written, bool whole, int
     int64_t hidden = filled < written ? filled : written;
     int64_t bytes = disk->walked > hidden ? disk->walked : hidden;
     if (disk->blind)
-        bytes = limit > filled ? limit : filled;
-    if (disk->blind && limit < 0)
-        return err_set(err, ERR_LIMIT, LIMITS_STEP,
-                       "the run's files cannot be counted: more than %d, deeper than %d folders, "
-                       "or moved about while they are",
-                       ENTRIES_MAX, DEPTH_MAX);
-    *ret = bytes + tmpfs;
-    return 0;
+        bytes = filled > limit ? filled : limit + 1;
+    return bytes + tmpfs;
 }

@@ -143,7 +143,6 @@ int64_t disk_tmpfs_bytes(const struct disk *disk);
  * of the headroom below `limit` since the last one (or it has become old), and for a slice of
  * time; `whole`: it is made and ended now. `written` is what the run's processes wrote.
  */
-int disk_read(struct disk *disk, int64_t limit, int64_t written, bool whole, int64_t *ret,
-              struct err *err) MUST_CHECK;
+int64_t disk_read(struct disk *disk, int64_t limit, int64_t written, bool whole);
 
 #endif
