@@ -10,6 +10,7 @@
 #include "cmd/first.h"
 #include "cmd/op.h"
 #include "cmd/run_print.h"
+#include "cmd/run_surface.h"
 #include "cmd/tell.h"
 #include "contract/jcs.h"
 #include "contract/rules.h"
@@ -75,6 +76,7 @@ struct running {
     struct plan *plan;
     struct trace trace;
     struct execution execution;
+    struct run_surface surface;
     char program[FACTS_PATH_SIZE], secret[PLACE_SIZE + 32], digests[PLACE_SIZE + 32];
     struct outcome outcome;
 };
@@ -166,7 +168,6 @@ static int read_options(struct running *run, struct err *err)
     run->request.variables = run->variables;
     run->request.ceiling = run->ceiling;
     run->request.mounts = run->mounts;
-    run->request.argv = (const char *const *)invocation->operands;
     run->request.directory = invocation->values[OPTION_DIRECTORY];
     return r;
 }
@@ -190,6 +191,20 @@ static int find_profile(struct running *run, struct err *err)
     return r;
 }
 
+/* A word before `--` that names a tool surface is that surface; anything else is a command. */
+static int choose_command(struct running *run, struct err *err)
+{
+    const struct invocation *invocation = run->invocation;
+    struct run_surface_place place = { .state_folder = run->first.state,
+                                       .profile = run->profile.root,
+                                       .facts = &run->facts };
+    run->request.argv = (const char *const *)invocation->operands;
+    if (invocation->dashes || !run_surface_is(invocation->operands[0]))
+        return 0;
+    return run_surface_open(&run->surface, &place, invocation->operands, &run->request, run->mounts,
+                            MOUNTS_OF_LINE, err);
+}
+
 static int make_plan(struct running *run, struct err *err)
 {
     struct plane_options plug = { 0 };
@@ -200,6 +215,8 @@ static int make_plan(struct running *run, struct err *err)
     if (r == 0)
         r = find_profile(run, err);
     trace_note(&run->trace, "cmd/run.c", "options read, profile found");
+    if (r == 0)
+        r = choose_command(run, err);
     if (r == 0)
         r = plan_build(&run->facts.plan, &run->request, &run->plan, err);
     trace_note(&run->trace, "machine/plan.c", "plan built");
@@ -307,7 +324,8 @@ static int submit(struct running *run, struct str command, struct err *err)
     struct str paths[PLAN_MOUNTS_MAX], semantics[PLAN_MOUNTS_MAX];
     struct plane_asks asks = { .mount_paths = paths,
                                .mount_semantics = semantics,
-                               .mount_count = run->plan->mount_count };
+                               .mount_count = run->plan->mount_count,
+                               .is_checked = true };
     for (size_t i = 0; i < run->plan->mount_count; i++) {
         paths[i] = str_from(run->plan->mounts[i].host_path);
         semantics[i] = str_from(semantics_names[run->plan->mounts[i].semantics]);
@@ -338,7 +356,9 @@ static int execute(struct running *run, struct err *err)
     run->execution.discard = run->invocation->values[OPTION_DISCARD];
     run->execution.digests_folder = run->digests;
     run->execution.trace = &run->trace;
-    if (facts_find_program(run->plan->argv[0], run->plan->environment, run->program))
+    if (run->surface.doc)
+        run->execution.command_path = run->surface.program.resolved;
+    else if (facts_find_program(run->plan->argv[0], run->plan->environment, run->program))
         run->execution.command_path = run->program;
     r = launch_begin(&launch, &run->execution.launch, err);
     if (r == 0)
@@ -379,6 +399,7 @@ static int tell_refusal(const struct running *run, const struct err *err)
 static void release(struct running *run)
 {
     plan_free(run->plan);
+    run_surface_close(&run->surface);
     profile_release(&run->profile);
     layers_close(run->layers);
     plane_close(run->plane);
@@ -413,7 +434,7 @@ static int run_run(const struct invocation *invocation)
 
 const struct verb verb_run = {
     .name = "run",
-    .operands = "[--] COMMAND [ARGUMENT...]",
+    .operands = "[SURFACE [--] | --] COMMAND [ARGUMENT...]",
     .operands_min = 1,
     .operands_max = PLAN_ARGUMENTS_MAX,
     .options_first = true,
@@ -423,6 +444,8 @@ const struct verb verb_run = {
         "that it was started in, an empty home, and no network but loopback. What it writes in the "
         "repository goes to a change set, and the host's tree does not move. Files that are "
         "secrets by name are not there.\n\n"
+        "A first word that names a tool surface (shell, codex, claude-code, openclaw) runs that "
+        "tool, as `agent-machine run codex -- exec ...`; behind -- it is always a command.\n\n"
         "The run is an operation: delegated, gated by policy, within a budget, recorded before it "
         "starts and when it has ended.\n\n"
         "The exit status is the command's own; 124 if a budget ended it, 125 if the machine "

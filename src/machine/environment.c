@@ -115,8 +115,9 @@ static int add_asked(struct environment *environment, const struct plan_facts *f
 }
 
 int environment_build(struct environment *environment, const struct plan_facts *facts,
-                      const struct plan *plan, const char *const *variables, struct err *err)
+                      const struct plan *plan, const struct plan_request *request, struct err *err)
 {
+    const char *const *set = request->surface_variables, *const *asked = request->variables;
     const char *shell = find(facts, STR("SHELL"));
     struct str own_shell = shell ? str_from(shell + strlen("SHELL=")) : STR("");
     int r = add_path(environment, facts, err);
@@ -134,8 +135,10 @@ int environment_build(struct environment *environment, const struct plan_facts *
                  environment_is_system_directory(own_shell) ? own_shell : STR("/bin/sh"));
     if (r == 0)
         r = putf(environment, err, "container", STR("agent-machine"));
-    for (size_t i = 0; variables && variables[i] && r == 0; i++)
-        r = add_asked(environment, facts, variables[i], err);
+    for (size_t i = 0; set && set[i] && r == 0; i++)
+        r = put(environment, str_from(set[i]), err);
+    for (size_t i = 0; asked && asked[i] && r == 0; i++)
+        r = add_asked(environment, facts, asked[i], err);
     environment->list[environment->count] = NULL;
     return r;
 }

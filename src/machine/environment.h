@@ -17,9 +17,9 @@ struct environment {
     size_t count;
 };
 
-/* `variables` may be NULL. ERR_DENIED, ERR_USAGE, ERR_LIMIT, ERR_MEMORY. */
+/* ERR_DENIED, ERR_USAGE, ERR_LIMIT, ERR_MEMORY. */
 int environment_build(struct environment *environment, const struct plan_facts *facts,
-                      const struct plan *plan, const char *const *variables,
+                      const struct plan *plan, const struct plan_request *request,
                       struct err *err) MUST_CHECK;
 
 /* Whether a directory of the host is one of those that every view has, read-only. */

@@ -107,21 +107,15 @@ void launch_end(struct launch *launch)
 
 /* --- folder and layers --------------------------------------------------------------------- */
 
-static bool has_layer(const struct plan_mount *mount)
-{
-    return mount->semantics == MOUNT_STAGED || mount->semantics == MOUNT_CACHE;
-}
-
 static int make_layer(struct launch *launch, size_t index, struct err *err)
 {
     static const char *const parts[] = { "", "/upper", "/work" };
-    const struct plan_mount *mount = &launch->plan->mounts[index];
     char *layer = launch->layers[index], path[LAYER_BYTES_MAX + 16];
     snprintf(layer, LAYER_BYTES_MAX, "%s/%zu", launch->folder, index);
     for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
         snprintf(path, sizeof(path), "%s%s", layer, parts[i]);
         int r = file_make_folder(path, err);
-        if (r < 0 || mount->semantics == MOUNT_CACHE)
+        if (r < 0)
             return r;
     }
     launch->sandbox.mounts[index].layer_path = layer;
@@ -136,8 +130,10 @@ static int make_folder(struct launch *launch, struct err *err)
         return err_set(err, ERR_LIMIT, STEP_LAUNCH, "the path of the run's folder is too long");
     int r = file_make_folder(launch->folder, err);
     for (size_t i = 0; i < launch->plan->mount_count && r == 0; i++)
-        if (has_layer(&launch->plan->mounts[i]))
+        if (launch->plan->mounts[i].semantics == MOUNT_STAGED)
             r = make_layer(launch, i, err);
+        else if (launch->plan->mounts[i].semantics == MOUNT_CACHE)
+            r = file_make_folder(launch->plan->mounts[i].host_path, err);
     return r;
 }
 
@@ -261,13 +257,10 @@ static int take_trees(struct launch *launch, struct err *err)
     int r = 0;
     for (size_t i = 0; i < plan->mount_count && r == 0 && plan->as_root; i++) {
         struct sandbox_mount *mount = &launch->sandbox.mounts[i];
-        if (plan->mounts[i].semantics != MOUNT_CACHE)
-            r = idmap_tree(plan->mounts[i].host_path, plan->host_uid, plan->host_gid, &mount->tree,
-                           err);
+        r = idmap_tree(plan->mounts[i].host_path, plan->host_uid, plan->host_gid, &mount->tree,
+                       err);
         if (r == 0 && mount->layer_path)
-            r = idmap_tree(mount->layer_path, plan->host_uid, plan->host_gid,
-                           plan->mounts[i].semantics == MOUNT_CACHE ? &mount->tree : &mount->layer,
-                           err);
+            r = idmap_tree(mount->layer_path, plan->host_uid, plan->host_gid, &mount->layer, err);
     }
     return r;
 }

@@ -242,6 +242,11 @@ static int check_mount(const struct context *context, const struct plan_mount *m
 {
     char secret[HOST_SECRET_SIZE];
     const char *path = mount->host_path;
+    if (mount->of_surface) /* which the gate for tools decides about */
+        return is_system_path(mount->agent_path)
+                   ? refuse(err, "mount-over-system", "%s would cover a directory of the system",
+                            mount->agent_path)
+                   : 0;
     if (strcmp(path, context->facts->home) == 0)
         return refuse(err, "mount-secret",
                       "%s is the whole home, where keys and credentials lie; go into a directory "
@@ -253,7 +258,7 @@ static int check_mount(const struct context *context, const struct plan_mount *m
                       "%s is, holds or lies within %s, where secrets are; name a directory that "
                       "has none",
                       path, secret);
-    if (mount->semantics != MOUNT_CACHE && !is_allowed(context, path))
+    if (!is_allowed(context, path))
         return refuse(err, "mount-not-allowed",
                       "%s lies outside of what the profile allows; add it to "
                       "worktreePlane.allowedPaths: agent-machine profile edit %s",
@@ -294,6 +299,7 @@ static int add_mount(struct context *context, const struct plan_mount *mount, st
         .agent_path = copy(context, str_from(mount->agent_path)),
         .semantics = mount->semantics,
         .secrets_prohibited = mount->secrets_prohibited,
+        .of_surface = mount->of_surface,
     };
     plan->mount_count++;
     return context->mounts[place].host_path && context->mounts[place].agent_path ? 0
@@ -385,7 +391,7 @@ static int set_environment(struct context *context, struct err *err)
 {
     struct plan *plan = &context->planning->plan;
     struct environment environment = { .arena = &context->planning->arena };
-    int r = environment_build(&environment, context->facts, plan, context->request->variables, err);
+    int r = environment_build(&environment, context->facts, plan, context->request, err);
     if (r == 0)
         r = copy_list(context, environment.list, PLAN_ENVIRONMENT_MAX, &plan->environment, err);
     return r;

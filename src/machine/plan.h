@@ -66,6 +66,7 @@ struct plan_mount {
     const char *agent_path;
     enum semantics semantics;
     bool secrets_prohibited;
+    bool of_surface; /* the tool's program or state: its surface names it, no allow-list need */
 };
 
 struct plan_request {
@@ -77,7 +78,8 @@ struct plan_request {
     const char *const *variables; /* "NAME" passed on, or "NAME=VALUE"; NULL-terminated, or NULL */
     enum tier minimum_tier;       /* beside the profile's */
     const char *surface;          /* URN of an AgentToolSurface; NULL: a plain command */
-    const int64_t *ceiling;       /* by dimension, below 0 where there is none; may be NULL */
+    const char *const *surface_variables; /* "NAME=VALUE", NULL-terminated; may be NULL */
+    const int64_t *ceiling; /* by dimension, below 0 where there is none; may be NULL */
 };
 
 /* --- what comes out ------------------------------------------------------------------------ */

@@ -182,10 +182,10 @@ static int raise_loopback(struct sandbox *sandbox, struct err *err)
 {
     struct ifreq request = { .ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING };
     _cleanup_(cleanup_close) int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    (void)sandbox;
+    sandbox->door.listener = -1;
     if (fd < 0 || ioctl(fd, SIOCSIFFLAGS, &request) < 0)
         return err_set_errno(err, errno, STEP_SPAWN, "cannot raise the loopback interface");
-    return 0;
+    return sandbox->plan->surface ? closed_door_open(&sandbox->door, err) : 0;
 }
 
 /* One of the sandbox's own terminals; the supervisor gets its other end. */
@@ -282,7 +282,7 @@ static int start_command(const struct sandbox *sandbox)
     const struct plan *plan = sandbox->plan;
     sigset_t none;
     sigemptyset(&none);
-    for (int number = 1; number < NSIG; number++) /* what the supervisor ignored, too */
+    for (int number = 1; number < SIGRTMIN; number++) /* what the supervisor ignored, too */
         signal(number, SIG_DFL);
     sigprocmask(SIG_SETMASK, &none, NULL);
     if (take_stdio(sandbox) < 0 || syscall(SYS_close_range, 3, ~0u, CLOSE_RANGE_CLOEXEC) < 0)
@@ -335,18 +335,21 @@ static void pass_signal(pid_t command, int number)
 
 static int watch(struct sandbox *sandbox, int signals)
 {
-    struct pollfd both[] = { { .fd = sandbox->control, .events = POLLIN },
-                             { .fd = signals, .events = POLLIN } };
+    struct pollfd waits[] = { { .fd = sandbox->control, .events = POLLIN },
+                              { .fd = signals, .events = POLLIN },
+                              { .fd = sandbox->door.listener, .events = POLLIN } };
     struct sandbox_message message;
     struct signalfd_siginfo info;
     int status = 0, fd;
     for (;;) {
-        if (poll(both, ARRAY_LEN(both), -1) < 0 && errno != EINTR)
+        if (poll(waits, ARRAY_LEN(waits), -1) < 0 && errno != EINTR)
             return LOST_STATUS << 8;
-        if (both[1].revents && read(signals, &info, sizeof(info)) == sizeof(info) &&
+        if (waits[1].revents && read(signals, &info, sizeof(info)) == sizeof(info) &&
             reap(sandbox->command, &status))
             return status;
-        if (!both[0].revents)
+        if (waits[2].revents)
+            closed_door_answer(&sandbox->door);
+        if (!waits[0].revents)
             continue;
         if (sandbox_receive(sandbox->control, &message, &fd) != 1)
             return LOST_STATUS << 8; /* the supervisor is gone */

@@ -15,6 +15,7 @@
 #include "base/base.h"
 #include "base/err.h"
 #include "machine/limits.h"
+#include "machine/linux/closed_door.h"
 #include "machine/linux/probes.h"
 #include "machine/mask.h"
 #include "machine/plan.h"
@@ -37,6 +38,7 @@ struct sandbox {
     int landlock_abi;
     int root, scratch, staging; /* of the view, while it is built */
     int terminal;               /* the command's end */
+    struct closed_door door;
     pid_t command;
 };
 

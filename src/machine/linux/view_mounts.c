@@ -97,7 +97,7 @@ static int mount_plain(struct sandbox *sandbox, size_t index, uint64_t attribute
 {
     const struct plan_mount *mount = &sandbox->plan->mounts[index];
     const struct sandbox_mount *source = &sandbox->mounts[index];
-    const char *path = mount->semantics == MOUNT_CACHE ? source->layer_path : mount->host_path;
+    const char *path = mount->host_path;
     struct mount_attr attr = { .attr_set = RESTRICTED | attributes };
     if (source->tree < 0) {
         _cleanup_(cleanup_close) int fd = mounting_open(AT_FDCWD, path, err);

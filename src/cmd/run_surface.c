@@ -1,0 +1,145 @@
+/*
+ * run_surface: see the header.
+ *
+ * The tool's program and the directories in which it keeps its state are
+ * mounts of the surface's, which the gate for tools decides about. Nothing of
+ * the host's own state of that tool is there.
+ */
+#include "cmd/run_surface.h"
+
+#include "base/file.h"
+#include "contract/rules.h"
+#include "machine/surface.h"
+
+#define STEP_SURFACE "open a tool surface"
+/* Where the Model Door will be; until a model is bound, somebody there says so (closed_door.h). */
+#define RUN_SURFACE_NO_MODEL "http://127.0.0.1:11434"
+
+bool run_surface_is(const char *word)
+{
+    return surface_find(str_from(word)) != NULL;
+}
+
+void run_surface_close(struct run_surface *surface)
+{
+    yyjson_doc_free(surface->doc);
+    arena_release(&surface->arena);
+}
+
+static int add_mount(struct plan_request *request, struct plan_mount *mounts, size_t mounts_max,
+                     const struct plan_mount *mount, struct err *err)
+{
+    if (request->mount_count == mounts_max)
+        return err_set(err, ERR_LIMIT, STEP_SURFACE, "there are too many mounts");
+    mounts[request->mount_count++] = *mount;
+    return 0;
+}
+
+/* The directories that the tool keeps from run to run. */
+static int add_state(struct run_surface *surface, const struct run_surface_place *place,
+                     struct plan_request *request, struct plan_mount *mounts, size_t mounts_max,
+                     struct err *err)
+{
+    struct surface_state *states;
+    size_t count;
+    char folder[FACTS_PATH_SIZE + 16], resolved[FACTS_PATH_SIZE];
+    _cleanup_(buf_release) struct buf profile = BUF_INIT;
+    buf_add_str(&profile, text_of(member(place->profile, "id")));
+    snprintf(folder, sizeof(folder), "%s/tools", place->state_folder);
+    int r = file_make_folder(folder, err);
+    if (r == 0)
+        r = facts_resolve(folder, resolved, err);
+    if (r == 0)
+        r = surface_state_directories(yyjson_doc_get_root(surface->doc), resolved, profile.data,
+                                      place->facts->home, &surface->arena, &states, &count, err);
+    for (size_t i = 0; r == 0 && i < count; i++) {
+        const struct plan_mount mount = { .host_path = states[i].host_path,
+                                          .agent_path = states[i].agent_path,
+                                          .semantics = MOUNT_CACHE,
+                                          .of_surface = true };
+        r = add_mount(request, mounts, mounts_max, &mount, err);
+    }
+    return r;
+}
+
+/* Where the program lies outside of what every view has. */
+static int add_program(struct run_surface *surface, const struct run_surface_place *place,
+                       struct plan_request *request, struct plan_mount *mounts, size_t mounts_max,
+                       struct err *err)
+{
+    struct surface_program *program = &surface->program;
+    const char *path = getenv("PATH");
+    char cache[FACTS_PATH_SIZE + 16];
+    snprintf(cache, sizeof(cache), "%s/digests", place->state_folder);
+    int r = surface_program_find(yyjson_doc_get_root(surface->doc), path ? path : "",
+                                 place->facts->home, program, err);
+    if (r < 0)
+        return r;
+    if (program->is_outside)
+        return err_set(err, ERR_DENIED, STEP_SURFACE,
+                       "%s lies outside of where its surface says that it is installed; install it "
+                       "there, or run it from a mount: agent-machine run -- %s "
+                       "[surface-program-outside]",
+                       program->resolved, program->resolved);
+    r = surface_program_identify(yyjson_doc_get_root(surface->doc), path ? path : "", cache,
+                                 SURFACE_VERSION_TIME_MS, program, err);
+    if (r < 0 || !program->install[0])
+        return r;
+    const struct plan_mount mount = { .host_path = program->install,
+                                      .agent_path = program->install,
+                                      .semantics = MOUNT_READ_ONLY,
+                                      .of_surface = true };
+    return add_mount(request, mounts, mounts_max, &mount, err);
+}
+
+/* The surface's own words, then the caller's. */
+static int join(struct run_surface *surface, const struct surface_launch *launch, char **words,
+                struct plan_request *request, struct err *err)
+{
+    size_t given = 0;
+    if (words[0] && strcmp(words[0], "--") == 0)
+        words++;
+    while (words[given])
+        given++;
+    const char **argv =
+        arena_array(&surface->arena, const char *, launch->argument_count + given + 1);
+    if (!argv)
+        return err_set(err, ERR_MEMORY, STEP_SURFACE, "there is not enough memory");
+    for (size_t i = 0; i < launch->argument_count; i++)
+        argv[i] = launch->argv[i];
+    argv[0] = surface->program.resolved;
+    for (size_t i = 0; i < given; i++)
+        argv[launch->argument_count + i] = words[i];
+    request->argv = argv;
+    request->surface_variables = (const char *const *)launch->environment;
+    return 0;
+}
+
+int run_surface_open(struct run_surface *surface, const struct run_surface_place *place,
+                     char **words, struct plan_request *request, struct plan_mount *mounts,
+                     size_t mounts_max, struct err *err)
+{
+    const struct embedded_surface *found = surface_find(str_from(words[0]));
+    struct surface_launch launch;
+    struct surface_values values = {
+        .openai = RUN_SURFACE_NO_MODEL "/v1",
+        .anthropic = RUN_SURFACE_NO_MODEL,
+        .ollama = RUN_SURFACE_NO_MODEL,
+        .placeholder_key = "no-model-is-bound-to-this-run",
+        .home = place->facts->home,
+        .host_environment = place->facts->plan.environment,
+    };
+    surface->arena = ARENA_INIT;
+    int r = surface_read(found, &surface->doc, err);
+    if (r == 0)
+        r = add_program(surface, place, request, mounts, mounts_max, err);
+    if (r == 0)
+        r = add_state(surface, place, request, mounts, mounts_max, err);
+    if (r == 0)
+        r = surface_expand(yyjson_doc_get_root(surface->doc), &values, &surface->arena, &launch,
+                           err);
+    if (r < 0)
+        return r;
+    request->surface = found->id;
+    return join(surface, &launch, words + 1, request, err);
+}
