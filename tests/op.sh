@@ -95,9 +95,61 @@ check "nobody is asked anything" out_empty
 run op decide missing no
 check "there is no such card" exits 1
 run op decide missing
-check "an answer is one of the options" exits 2
+check "without a card it is the one that is pending" err_has "no decision card is pending"
 run op submit --wait soon second.json
 check "a wait is a duration" exits 2
+
+mkdir -p "$scratch/config/agent-machine/user" "$scratch/bin"
+cat >"$scratch/config/agent-machine/user/gates.yaml" <<END
+rules:
+  - gate: toolGrant
+    match: codex
+    answer: ask
+    reason: Tools are given by a person.
+END
+cp /bin/true "$scratch/bin/codex"
+PATH="$scratch/bin:$PATH"
+run grant apply codex --to urn:srcos:agent:codex --for 8h
+check "what a layer leaves to a person is pending" exits 75
+run op pending
+check "the card is there" out_has "Tools are"
+check "with what each answer means" out_has "this-run     Yes, for this operation"
+check "a card fits into eighty columns" awk 'length > 80 { exit 1 }' "$scratch/out"
+run op pending --json
+cp "$scratch/out" card.json
+run contract validate card.json
+check "a card is a valid document" exits 0
+asked=$(sed -n 's/.*"operationRef":"\([^"]*\)".*/\1/p' card.json)
+run op decide maybe
+check "an answer is one of the options" exits 1
+run op retry "$asked"
+check "unanswered, it is pending again" exits 75
+run op decide this-run --for never
+check "a lease has a duration" exits 2
+run op decide this-run --for 10m --reason "For this sprint."
+check "a person answers" out_has "this-run, by urn:srcos:user:$user"
+check "and is told what is next" out_has "now: agent-machine op retry"
+run op pending
+check "then nothing is pending" out_empty
+run op retry "$asked"
+check "the next attempt rests on the answer" out_has "completed"
+run op show "$asked"
+check "an operation shows its cards" out_has "For this sprint."
+
+run op compensate "$asked"
+check "a grant is taken back" exits 0
+run op show "$asked"
+check "it says by whom" out_has "compensated"
+run op compensate "$asked"
+check "once" exits 1
+run grant list
+check "it is in force no more" out_lacks "in force"
+run profile create --kind airgapped-local-only
+made=$("$program" op list | sed -n 's/ .*profile.create$//p' | tail -1)
+run op compensate "$made"
+check "a profile is archived" exits 0
+run profile list
+check "and found no more" out_lacks airgapped
 
 run op pause "$id"
 check "what has ended cannot be paused" exits 1

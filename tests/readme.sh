@@ -12,6 +12,7 @@ sqlite3.connect(sys.argv[1]).executescript(sys.argv[2])
 END
     chmod +x "$scratch/bin/sqlite3"
 fi
+cp /bin/true "$scratch/bin/codex" # a tool that is granted
 PATH=$scratch/bin:$PATH HOME=$scratch/h
 export PATH HOME
 unset XDG_STATE_HOME XDG_CONFIG_HOME

@@ -194,6 +194,32 @@ static int run_control(const struct invocation *invocation, const char *verb)
                        invocation->values[CONTROL_JSON]);
 }
 
+static int run_compensate(const struct invocation *invocation)
+{
+    _cleanup_(cleanup_plane) struct plane *plane = NULL;
+    _cleanup_(buf_release) struct buf command = BUF_INIT;
+    const char *reason = invocation->values[CONTROL_REASON];
+    char urn[PLANE_URN_MAX];
+    struct err err = { 0 };
+    struct outcome outcome = { 0 };
+    size_t steps = 0;
+    op_urn("workspace-operation", invocation->operands[0], urn);
+    int r = op_open(LEDGER_WRITE, &plane, &err);
+    while (r == 0) { /* one artifact after another, until none is left */
+        buf_reset(&command);
+        r = plane_write_compensate(plane, str_from(urn), str_from(reason ? reason : ""), &command,
+                                   &err);
+        if (r == 0)
+            r = plane_submit(plane, buf_str(&command), NULL, &outcome, &err);
+        if (r == 0 && outcome.failure.code && strcmp(outcome.operation, urn) != 0)
+            return tell_outcome(&outcome, invocation->values[CONTROL_JSON]);
+        steps += r == 0;
+    }
+    if (steps == 0 || err.code != ERR_CONFLICT)
+        return tell_error(invocation, &err);
+    return tell_outcome(&outcome, invocation->values[CONTROL_JSON]);
+}
+
 static int run_pause(const struct invocation *invocation)
 {
     return run_control(invocation, "pause");
@@ -365,6 +391,17 @@ static const struct verb verbs[] = {
         .run = run_resume,
     },
     {
+        .name = "compensate",
+        ONE_ID,
+        .summary = "Take back what an operation has brought about",
+        .description = "Takes the effect of an operation that has ended back, in the way of its "
+                       "type: a grant is revoked, a profile archived. What had failed or was "
+                       "cancelled becomes compensated; what had completed stays so.",
+        .options = control_options,
+        .option_count = ARRAY_LEN(control_options),
+        .run = run_compensate,
+    },
+    {
         .name = "pending",
         .summary = "Print the decision cards that wait for an answer",
         .description = "Prints the questions that a layer leaves to a person, with the possible "
@@ -375,13 +412,14 @@ static const struct verb verbs[] = {
     },
     {
         .name = "decide",
-        .operands = "CARD OPTION",
-        .operands_min = 2,
+        .operands = "[CARD] OPTION",
+        .operands_min = 1,
         .operands_max = 2,
         .summary = "Answer a decision card",
         .description =
             "Answers a card with one of its options. An answer that allows is a lease: whoever "
-            "asks the same while it lasts is not asked again. To take it back, answer with an "
+            "asks the same while it lasts is not asked again. Without CARD it is the one that is "
+            "pending. To take it back, answer with an "
             "option that denies. No answer lifts what a layer denies.",
         .options = op_decide_options,
         .option_count = OP_DECIDE_OPTION_COUNT,

@@ -178,6 +178,42 @@ static bool read_count(const char *text, int64_t *ret)
     return true;
 }
 
+static int find_pending(void *context, struct str id, struct str json, int64_t revision,
+                        struct err *err)
+{
+    char(*found)[PLANE_URN_MAX] = context;
+    _cleanup_(cleanup_json_doc) yyjson_doc *marker = NULL;
+    (void)id;
+    (void)revision;
+    int r = json_read(json, &json_limits_default, &marker, err);
+    if (r < 0)
+        return r;
+    if ((*found)[0])
+        return err_set(err, ERR_CONFLICT, "find the card",
+                       "several cards are pending: name one; see `agent-machine op pending`");
+    snprintf(*found, sizeof(*found), "%.*s",
+             STR_ARG(text_of(member(yyjson_doc_get_root(marker), "decisionCardRef"))));
+    return 0;
+}
+
+/* The card that was named, or the only one. */
+static int choose_card(const struct invocation *invocation, struct plane *plane,
+                       char ret[PLANE_URN_MAX], struct err *err)
+{
+    char found[PLANE_URN_MAX] = "";
+    if (invocation->operand_count == 2) {
+        op_urn("decision-card", invocation->operands[0], ret);
+        return 0;
+    }
+    int r = ledger_each_document(plane_ledger(plane), STR(CARD_OPEN_TYPE), STR(""), find_pending,
+                                 &found, err);
+    if (r == 0 && !found[0])
+        r = err_set(err, ERR_NOT_FOUND, "find the card", "no decision card is pending");
+    if (r == 0)
+        memcpy(ret, found, sizeof(found));
+    return r;
+}
+
 /* How it goes on: an operation that still waits goes on by itself. */
 static void tell_next(const struct outcome *outcome, const struct card *card)
 {
@@ -218,8 +254,9 @@ int run_op_decide(const struct invocation *invocation)
     _cleanup_(cleanup_plane) struct plane *plane = NULL;
     _cleanup_(buf_release) struct buf command = BUF_INIT;
     const char *const *values = invocation->values;
-    char urn[PLANE_URN_MAX], delegation[PLANE_URN_MAX] = "";
-    struct plane_answer answer = { .option = str_from(invocation->operands[1]) };
+    char urn[PLANE_URN_MAX] = "", delegation[PLANE_URN_MAX] = "";
+    struct plane_answer answer = { .option = str_from(
+                                       invocation->operands[invocation->operand_count - 1]) };
     struct outcome outcome;
     int64_t ms = 0;
     struct err err = { 0 };
@@ -228,13 +265,14 @@ int run_op_decide(const struct invocation *invocation)
     if (!read_count(values[DECIDE_USES], &answer.uses))
         return tell_usage(invocation->path, "--uses takes a number from 1 to %d", USES_MAX);
     answer.seconds = ms / 1000;
-    op_urn("decision-card", invocation->operands[0], urn);
     if (values[DECIDE_DELEGATION])
         op_urn("delegation", values[DECIDE_DELEGATION], delegation);
-    answer.card = str_from(urn);
     answer.delegation = str_from(delegation);
     answer.reason = str_from(values[DECIDE_REASON] ? values[DECIDE_REASON] : "");
     int r = op_open(LEDGER_WRITE, &plane, &err);
+    if (r == 0)
+        r = choose_card(invocation, plane, urn, &err);
+    answer.card = str_from(urn);
     if (r == 0)
         r = plane_write_decide(plane, &answer, &command, &err);
     if (r == 0)

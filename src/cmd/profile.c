@@ -165,6 +165,7 @@ static const struct option_row list_options[] = {
 };
 
 struct list {
+    struct plane *plane;
     const struct layers *layers;
     bool as_json;
     size_t count;
@@ -242,9 +243,11 @@ static int list_own(void *context, struct str id, struct str json, int64_t revis
 {
     struct list *list = context;
     _cleanup_(cleanup_json_doc) yyjson_doc *doc = NULL;
-    (void)id;
     (void)revision;
-    int r = json_read(json, &json_limits_default, &doc, err);
+    int r = profile_is_archived(list->plane, id, err);
+    if (r != 0)
+        return r < 0 ? r : 0;
+    r = json_read(json, &json_limits_default, &doc, err);
     struct profile profile = { .root = yyjson_doc_get_root(doc), .layer = LAYER_USER };
     if (r == 0)
         list_profile(list, "yours", &profile);
@@ -256,7 +259,9 @@ static int run_list(const struct invocation *invocation)
     _cleanup_(profiles_close) struct profiles profiles = { 0 };
     struct err err = { 0 };
     int r = profiles_open(LEDGER_READ, &profiles, &err);
-    struct list list = { .layers = profiles.layers, .as_json = invocation->values[0] };
+    struct list list = { .layers = profiles.layers,
+                         .plane = profiles.plane,
+                         .as_json = invocation->values[0] };
     if (r == 0) {
         list_managed(&list);
         list.count = 0;

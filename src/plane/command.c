@@ -68,6 +68,8 @@ int plane_write_submit(const struct submission *submission, struct buf *ret, str
     add_text(ret, "operationType", str_from(operation_type_names[submission->type]));
     add_text(ret, "workspaceRef", submission->workspace);
     add_text(ret, "subjectRef", str_from(user));
+    if (submission->compensates.len)
+        add_text(ret, "compensatesRef", submission->compensates);
     if (submission->delegation.len)
         add_text(ret, "delegationRef", submission->delegation);
     if (submission->key.len || type->key_required)
@@ -174,5 +176,24 @@ int plane_write_control(struct plane *plane, const char *verb, struct str operat
     add_text(ret, "subjectRef", str_from(user));
     if (reason.len)
         add_text(ret, "reason", reason);
+    return end(ret, err);
+}
+
+int command_write_admit(const struct work *work, struct str artifact, const char *to,
+                        struct str reason, struct buf *ret, struct err *err)
+{
+    char user[KEY_USER_TEXT_MAX];
+    int r = begin(ret, "admit", err);
+    if (r < 0)
+        return r;
+    key_user(user);
+    add_text(ret, "operationRef", work_operation(work));
+    add_text(ret, "workspaceRef", work_text(work, WORK_OPERATION, "workspaceRef"));
+    add_text(ret, "subjectRef", str_from(user));
+    if (reason.len)
+        add_text(ret, "reason", reason);
+    buf_add_text(ret, ",\"admission\":{\"artifactRef\":");
+    json_add_string(ret, artifact);
+    buf_addf(ret, ",\"to\":\"%s\"}", to);
     return end(ret, err);
 }

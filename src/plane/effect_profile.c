@@ -35,7 +35,12 @@ static int is_there(struct work *work, struct str urn, const char *digest, struc
     _cleanup_(cleanup_json_doc) yyjson_doc *doc = NULL;
     char found[DIGEST_TEXT_SIZE] = "";
     int64_t revision = LEDGER_NEW;
-    int r = effect_stored(work, urn, &doc, &revision, err);
+    int r = profile_is_archived(work->plane, urn, err);
+    if (r > 0)
+        return err_set(err, ERR_CONFLICT, STEP_PROFILE,
+                       "%.*s was archived; give the new one another name", STR_ARG(urn));
+    if (r == 0)
+        r = effect_stored(work, urn, &doc, &revision, err);
     if (r > 0)
         r = jcs_digest(yyjson_doc_get_root(doc), found, err);
     if (r < 0)

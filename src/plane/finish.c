@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "plane/card.h"
+#include "plane/compensate.h"
 
 #define STEP_FINISH "end an operation"
 #define RACES_MAX   16 /* others who change its state while it ends */
@@ -35,7 +36,9 @@ static int end_as(struct work *work, const struct effect_result *result, const s
     if (result->end == STATE_CANCELED)
         return finish_canceled(work, "graceful", used, err);
     struct change change = { .to = STATE_RUNNING, .message = "It ended while it was paused." };
-    int r = budget_settle(work, used, err);
+    int r = compensate_note(work, err);
+    if (r == 0)
+        r = budget_settle(work, used, err);
     if (r == 0 && work_state(work, WORK_OPERATION) == STATE_PAUSED)
         r = work_change_both(work, &change, err);
     change = (struct change){ .to = result->end, .warning = result->warning };

@@ -32,6 +32,7 @@
 const struct operation_type_row operation_types[OPERATION_TYPE_COUNT] = {
     [OPERATION_PROFILE_CREATE] = {
         .slug = "profile-create",
+        .compensation = COMPENSATION_TASK,
         .parameters = "profileCreate",
         .gates = { [GATE_ARTIFACT_ACCESS] = GATE_ALWAYS },
         WRITES_DOCUMENTS,
@@ -40,6 +41,7 @@ const struct operation_type_row operation_types[OPERATION_TYPE_COUNT] = {
     },
     [OPERATION_EXECUTION_START] = {
         .slug = "execution-start",
+        .compensation = COMPENSATION_TASK,
         .parameters = "executionStart",
         .gates = { [GATE_NETWORK_PROFILE] = GATE_ALWAYS,
                    [GATE_TOOL_GRANT] = GATE_WHEN_USED,
@@ -60,6 +62,8 @@ const struct operation_type_row operation_types[OPERATION_TYPE_COUNT] = {
     },
     [OPERATION_TOOL_GRANT_APPLY] = {
         .slug = "tool-grant-apply",
+        .compensation = COMPENSATION_INVERSE,
+        .inverse = OPERATION_TOOL_GRANT_REVOKE,
         .parameters = "toolGrantApply",
         .gates = { [GATE_TOOL_GRANT] = GATE_ALWAYS },
         WRITES_DOCUMENTS,
@@ -79,6 +83,7 @@ const struct operation_type_row operation_types[OPERATION_TYPE_COUNT] = {
     },
     [OPERATION_CONTAINER_RUN] = {
         .slug = "container-run",
+        .compensation = COMPENSATION_TASK,
         .parameters = "containerRun",
         .gates = { [GATE_CONTAINER_EXECUTION] = GATE_ALWAYS,
                    [GATE_NETWORK_PROFILE] = GATE_ALWAYS,
@@ -88,6 +93,8 @@ const struct operation_type_row operation_types[OPERATION_TYPE_COUNT] = {
     },
     [OPERATION_MODEL_PROVIDER_BIND] = {
         .slug = "model-provider-bind",
+        .compensation = COMPENSATION_INVERSE,
+        .inverse = OPERATION_MODEL_PROVIDER_BIND,
         .parameters = "modelProviderBind",
         .gates = { [GATE_MODEL_PROVIDER_USE] = GATE_ALWAYS,
                    [GATE_NETWORK_PROFILE] = GATE_WHEN_USED },
@@ -98,6 +105,7 @@ const struct operation_type_row operation_types[OPERATION_TYPE_COUNT] = {
     },
     [OPERATION_DIAGNOSTICS_EXPORT] = {
         .slug = "diagnostics-export-redacted",
+        .compensation = COMPENSATION_TASK,
         .parameters = "diagnosticsExportRedacted",
         .gates = { [GATE_ARTIFACT_ACCESS] = GATE_ALWAYS },
         .dimensions = BIT(DIMENSION_LOCAL_DISK_BYTES) | BIT(DIMENSION_CPU_SECONDS),

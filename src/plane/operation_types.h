@@ -4,6 +4,13 @@
 
 #include "plane/plane.h"
 
+/* How an effect is taken back. */
+enum compensation {
+    COMPENSATION_NONE,
+    COMPENSATION_INVERSE, /* by an operation of another type */
+    COMPENSATION_TASK,    /* its artifacts leave service */
+};
+
 enum gate_use { GATE_NEVER, GATE_ALWAYS, GATE_WHEN_USED };
 
 #define NEED_CEILING ((int64_t)-1) /* reserves as much as the operation may use in all */
@@ -20,8 +27,10 @@ struct operation_type_row {
         bool retryable;
         int64_t max_attempts, initial_delay_ms, max_delay_ms;
     } retry;
-    bool resumes;         /* a stale task is carried out again; else it fails */
-    plane_effect *effect; /* NULL: plugged in by plane_options, or not there yet */
+    enum compensation compensation;
+    enum operation_type inverse; /* of COMPENSATION_INVERSE */
+    bool resumes;                /* a stale task is carried out again; else it fails */
+    plane_effect *effect;        /* NULL: plugged in by plane_options, or not there yet */
 };
 
 extern const struct operation_type_row operation_types[OPERATION_TYPE_COUNT];

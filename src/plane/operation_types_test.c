@@ -50,6 +50,13 @@ static void check_row(const struct operation_type_row *row, const char *name)
     CHECK_INT(row->retry.max_attempts, count_of(at(root, "/retry/maxAttempts")));
     CHECK_INT(row->retry.initial_delay_ms, count_of(at(root, "/retry/initialDelayMilliseconds")));
     CHECK_INT(row->retry.max_delay_ms, count_of(at(root, "/retry/maxDelayMilliseconds")));
+    static const char *const strategies[] = { [COMPENSATION_NONE] = "none",
+                                              [COMPENSATION_INVERSE] = "inverse-operation",
+                                              [COMPENSATION_TASK] = "task" };
+    CHECK_STR(text_of(at(root, "/compensation/strategy")), str_from(strategies[row->compensation]));
+    if (row->compensation == COMPENSATION_INVERSE)
+        CHECK_STR(text_of(at(root, "/compensation/operationType")),
+                  str_from(operation_type_names[row->inverse]));
     CHECK_INT(row->resumes, text_is(member(root, "staleTask"), "resume"));
     yyjson_doc_free(doc);
 }

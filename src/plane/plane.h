@@ -81,9 +81,10 @@ enum plane_step {
     PLANE_STEP_CANCELING,
     PLANE_STEP_RETRYING,
     PLANE_STEP_STALE,
-    PLANE_STEP_WAITING, /* for a decision, or for what somebody else has to bring */
-    PLANE_STEP_ASKED,   /* a run was asked to pause, or to go on */
-    PLANE_STEP_CARD,    /* a card was answered, or its time is over */
+    PLANE_STEP_WAITING,     /* for a decision, or for what somebody else has to bring */
+    PLANE_STEP_COMPENSATED, /* an artifact has left service, or an effect was taken back */
+    PLANE_STEP_ASKED,       /* a run was asked to pause, or to go on */
+    PLANE_STEP_CARD,        /* a card was answered, or its time is over */
 };
 
 /* For whom an operation waits. */
@@ -173,6 +174,7 @@ int plane_write_cancel(struct plane *plane, struct str operation, bool forced,
 struct submission {
     enum operation_type type;
     struct str workspace, parameters;
+    struct str compensates;             /* an operation; may be empty */
     struct str delegation, key, reason; /* may be empty; a type that needs a key is given one */
     struct str ceiling;                 /* a JSON object of amounts; may be empty */
 };
@@ -184,6 +186,12 @@ int plane_write_retry(struct plane *plane, struct str operation, struct buf *ret
 /* The command (`pause`, `resume`) about a run by who runs this program. */
 int plane_write_control(struct plane *plane, const char *verb, struct str operation,
                         struct str reason, struct buf *ret, struct err *err) MUST_CHECK;
+/*
+ * The command that takes the effect of an operation back: a submit of the inverse operation, or an
+ * admit by which an artifact leaves service. ERR_CONFLICT where there is nothing to take back.
+ */
+int plane_write_compensate(struct plane *plane, struct str operation, struct str reason,
+                           struct buf *ret, struct err *err) MUST_CHECK;
 /* The answer to a decision card by who runs this program. */
 struct plane_answer {
     struct str card, option;

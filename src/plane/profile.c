@@ -15,6 +15,7 @@
 #include "base/json.h"
 #include "contract/jcs.h"
 #include "contract/rules.h"
+#include "plane/compensate.h"
 #include "plane/work.h"
 
 #define STEP_FIND "find a profile"
@@ -49,12 +50,26 @@ static int check_usable(const struct layers *layers, struct err *err)
     return 0;
 }
 
+int profile_is_archived(struct plane *plane, struct str urn, struct err *err)
+{
+    _cleanup_(buf_release) struct buf by = BUF_INIT;
+    struct err inner = { 0 };
+    int r = ledger_get_key(plane->ledger, STR(PROFILE_ARCHIVED_SPACE), urn, &by, &inner);
+    if (r < 0 && r != -ENOENT && err)
+        *err = inner;
+    return r == -ENOENT ? 0 : r < 0 ? r : 1;
+}
+
 static int find_stored(struct plane *plane, const char *urn, struct profile *ret, struct err *err)
 {
     _cleanup_(buf_release) struct buf text = BUF_INIT;
     _cleanup_(cleanup_json_doc) yyjson_doc *doc = NULL;
     int64_t revision;
-    int r = ledger_get_document(plane->ledger, str_from(urn), &text, &revision, err);
+    int r = profile_is_archived(plane, str_from(urn), err);
+    if (r != 0)
+        return r < 0 ? r
+                     : err_set(err, ERR_NOT_FOUND, STEP_FIND, "the profile %s was archived", urn);
+    r = ledger_get_document(plane->ledger, str_from(urn), &text, &revision, err);
     if (r == 0)
         r = json_read(buf_str(&text), &json_limits_default, &doc, err);
     const yyjson_val *root = yyjson_doc_get_root(doc);

@@ -32,6 +32,8 @@ struct profile {
  */
 int profile_find(struct plane *plane, const struct layers *layers, const char *urn,
                  struct profile *ret, struct err *err) MUST_CHECK;
+/* 1 where it has left service, 0, or -errno. */
+int profile_is_archived(struct plane *plane, struct str urn, struct err *err) MUST_CHECK;
 void profile_release(struct profile *profile);
 /* The managed profile of a URN, by index among the layers' documents; -1: there is none. */
 int profile_managed(const struct layers *layers, const char *urn);

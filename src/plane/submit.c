@@ -29,6 +29,7 @@
 #include "contract/rules.h"
 #include "plane/asked.h"
 #include "plane/card.h"
+#include "plane/compensate.h"
 #include "plane/work.h"
 
 #define STEP_SUBMIT     "submit a command"
@@ -66,6 +67,8 @@ int plane_submit(struct plane *plane, struct str text, const struct plane_asks *
         return take_retry(plane, TAKE_PTR(doc), asks ? asks : &nothing, ret, err);
     if (text_is(verb, "decide"))
         return decide_take(plane, yyjson_doc_get_root(doc), ret, err);
+    if (text_is(verb, "admit"))
+        return admit_take(plane, yyjson_doc_get_root(doc), ret, err);
     if (text_is(verb, "pause") || text_is(verb, "resume"))
         return asked_take(plane, yyjson_doc_get_root(doc), ret, err);
     return err_set(err, ERR_UNSUPPORTED, STEP_SUBMIT, "the command %.*s is not in this release%s",
@@ -111,6 +114,9 @@ static int take_submit(struct plane *plane, yyjson_doc *doc, const struct plane_
     r = identity_find(plane, &identity, ret, err);
     if (r != 0)
         return r < 0 ? r : 0;
+    r = compensate_check(plane, command, err);
+    if (r < 0)
+        return r;
     r = queue(plane, TAKE_PTR(owned), &identity, &work, err);
     return r < 0 ? r : carry_through(work, &identity, asks, ret, err);
 }

@@ -363,6 +363,9 @@ static int make_documents(struct work *work, struct err *err)
     for (size_t i = 0; i < ARRAY_LEN(taken); i++)
         work_set_text(work, WORK_OPERATION, taken[i], text_of(member(command, taken[i])));
     work_set_text(work, WORK_OPERATION, "commandRef", text_of(member(command, "id")));
+    struct str compensates = text_of(member(command, "compensatesRef"));
+    if (compensates.len)
+        work_set_text(work, WORK_OPERATION, "compensatesRef", compensates);
     work_set_text(work, WORK_OPERATION, "contractRef", str_from(contract));
     _cleanup_(buf_release) struct buf text = BUF_INIT;
     json_add_string(&text, str_from(task));
@@ -583,6 +586,8 @@ static int change_members(struct work *work, const struct change *change, struct
     if (change->to == STATE_RUNNING && !work_text(work, of, "startedAt").len)
         work_set_text(work, of, "startedAt", str_from(now));
     set_wait(work, change);
+    if (change->to == STATE_COMPENSATED)
+        work_set_text(work, of, "compensatedByRef", change->compensated_by);
     if (change->to == STATE_FAILED)
         put(work, of, "failure", value_of_json(work->records[of].doc, failure));
     if (change->to == STATE_RETRYING) {
@@ -622,6 +627,10 @@ int work_change(struct work *work, const struct change *change, struct err *err)
     add_member(&extra, "commandRef", change->command);
     add_member(&extra, "message", str_from(change->message ? change->message : ""));
     add_member(&extra, "decisionCardRef", change->card);
+    if (change->to == STATE_COMPENSATED) {
+        add_member(&extra, "compensatesRef", work_text(work, of, "id"));
+        add_member(&extra, "compensatedByRef", change->compensated_by);
+    }
     if (change->to == STATE_BLOCKED) {
         buf_add_text(&extra, ",\"blocked\":");
         add_blocked(&extra, change->refusal, work->now_ms);

@@ -87,6 +87,7 @@ struct change {
     struct str cancel_reason;      /* may be empty */
     int64_t retry_delay_ms;        /* to retrying */
     struct str card;               /* to awaiting_decision */
+    struct str compensated_by;     /* to compensated: the task or operation */
 };
 
 /* Reads an operation, its task and its command. */
@@ -145,6 +146,9 @@ int identity_find(struct plane *plane, const struct identity *identity, struct o
                   struct err *err) MUST_CHECK;
 /* Adds its names to the batch: ERR_CONFLICT on commit where somebody else has taken them. */
 int identity_put(struct work *work, const struct identity *identity, struct err *err) MUST_CHECK;
+/* Appends the command with which who runs this program moves an artifact of an operation. */
+int command_write_admit(const struct work *work, struct str artifact, const char *to,
+                        struct str reason, struct buf *ret, struct err *err) MUST_CHECK;
 /* Adds the command's document to the batch. */
 int command_put(struct work *work, const yyjson_val *command, struct err *err) MUST_CHECK;
 
