@@ -242,6 +242,24 @@ TEST(a_tool_without_a_pin_is_pinned_to_the_program_of_its_name)
     end(&stage);
 }
 
+static int last_id(void *context, struct str id, struct str json, int64_t revision, struct err *err)
+{
+    (void)json, (void)revision, (void)err;
+    snprintf(context, PLANE_URN_MAX, "%.*s", STR_ARG(id));
+    return 0;
+}
+
+/* Told for whom it waits, a child says so once. */
+static void tell_waiting(void *context, const struct standstill *standstill)
+{
+    int *pipe_in = context;
+    char byte = (char)standstill->state;
+    if (*pipe_in >= 0 && write(*pipe_in, &byte, 1) == 1) {
+        close(*pipe_in);
+        *pipe_in = -1;
+    }
+}
+
 /* --- using --------------------------------------------------------------------------------- */
 
 TEST(a_run_names_the_grant_that_gave_it_its_tool)
@@ -278,6 +296,60 @@ TEST(an_agent_runs_a_tool_only_while_it_is_granted)
     CHECK_INT(start(&stage, CODEX, TEST_AGENT, named).state, STATE_COMPLETED);
     CHECK_INT(take_back(&stage, record, "").state, STATE_COMPLETED);
     CHECK_INT(start(&stage, CODEX, TEST_AGENT, named).failure.code, ERR_DENIED);
+    end(&stage);
+}
+
+/* A child that runs the tool for the agent and waits for whom it misses; it waits on return. */
+static pid_t start_blocked(struct stage *stage, const char *extra)
+{
+    int pipes[2];
+    char byte;
+    if (pipe2(pipes, O_CLOEXEC) < 0)
+        return -1;
+    plane_close(stage->plane);
+    pid_t child = fork();
+    if (child == 0) {
+        stage->options.wait_ms = 60000;
+        stage->options.waiting = tell_waiting;
+        stage->options.waiting_context = &pipes[1];
+        if (!stage_open(stage))
+            _exit(99);
+        stage->commands += 1000;
+        _exit((int)start(stage, CODEX, TEST_AGENT, extra).state);
+    }
+    close(pipes[1]);
+    CHECK_INT(read(pipes[0], &byte, 1), 1);
+    CHECK_INT(byte, STATE_BLOCKED);
+    close(pipes[0]);
+    CHECK(stage_open(stage));
+    return child;
+}
+
+TEST(an_agent_that_waits_for_its_tool_is_blocked_until_it_is_granted)
+{
+    static const char named[] = ",\"delegationRef\":\"urn:srcos:delegation:given\"";
+    struct stage stage;
+    char record[PLANE_URN_MAX], operation[PLANE_URN_MAX] = "", text[PLANE_URN_MAX];
+    int status;
+    if (!begin(&stage))
+        return;
+    delegate(&stage, "urn:srcos:delegation:given", TEST_AGENT, "agent_machine.execution.start",
+             HOUR);
+    pid_t child = start_blocked(&stage, named);
+    CHECK_INT(ledger_each_document(plane_ledger(stage.plane), STR("WorkspaceOperation"), STR(""),
+                                   last_id, operation, NULL),
+              0);
+    stage_text(&stage, operation, "/state", text, sizeof(text));
+    CHECK_TEXT(text, "blocked");
+    stage_text(&stage, operation, "/blocked/responsibleActorRef", text, sizeof(text));
+    CHECK_TEXT(text, stage.user);
+    stage_text(&stage, operation, "/blocked/remediation", text, sizeof(text));
+    CHECK(strstr(text, "agent-machine grant apply " CODEX) != NULL);
+    CHECK_INT(grant(&stage, ONE_TOOL, HOUR, record, "").state, STATE_COMPLETED);
+    waitpid(child, &status, 0);
+    CHECK_INT(WEXITSTATUS(status), STATE_COMPLETED);
+    stage_text(&stage, operation, "/blocked/reason", text, sizeof(text));
+    CHECK_TEXT(text, "");
     end(&stage);
 }
 

@@ -374,16 +374,70 @@ TEST(what_has_ended_or_is_anothers_cannot_be_cancelled)
 
 /* --- every state --------------------------------------------------------------------------- */
 
+/* A layer that leaves the network to a person. */
+static int gate_asks(void *context, const struct gate_question *question, struct gate_answer *ret,
+                     struct err *err)
+{
+    (void)context, (void)err;
+    if (question->gate != GATE_NETWORK_PROFILE)
+        return 0;
+    *ret = (struct gate_answer){ .answer = ANSWER_ASK, .layer = LAYER_USER };
+    snprintf(ret->rule, sizeof(ret->rule), "asks");
+    snprintf(ret->reason, sizeof(ret->reason), "it asks");
+    snprintf(ret->smallest_change, sizeof(ret->smallest_change), "Allow it.");
+    return 0;
+}
+
+/* The answer of the program itself where nobody grants a tool. */
+static int gate_misses(void *context, const struct gate_question *question, struct gate_answer *ret,
+                       struct err *err)
+{
+    int r = gate_asks(context, question, ret, err);
+    if (ret->answer == ANSWER_ASK) {
+        *ret = (struct gate_answer){ .answer = ANSWER_DENY, .built_in = true };
+        snprintf(ret->rule, sizeof(ret->rule), "tool-not-granted");
+        snprintf(ret->reason, sizeof(ret->reason), "nobody grants it");
+        snprintf(ret->smallest_change, sizeof(ret->smallest_change), "Grant it.");
+    }
+    return r;
+}
+
 /* How an operation comes into each state in which it can be left, and what follows. */
 static const struct {
     enum state state;
     enum plane_step at; /* its process stops after this step */
     enum state way[4];  /* then the setter leads on; ends at STATE_QUEUED */
     const char *end;    /* if its process dies */
+    plane_gate *gate;   /* by which it waits for a person */
+    bool is_left;       /* a cancel ends it without its process */
+    int pause, resume;  /* 1: obeyed, 0: it stands so, -1: refused */
 } ways[] = {
-    { STATE_RUNNING, PLANE_STEP_RUNNING, { STATE_QUEUED }, "failed" },
-    { STATE_PAUSED, PLANE_STEP_RUNNING, { STATE_PAUSED, STATE_QUEUED }, "failed" },
-    { STATE_CANCELING, PLANE_STEP_RUNNING, { STATE_CANCELING, STATE_QUEUED }, "canceled" },
+    { STATE_AWAITING_DECISION,
+      PLANE_STEP_WAITING,
+      { STATE_QUEUED },
+      "failed",
+      gate_asks,
+      true,
+      -1,
+      -1 },
+    { STATE_BLOCKED, PLANE_STEP_WAITING, { STATE_QUEUED }, "failed", gate_misses, true, -1, -1 },
+    { STATE_RUNNING, PLANE_STEP_RUNNING, { STATE_QUEUED }, "failed", NULL, false, 1, 0 },
+    { STATE_PAUSED,
+      PLANE_STEP_RUNNING,
+      { STATE_PAUSED, STATE_QUEUED },
+      "failed",
+      NULL,
+      false,
+      0,
+      1 },
+    { STATE_CANCELING,
+      PLANE_STEP_RUNNING,
+      { STATE_CANCELING, STATE_QUEUED },
+      "canceled",
+      NULL,
+      false,
+      -1,
+      -1 },
 };
 #define WAY_CANCELING (ARRAY_LEN(ways) - 1)
 
@@ -442,8 +496,11 @@ static void enter(struct stage *stage, const char *operation, const enum state *
 static pid_t bring(struct stage *stage, size_t way, char ret_operation[PLANE_URN_MAX])
 {
     struct buf command = BUF_INIT;
+    stage->options.gate = ways[way].gate;
+    stage->options.wait_ms = 60000;
     command_start(stage, &command, ",\"idempotencyKey\":\"s\"");
     pid_t child = begin_stopped(stage, &command, ways[way].at, ret_operation);
+    stage->options.wait_ms = 0;
     enter(stage, ret_operation, ways[way].way);
     check_state(stage, ret_operation, state_names[ways[way].state], __LINE__);
     buf_release(&command);
@@ -456,6 +513,23 @@ static int child_end(pid_t child)
     kill(child, SIGCONT);
     waitpid(child, &status, 0);
     return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+/* A pause or a resume, and back again where it was obeyed. */
+static void check_control(struct stage *stage, const char *operation, const char *verb,
+                          const char *back, int expected)
+{
+    struct buf command = BUF_INIT;
+    struct outcome outcome;
+    struct err err = { 0 };
+    CHECK_INT(plane_write_control(stage->plane, verb, str_from(operation), STR(""), &command, NULL),
+              0);
+    int r = plane_submit(stage->plane, buf_str(&command), NULL, &outcome, &err);
+    CHECK_INT(r < 0 ? -1 : !outcome.repeated, expected);
+    CHECK_INT(r < 0 ? err.code : ERR_CONFLICT, ERR_CONFLICT);
+    if (expected > 0 && back)
+        check_control(stage, operation, back, NULL, expected);
+    buf_release(&command);
 }
 
 TEST(every_command_in_every_state_is_obeyed_or_refused)
@@ -476,12 +550,16 @@ TEST(every_command_in_every_state_is_obeyed_or_refused)
         command_retry(&stage, &command, operation, "s");
         CHECK(plane_submit(stage.plane, buf_str(&command), NULL, &outcome, &err) < 0);
         CHECK_INT(err.code, ERR_CONFLICT);
+        check_control(&stage, operation, "pause", "resume", ways[i].pause);
+        check_control(&stage, operation, "resume", "pause", ways[i].resume);
+        CHECK(plane_write_compensate(stage.plane, str_from(operation), STR(""), &command, &err) <
+              0); /* nothing is there yet */
         check_state(&stage, operation, state_names[ways[i].state], __LINE__);
         command_cancel(&stage, &command, operation, "forced", 0);
         outcome = stage_submit(&stage, &command);
         CHECK_TEXT(outcome.failure.cause, "");
         check_state(&stage, operation, "canceled", __LINE__);
-        CHECK_INT(child_end(child), -SIGKILL);
+        CHECK_INT(child_end(child), ways[i].is_left ? (int)STATE_CANCELED : -SIGKILL);
         check_state(&stage, operation, "canceled", __LINE__);
         stage_check(&stage);
         buf_release(&command);
