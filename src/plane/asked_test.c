@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 
 #include "plane/asked.h"
+#include "plane/budget.h"
 #include "plane/card.h"
 #include "plane/plane_test.h"
 
@@ -220,6 +221,7 @@ TEST(a_paused_run_whose_process_dies_fails)
         return;
     command_start(&stage, &command, "");
     pid_t child = begin_run(&stage, &line, &command, operation);
+    usleep(1100000); /* more than a second of the run's time, whenever its state last changed */
     CHECK_INT(act(&stage, "pause", operation, &outcome), ERR_NONE);
     kill(child, SIGKILL);
     CHECK_INT(run_end(&line, child), -SIGKILL);
@@ -227,6 +229,11 @@ TEST(a_paused_run_whose_process_dies_fails)
     CHECK_INT(recovered.failed, 1);
     check_state(&stage, operation, "failed", __LINE__);
     CHECK_INT(act(&stage, "resume", operation, &outcome), ERR_CONFLICT);
+    struct account account;
+    char budget[PLANE_URN_MAX];
+    budget_urn(str_from(operation), budget);
+    CHECK_INT(ledger_get_account(plane_ledger(stage.plane), str_from(budget), &account, NULL), 0);
+    CHECK(account.used.of[DIMENSION_WALL_CLOCK_SECONDS] >= 2); /* all of its time is charged */
     stage_check(&stage);
     buf_release(&command);
     stage_end(&stage);

@@ -394,12 +394,28 @@ static int settle_one(void *context, struct str reservation, struct str account,
                                        settlement->urn.ptr, amounts, &charge, err);
 }
 
-static int64_t elapsed_seconds(const struct work *work)
+/* When an attempt began to run; to go on after a pause begins nothing. */
+static int find_begin(void *context, int64_t sequence, struct str json, struct err *err)
 {
-    int64_t since, now = clock_now_ms();
-    if (!clock_parse(work_text(work, WORK_TASK, "stateChangedAt"), &since) || since >= now)
-        return 0;
-    return (now - since + 999) / 1000;
+    int64_t *since = context;
+    _cleanup_(cleanup_json_doc) yyjson_doc *doc = NULL;
+    (void)sequence;
+    int r = json_read(json, &json_limits_default, &doc, err);
+    const yyjson_val *event = yyjson_doc_get_root(doc), *change = member(event, "transition");
+    if (r == 0 && text_is(member(change, "of"), "task") &&
+        text_is(member(change, "to"), "running") && !text_is(member(change, "from"), "paused"))
+        (void)!clock_parse(text_of(member(event, "occurredAt")), since);
+    return r;
+}
+
+static int elapsed_seconds(const struct work *work, int64_t *ret, struct err *err)
+{
+    int64_t now = clock_now_ms(), since = now;
+    int r =
+        ledger_each_event(work->plane->ledger, 0, work_operation(work), find_begin, &since, err);
+    if (r == 0)
+        *ret = since >= now ? 0 : (now - since + 999) / 1000;
+    return r;
 }
 
 static int put_settled(struct settlement *settlement, struct err *err)
@@ -431,13 +447,12 @@ int budget_settle(struct work *work, const struct amounts *used, struct err *err
         return 0;
     budget_urn(work_operation(work), urn);
     reservation_of(work, own);
-    struct settlement settlement = { .work = work,
-                                     .urn = str_from(urn),
-                                     .own = own,
-                                     .used = used,
-                                     .elapsed_seconds = elapsed_seconds(work),
-                                     .movements = BUF_INIT };
-    int r = ledger_get_account(work->plane->ledger, settlement.urn, &settlement.account, err);
+    struct settlement settlement = {
+        .work = work, .urn = str_from(urn), .own = own, .used = used, .movements = BUF_INIT
+    };
+    int r = used ? 0 : elapsed_seconds(work, &settlement.elapsed_seconds, err);
+    if (r == 0)
+        r = ledger_get_account(work->plane->ledger, settlement.urn, &settlement.account, err);
     if (r == 0)
         r = ledger_each_reservation(work->plane->ledger, settle_one, &settlement, err);
     if (r == 0 && settlement.found)
