@@ -23,7 +23,8 @@ import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 CONTRACTS = sorted((ROOT / "examples").glob("operation-contract.*.json"))  # the rules compare with them
-OWN = {"Supervision", "SupervisionEnded"}  # the plane's notes to itself
+# The plane's notes to itself.
+OWN = {"Supervision", "SupervisionEnded", "DecisionOpen", "DecisionClosed", "DecisionQuestion", "DecisionLease"}
 ELSEWHERE = "document.references-resolve"
 
 
