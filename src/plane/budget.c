@@ -23,13 +23,14 @@ static const struct {
     const char *enforced_by;
     int64_t largest_overshoot; /* of metering */
     bool held;                 /* given back at the end */
+    int64_t block;             /* set aside ahead of need */
 } enforcement[DIMENSION_COUNT] = {
-    [DIMENSION_MODEL_CALLS] = { "door" },
-    [DIMENSION_TOKENS] = { "door" },
-    [DIMENSION_CONNECTOR_CALLS] = { "door" },
-    [DIMENSION_CPU_SECONDS] = { "metering", .largest_overshoot = 2 },
+    [DIMENSION_MODEL_CALLS] = { "door", .block = 16 },
+    [DIMENSION_TOKENS] = { "door", .block = 65536 },
+    [DIMENSION_CONNECTOR_CALLS] = { "door", .block = 16 },
+    [DIMENSION_CPU_SECONDS] = { "metering", .largest_overshoot = 2, .block = 60 },
     [DIMENSION_GPU_SECONDS] = { "none" },
-    [DIMENSION_LOCAL_DISK_BYTES] = { "metering", .largest_overshoot = 64 << 20 },
+    [DIMENSION_LOCAL_DISK_BYTES] = { "metering", .largest_overshoot = 64 << 20, .block = 64 << 20 },
     [DIMENSION_SANDBOX_MEMORY_BYTES] = { "kernel", .held = true },
     [DIMENSION_WALL_CLOCK_SECONDS] = { "kernel" },
     [DIMENSION_AGENT_CONCURRENCY] = { "kernel", .held = true },
@@ -340,7 +341,97 @@ int budget_reserve(struct work *work, const struct delegation *delegation, struc
         add_movements(&movements, str_from(parent), &need, NULL);
     }
     work_set_text(work, WORK_OPERATION, "budgetRef", str_from(urn));
+    work->set_aside = need;
+    work->drawn = (struct amounts){ 0 };
     return r < 0 ? r : tell_usage(work, &movements, err);
+}
+
+/* --- drawing ------------------------------------------------------------------------------- */
+
+static int add_block(struct work *work, const struct amounts *block, struct err *err)
+{
+    _cleanup_(cleanup_json_doc) yyjson_doc *doc = NULL;
+    _cleanup_(buf_release) struct buf movements = BUF_INIT, text = BUF_INIT;
+    char urn[PLANE_URN_MAX], own[PLANE_URN_MAX], reservation[PLANE_URN_MAX + 64], local[40];
+    struct account account;
+    int64_t revision;
+    budget_urn(work_operation(work), urn);
+    reservation_of(work, own);
+    int r = urn_fresh(local, err);
+    if (r == 0)
+        r = ledger_get_account(work->plane->ledger, str_from(urn), &account, err);
+    if (r == 0)
+        r = ledger_get_document(work->plane->ledger, str_from(urn), &text, &revision, err);
+    if (r == 0)
+        r = json_read(buf_str(&text), &json_limits_default, &doc, err);
+    if (r < 0)
+        return r;
+    snprintf(reservation, sizeof(reservation), "%s+%s", own, local);
+    for (size_t i = 0; i < DIMENSION_COUNT; i++)
+        account.reserved.of[i] += block->of[i];
+    struct budget_view view = { .id = str_from(urn),
+                                .holder = work_operation(work),
+                                .opened_at =
+                                    text_of(member(yyjson_doc_get_root(doc), "openedAt")) };
+    r = ledger_reserve(work->batch, str_from(reservation), str_from(urn), block, &work->plane->self,
+                       err);
+    if (r == 0)
+        r = put_view(work->batch, work_operation(work), &view, &account, err);
+    if (r == 0)
+        r = add_movements_above(work->plane, &movements, urn, block, NULL, err);
+    return r < 0 ? r : tell_usage(work, &movements, err);
+}
+
+static int set_block_aside(struct work *work, enum dimension dimension, int64_t size,
+                           struct err *err)
+{
+    struct amounts block = { 0 };
+    size_t before = ledger_batch_size(work->batch);
+    block.of[dimension] = size;
+    int r = add_block(work, &block, err);
+    if (r == 0)
+        r = work_commit(work, PLANE_STEP_RESERVED, err);
+    if (r == 0)
+        work->set_aside.of[dimension] += size;
+    else
+        ledger_batch_cut(work->batch, before); /* what the effect has added stays */
+    return r;
+}
+
+/* What is set aside grows with what was, so that the blocks are few however much is drawn. */
+static int64_t block_of(const struct work *work, enum dimension dimension, int64_t missing)
+{
+    int64_t block = enforcement[dimension].block, share = work->set_aside.of[dimension] / 4;
+    int64_t size = block > share ? block : share;
+    return size > missing ? size : missing;
+}
+
+int budget_draw(struct work *work, enum dimension dimension, int64_t amount, struct err *err)
+{
+    int64_t *drawn = &work->drawn.of[dimension];
+    int64_t missing = *drawn + amount - work->set_aside.of[dimension];
+    struct err why = { 0 };
+    int r = 0;
+    assert(amount >= 0);
+    for (int64_t size = block_of(work, dimension, missing); missing > 0; size /= 2) {
+        if (size < missing) /* the rest, where that suffices */
+            size = missing;
+        why = (struct err){ 0 };
+        r = set_block_aside(work, dimension, size, &why);
+        if (r == 0 || why.code != ERR_BUDGET || size == missing)
+            break;
+    }
+    if (r == 0)
+        *drawn += amount;
+    else if (err)
+        *err = why;
+    return r;
+}
+
+void budget_give_back(struct work *work, enum dimension dimension, int64_t amount)
+{
+    assert(amount >= 0 && amount <= work->drawn.of[dimension]);
+    work->drawn.of[dimension] -= amount;
 }
 
 /* --- settling ------------------------------------------------------------------------------ */
@@ -350,17 +441,23 @@ struct settlement {
     struct str urn;
     const char *own;
     const struct amounts *used; /* NULL: the process is gone */
+    struct amounts left;        /* of what was used, to be charged */
+    bool of_blocks;             /* the blocks come first, the first reservation takes the rest */
     int64_t elapsed_seconds;
     struct buf movements;
     struct account account;
     bool found;
 };
 
-static void charge_of(const struct settlement *settlement, bool own, const struct amounts *reserved,
+static void charge_of(struct settlement *settlement, bool own, const struct amounts *reserved,
                       struct amounts *ret)
 {
-    if (own && settlement->used) {
-        *ret = *settlement->used;
+    if (settlement->used) {
+        for (size_t i = 0; i < DIMENSION_COUNT; i++) {
+            int64_t left = settlement->left.of[i];
+            ret->of[i] = own || left < reserved->of[i] ? left : reserved->of[i];
+            settlement->left.of[i] -= ret->of[i];
+        }
         return;
     }
     *ret = *reserved;
@@ -377,10 +474,11 @@ static int settle_one(void *context, struct str reservation, struct str account,
 {
     struct settlement *settlement = context;
     struct amounts charge;
+    bool own = str_equal(reservation, str_from(settlement->own));
     (void)holder;
-    if (!str_equal(account, settlement->urn))
+    if (!str_equal(account, settlement->urn) || own == settlement->of_blocks)
         return 0;
-    charge_of(settlement, str_equal(reservation, str_from(settlement->own)), amounts, &charge);
+    charge_of(settlement, own, amounts, &charge);
     for (size_t i = 0; i < DIMENSION_COUNT; i++) {
         int64_t over = charge.of[i] - amounts->of[i];
         settlement->account.reserved.of[i] -= amounts->of[i];
@@ -447,12 +545,22 @@ int budget_settle(struct work *work, const struct amounts *used, struct err *err
         return 0;
     budget_urn(work_operation(work), urn);
     reservation_of(work, own);
-    struct settlement settlement = {
-        .work = work, .urn = str_from(urn), .own = own, .used = used, .movements = BUF_INIT
-    };
+    struct settlement settlement = { .work = work,
+                                     .urn = str_from(urn),
+                                     .own = own,
+                                     .used = used,
+                                     .of_blocks = true,
+                                     .movements = BUF_INIT };
+    for (size_t i = 0; used && i < DIMENSION_COUNT; i++) {
+        int64_t drawn = enforcement[i].held ? 0 : work->drawn.of[i];
+        settlement.left.of[i] = used->of[i] > drawn ? used->of[i] : drawn;
+    }
     int r = used ? 0 : elapsed_seconds(work, &settlement.elapsed_seconds, err);
     if (r == 0)
         r = ledger_get_account(work->plane->ledger, settlement.urn, &settlement.account, err);
+    if (r == 0)
+        r = ledger_each_reservation(work->plane->ledger, settle_one, &settlement, err);
+    settlement.of_blocks = false;
     if (r == 0)
         r = ledger_each_reservation(work->plane->ledger, settle_one, &settlement, err);
     if (r == 0 && settlement.found)

@@ -82,6 +82,7 @@ enum plane_step {
     PLANE_STEP_RETRYING,
     PLANE_STEP_STALE,
     PLANE_STEP_WAITING,     /* for a decision, or for what somebody else has to bring */
+    PLANE_STEP_RESERVED,    /* a further block of the budget was set aside */
     PLANE_STEP_COMPENSATED, /* an artifact has left service, or an effect was taken back */
     PLANE_STEP_ASKED,       /* a run was asked to pause, or to go on */
     PLANE_STEP_CARD,        /* a card was answered, or its time is over */
@@ -212,6 +213,16 @@ int plane_recover(struct plane *plane, struct recovered *ret, struct err *err) M
 struct plane *work_plane(const struct work *work);
 const yyjson_val *work_command(const struct work *work);
 struct str work_operation(const struct work *work);
+/*
+ * Takes an amount from what is set aside for this attempt, in memory; where that does not suffice,
+ * a further block is set aside first, durably, with what is in the batch. ERR_BUDGET where a
+ * ceiling forbids it, as ledger_reserve says it: a failure of the effect with this error names
+ * dimension and account. What was drawn and not given back is charged at the end.
+ */
+int budget_draw(struct work *work, enum dimension dimension, int64_t amount,
+                struct err *err) MUST_CHECK;
+/* Less was used than was drawn. */
+void budget_give_back(struct work *work, enum dimension dimension, int64_t amount);
 /* What somebody else asks of an operation that runs. */
 enum asked {
     ASKED_NOTHING, /* to run on, also after a pause */

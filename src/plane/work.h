@@ -56,8 +56,9 @@ struct work {
     int64_t now_ms;   /* never before the last change of the documents */
     char leases[LEASES_MAX][PLANE_URN_MAX]; /* the cards on whose answers this attempt rests */
     size_t lease_count;
-    bool moved;   /* a state was changed since the last commit */
-    int doorbell; /* of the effect; -1: it has none */
+    struct amounts set_aside, drawn; /* of this attempt, by this process */
+    bool moved;                      /* a state was changed since the last commit */
+    int doorbell;                    /* of the effect; -1: it has none */
 };
 
 /* Why an operation fails, for its document and its event. */
