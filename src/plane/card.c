@@ -405,6 +405,7 @@ int card_consult(struct work *work, const struct card_question *question, struct
             return r;
     }
     *ret = found;
+    ret->list_revision = revision;
     return 0;
 }
 
@@ -424,9 +425,12 @@ static int is_live(struct plane *plane, struct str id, struct err *err)
     return r;
 }
 
-/* The new card joins the list; what means nothing any more leaves it, and else the oldest. */
-static int put_list(struct work *work, const struct card_question *question, const char *card,
-                    struct err *err)
+/*
+ * The new card joins the list; what means nothing any more leaves it, and else the oldest. Where
+ * somebody has asked since the list was looked at, the commit fails.
+ */
+static int put_list(struct work *work, const struct card_question *question,
+                    const struct card_found *found, struct err *err)
 {
     _cleanup_(cleanup_json_doc) yyjson_doc *list = NULL;
     _cleanup_(buf_release) struct buf json = BUF_INIT;
@@ -450,11 +454,11 @@ static int put_list(struct work *work, const struct card_question *question, con
         json_add_string(&json, text_of(old));
         buf_add_char(&json, ',');
     }
-    json_add_string(&json, str_from(card));
+    json_add_string(&json, str_from(found->card));
     buf_add_text(&json, "]}");
     return json.error ? no_memory(err)
                       : ledger_put_document(work->batch, STR(QUESTION_TYPE), str_from(id), STR(""),
-                                            buf_str(&json), revision, err);
+                                            buf_str(&json), found->list_revision, err);
 }
 
 /* Of the gates' questions, to a person. */
@@ -584,7 +588,7 @@ int card_ask(struct work *work, const struct card_question *question, struct str
                        : put_text(work, str_from(ret->card), buf_str(&json), LEDGER_NEW, STR(""),
                                   "A person is asked.", err);
     if (r == 0)
-        r = put_list(work, question, ret->card, err);
+        r = put_list(work, question, ret, err);
     if (r == 0)
         r = json_read(buf_str(&json), &json_limits_default, &card.doc, err);
     if (r < 0)
