@@ -14,7 +14,7 @@ check "the schemas are installed" test -s "$prefix/share/agent-machine/schemas/D
 
 # A copy of what the test reads, for one who may not look into this tree.
 mkdir "$scratch/tree"
-cp -r "$tree/tests" "$tree/schemas" "$tree/examples" "$scratch/tree/"
+cp -r "$tree/tests" "$tree/schemas" "$tree/examples" "$tree/docs" "$scratch/tree/"
 chmod -R a+rX "$scratch"
 for name in contract run; do
     set -- env -u AM_TEST_COLLECT AM_PROGRAM="$prefix/bin/agent-machine" \

@@ -65,6 +65,19 @@ check "it writes freely" out_is two
 check "and the host's tree does not move" test "$(cat a.txt)" = one
 check "nothing is added to it" test ! -e b.txt
 check "nothing is removed" test -e .git/HEAD
+check "what it changed is told" err_has "changed: "
+changed=$(ls "$XDG_STATE_HOME/agent-machine/runs")
+run worktree list
+check "and kept" out_is "$changed"
+run worktree status "$changed"
+check "each path of it is listed" out_matches 'modified .* a.txt'
+check "what was added too" out_matches 'added .* b.txt'
+check "and what was deleted" out_matches 'deleted .* .git/HEAD'
+run worktree status --json "$changed"
+check "also for programs" out_has '"path":"b.txt"'
+run run --discard -- sh -c 'echo >c.txt'
+run worktree list
+check "a run that discards keeps nothing" out_is "$changed"
 run run -- sh -c 'echo x >/usr/x || echo x >/etc/x || echo x >/x'
 check "the system's directories cannot be written to" exits 2
 check "what nobody wrote to leaves no folder" sh -c \
@@ -122,7 +135,10 @@ check "the end can be read by programs" err_has '"state":"completed"'
 run op list
 check "each run is an operation" out_has execution.start
 run run --trace -- true
-check "the stops of a run are shown" err_has machine/supervise.c
+# shellcheck disable=SC2016 # backquotes of Markdown
+in_order=$(sed -n 's/^| [1-9] | `\([^`]*\)`.*/\1/p' "$tree/docs/RUN.md" | tr '\n' ' ')
+stops=$(awk '$2 == "ms" && $3 != last { last = $3; printf "%s ", $3 }' "$scratch/err")
+check "the stops of a run are those of docs/RUN.md, in their order" test "$stops" = "$in_order"
 run run --idempotency-key once -- sh -c 'echo ran'
 check "a run has a key" out_is ran
 run run --idempotency-key once -- sh -c 'echo ran'

@@ -219,7 +219,7 @@ static int make_plan(struct running *run, struct err *err)
         r = choose_command(run, err);
     if (r == 0)
         r = plan_build(&run->facts.plan, &run->request, &run->plan, err);
-    trace_note(&run->trace, "machine/plan.c", "plan built");
+    trace_note(&run->trace, "machine/plan.c", "plan made");
     return r;
 }
 
@@ -330,8 +330,9 @@ static int submit(struct running *run, struct str command, struct err *err)
         paths[i] = str_from(run->plan->mounts[i].host_path);
         semantics[i] = str_from(semantics_names[run->plan->mounts[i].semantics]);
     }
+    trace_note(&run->trace, "plane/submit.c", "command submitted");
     int r = plane_submit(run->plane, command, &asks, &run->outcome, err);
-    trace_note(&run->trace, "plane/finish.c", "settled and ended");
+    trace_note(&run->trace, "plane/finish.c", "settled, and ended");
     return r;
 }
 

@@ -21,6 +21,7 @@
 #include "machine/linux/mounting.h"
 #include "machine/linux/sandbox.h"
 #include "machine/supervise.h"
+#include "machine/worktree.h"
 
 #define STEP_LAUNCH     "launch a run"
 #define PATH_BYTES_MAX  4096
@@ -91,7 +92,6 @@ int launch_begin(const struct launch_options *options, struct launch **ret, stru
         launch_end(launch);
         return r;
     }
-    trace_note(options->trace, "machine/launch.c", "sandbox spawned");
     *ret = launch;
     return 0;
 }
@@ -161,22 +161,11 @@ static void remove_folder(struct launch *launch)
 
 int launch_changes(const struct launch *launch, size_t mount, struct changes *ret, struct err *err)
 {
-    char path[LAYER_BYTES_MAX + 16];
     *ret = (struct changes){ 0 };
-    if (launch->plan->mounts[mount].semantics != MOUNT_STAGED)
-        return 0;
-    snprintf(path, sizeof(path), "%s/upper", launch->layers[mount]);
-    _cleanup_(cleanup_close) int upper = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (upper < 0)
-        return err_set_errno(err, errno, STEP_LAUNCH, "cannot open the change set %s", path);
-    _cleanup_(cleanup_close) int lower =
-        mounting_open(AT_FDCWD, launch->plan->mounts[mount].host_path, err);
-    int r = lower < 0 ? lower : changes_read(upper, lower, -1, ret, err);
-    if (r == 0 && ret->count && syncfs(upper) < 0) {
-        changes_release(ret);
-        return err_set_errno(err, errno, STEP_LAUNCH, "cannot make the change set durable");
-    }
-    return r;
+    return launch->plan->mounts[mount].semantics == MOUNT_STAGED
+               ? worktree_keep(launch->layers[mount], launch->plan->mounts[mount].host_path, ret,
+                               err)
+               : 0;
 }
 
 const char *launch_folder(const struct launch *launch)

@@ -116,6 +116,7 @@ static int prepare(void *context, struct work *work, struct effect_result *ret, 
     if (execution->report_taken)
         return add_fingerprint(execution, work, err); /* a second try of the same batch */
     name_documents(execution, work);
+    trace_note(execution->trace, "machine/launch.c", "authorised; the sandbox is awaited");
     /* While the sandbox is built; one that cannot be read is not there for the record. */
     execution->in_repository =
         git_state_read(execution->directory, REPOSITORY_MS, &execution->repository, NULL) == 0;
@@ -125,7 +126,6 @@ static int prepare(void *context, struct work *work, struct effect_result *ret, 
     execution->report_taken = true;
     execution->result.status = STATUS_REFUSED;
     int r = add_fingerprint(execution, work, err);
-    trace_note(execution->trace, "plane/submit.c", "authorised, fingerprint taken");
     if (r < 0 || !execution->report.escaped)
         return r;
     err_set(&why, ERR_DENIED, STEP_EXECUTION, "the probe %s broke out of the sandbox",
@@ -255,6 +255,7 @@ static int start(void *context, struct work *work, struct effect_result *ret, st
     trace_note(execution->trace, "machine/supervise.c", "command ended");
     measure(execution);
     int r = execution->discard ? 0 : gather_changes(execution, work, err);
+    trace_note(execution->trace, "machine/worktree.c", "change set read");
     if (r < 0)
         return r;
     char budget[PLANE_URN_MAX];
