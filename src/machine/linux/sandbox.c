@@ -45,6 +45,7 @@
 static int wait_for_map(struct sandbox *sandbox, struct err *err);
 static int leave_namespaces(struct sandbox *sandbox, struct err *err);
 static int become_agent(struct sandbox *sandbox, struct err *err);
+static int close_trees(struct sandbox *sandbox, struct err *err);
 static int raise_loopback(struct sandbox *sandbox, struct err *err);
 static int open_terminal(struct sandbox *sandbox, struct err *err);
 static int die_with_supervisor(struct sandbox *sandbox, struct err *err);
@@ -76,6 +77,8 @@ static const struct step {
     { "mounts", IN_NAMESPACES, view_mounts },
     /* The last that needs a path of the host: from here on there is none. */
     { "enter", IN_NAMESPACES, view_enter },
+    /* Nor a folder of it by its number, in which the command could be told to start. */
+    { "descriptors", IN_NAMESPACES, close_trees },
     { "network", IN_NAMESPACES, raise_loopback },
     { "terminal", IN_BOTH, open_terminal },
     /* After the ids have changed, which would clear it. */
@@ -138,6 +141,55 @@ static void tell_failure(int control, const struct err *err)
     struct sandbox_message message = { .kind = SANDBOX_FAILED, .err = *err };
     message.err.step = NULL; /* an address of this process */
     (void)!sandbox_send(control, &message, -1);
+}
+
+/* --- descriptors --------------------------------------------------------------------------- */
+
+static int by_number(const void *a, const void *b)
+{
+    return *(const int *)a - *(const int *)b;
+}
+
+/* Closes all descriptors but these, the standard ones and the sandbox's own. */
+static void close_all_but(const struct sandbox *sandbox, const int *kept, size_t kept_count)
+{
+    int own[4 + 2 * PLAN_MOUNTS_MAX] = { sandbox->control, sandbox->stdio[0], sandbox->stdio[1],
+                                         sandbox->stdio[2] };
+    size_t count = 4 + kept_count;
+    int next = STDERR_FILENO + 1;
+    for (size_t i = 0; i < kept_count; i++)
+        own[4 + i] = kept[i];
+    qsort(own, count, sizeof(own[0]), by_number);
+    for (size_t i = 0; i < count; i++) {
+        if (own[i] > next)
+            syscall(SYS_close_range, next, own[i] - 1, 0);
+        if (own[i] >= next)
+            next = own[i] + 1;
+    }
+    syscall(SYS_close_range, next, ~0u, 0);
+}
+
+/* What the view was built of needs none any more; the scratch is still to be handed out. */
+static int close_trees(struct sandbox *sandbox, struct err *err)
+{
+    (void)err;
+    close_all_but(sandbox, &sandbox->scratch, 1);
+    return 0;
+}
+
+/* The copy of the supervisor holds its descriptors, of the ledger and of keys: they go at once. */
+static void keep_only_own(const struct sandbox *sandbox)
+{
+    int trees[2 * PLAN_MOUNTS_MAX];
+    size_t count = 0;
+    int nothing = open("/dev/null", O_RDWR); /* in the place of the caller's own streams */
+    for (int i = 0; i <= STDERR_FILENO && nothing >= 0; i++)
+        dup2(nothing, i);
+    for (size_t i = 0; i < sandbox->plan->mount_count; i++) {
+        trees[count++] = sandbox->mounts[i].tree;
+        trees[count++] = sandbox->mounts[i].layer;
+    }
+    close_all_but(sandbox, trees, count);
 }
 
 /* --- steps --------------------------------------------------------------------------------- */
@@ -304,6 +356,7 @@ static void run_command(struct sandbox *sandbox, int started)
     if (sandbox_send(sandbox->control, &message, sandbox->scratch) < 0 ||
         sandbox_receive(sandbox->control, &message, &fd) != 1 || message.kind != SANDBOX_GO)
         _exit(LOST_STATUS);
+    cleanup_close(&sandbox->scratch);
     int number = start_command(sandbox);
     (void)!write(started, &number, sizeof(number));
     _exit(LOST_STATUS);
@@ -381,6 +434,7 @@ static int live(struct sandbox *sandbox)
     sigprocmask(SIG_SETMASK, &child, NULL);
     sigemptyset(&child);
     sigaddset(&child, SIGCHLD);
+    sandbox->scratch = -1; /* until there is one */
     int r = 0;
     for (size_t i = 0; i < ARRAY_LEN(steps) && r == 0; i++)
         if (steps[i].tiers >> sandbox->plan->tier & 1) {
@@ -400,35 +454,6 @@ static int live(struct sandbox *sandbox)
         run_command(sandbox, started[1]);
     close(started[1]);
     return attend(sandbox, signals, started[0]);
-}
-
-static int by_number(const void *a, const void *b)
-{
-    return *(const int *)a - *(const int *)b;
-}
-
-/* The copy of the supervisor holds its descriptors, of the ledger and of keys: they go at once. */
-static void keep_only_own(const struct sandbox *sandbox)
-{
-    int own[4 + 2 * PLAN_MOUNTS_MAX] = { sandbox->control, sandbox->stdio[0], sandbox->stdio[1],
-                                         sandbox->stdio[2] };
-    size_t count = 4;
-    int next = STDERR_FILENO + 1;
-    int nothing = open("/dev/null", O_RDWR); /* in the place of the caller's own streams */
-    for (int i = 0; i < next && nothing >= 0; i++)
-        dup2(nothing, i);
-    for (size_t i = 0; i < sandbox->plan->mount_count; i++) {
-        own[count++] = sandbox->mounts[i].tree;
-        own[count++] = sandbox->mounts[i].layer;
-    }
-    qsort(own, count, sizeof(own[0]), by_number);
-    for (size_t i = 0; i < count; i++) {
-        if (own[i] > next)
-            syscall(SYS_close_range, next, own[i] - 1, 0);
-        if (own[i] >= next)
-            next = own[i] + 1;
-    }
-    syscall(SYS_close_range, next, ~0u, 0);
 }
 
 /* --- spawning ------------------------------------------------------------------------------ */
