@@ -358,7 +358,10 @@ static int set_rlimit(int resource, int64_t value, const char *name, struct err 
 int limits_in_child(const struct limits *limits, struct err *err)
 {
     const int64_t *wanted = limits->wanted.of;
-    int r = set_rlimit(RLIMIT_CORE, 0, "RLIMIT_CORE", err);
+    /* Of one byte and not of none: where the host's pattern for cores is a program, a limit of
+     * none would still start it, on the host and with its rights; of one, the kernel writes none.
+     */
+    int r = set_rlimit(RLIMIT_CORE, 1, "RLIMIT_CORE", err);
     if (r == 0 && is_wanted(limits, LIMIT_OPEN_FILES))
         r = set_rlimit(RLIMIT_NOFILE, wanted[LIMIT_OPEN_FILES], "RLIMIT_NOFILE", err);
     if (r == 0 && is_wanted(limits, LIMIT_CPU))
