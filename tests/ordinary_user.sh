@@ -14,10 +14,11 @@ check "the schemas are installed" test -s "$prefix/share/agent-machine/schemas/D
 
 # A copy of what the test reads, for one who may not look into this tree.
 mkdir "$scratch/tree"
-cp -r "$tree/tests" "$tree/schemas" "$tree/examples" "$tree/docs" "$scratch/tree/"
+cp -r "$tree/tests" "$tree/schemas" "$tree/examples" "$tree/docs" \
+    "$(dirname "$program")"/escape-attempts "$(dirname "$program")"/escape-whoami "$scratch/tree/"
 chmod -R a+rX "$scratch"
-for name in contract run; do
-    set -- env -u AM_TEST_COLLECT AM_PROGRAM="$prefix/bin/agent-machine" \
+for name in contract run escape; do
+    set -- env -u AM_TEST_COLLECT AM_PROGRAM="$prefix/bin/agent-machine" AM_ESCAPE="$scratch/tree" \
         sh "$scratch/tree/tests/$name.sh"
     [ "$(id -u)" -ne 0 ] || set -- runuser -u nobody -- "$@"
     try "$@"
