@@ -20,7 +20,7 @@
 #include "doctor/storm_reader.h"
 
 #define STEP             "read a log"
-#define READ_BYTES       ((size_t)1 << 20)
+#define READ_BYTES       ((size_t)128 << 10) /* what is read is still in the cache when it is looked at */
 #define GROUPS_BYTES_MAX ((size_t)1 << 30)
 #define GROUPS_MAX       65536
 #define TOP_DEFAULT      20

@@ -66,10 +66,12 @@ int storm_new(const struct storm_config *config, struct storm **ret, struct err 
     size_t sets = power_of_two(max * STORM_SHAPES_PER_SLOT / STORM_SHAPE_WAYS);
     storm->config = *config;
     storm->groups = calloc(max, sizeof(*storm->groups));
+    storm->index = calloc(max, sizeof(*storm->index));
     storm->free_slots = malloc(max * sizeof(*storm->free_slots));
     storm->buckets = malloc(buckets * sizeof(*storm->buckets));
     storm->shapes = calloc(sets * STORM_SHAPE_WAYS, sizeof(*storm->shapes));
-    if (!storm->groups || !storm->free_slots || !storm->buckets || !storm->shapes) {
+    if (!storm->groups || !storm->index || !storm->free_slots || !storm->buckets ||
+        !storm->shapes) {
         storm_free(storm);
         return err_set(err, ERR_MEMORY, STEP, "there is not enough memory");
     }
@@ -92,6 +94,7 @@ void storm_free(struct storm *storm)
     for (size_t i = 0; storm->groups && i < storm->config.signatures_max; i++)
         free(storm->groups[i].tokens);
     free(storm->groups);
+    free(storm->index);
     free(storm->free_slots);
     free(storm->buckets);
     free(storm->shapes);
@@ -110,8 +113,8 @@ static uint32_t shape_get(struct storm *storm, uint64_t shape)
     const struct storm_shape_entry *set = shape_set(storm, shape);
     for (size_t i = 0; i < STORM_SHAPE_WAYS; i++)
         if (set[i].shape == shape)
-            return storm->groups[set[i].slot].generation == set[i].generation ? set[i].slot
-                                                                              : STORM_NO_SLOT;
+            return storm->index[set[i].slot].generation == set[i].generation ? set[i].slot
+                                                                             : STORM_NO_SLOT;
     return STORM_NO_SLOT;
 }
 
@@ -121,11 +124,11 @@ static void shape_put(struct storm *storm, uint64_t shape, uint32_t slot)
     size_t way = STORM_SHAPE_WAYS;
     for (size_t i = 0; i < STORM_SHAPE_WAYS && way == STORM_SHAPE_WAYS; i++)
         if (set[i].shape == shape || !set[i].shape ||
-            storm->groups[set[i].slot].generation != set[i].generation)
+            storm->index[set[i].slot].generation != set[i].generation)
             way = i;
     if (way == STORM_SHAPE_WAYS)
         way = storm->way++ % STORM_SHAPE_WAYS;
-    set[way] = (struct storm_shape_entry){ shape, slot, storm->groups[slot].generation };
+    set[way] = (struct storm_shape_entry){ shape, slot, storm->index[slot].generation };
 }
 
 /* --- counting ------------------------------------------------------------------------------- */
@@ -279,19 +282,35 @@ int storm_event(struct storm *storm, const struct storm_event *event, size_t byt
     return 0;
 }
 
+/* The shape of a line; of one that is equal to the line before it is known. */
+static uint64_t shape_of(struct storm *storm, struct str line)
+{
+    if (line.len && line.len == storm->before_len && memcmp(line.ptr, storm->before, line.len) == 0)
+        return storm->before_shape;
+    uint64_t shape = storm_shape(line);
+    if (line.len && line.len <= sizeof(storm->before)) {
+        memcpy(storm->before, line.ptr, line.len);
+        storm->before_len = line.len;
+        storm->before_shape = shape;
+    }
+    return shape;
+}
+
 int storm_line(struct storm *storm, struct str line, enum storm_action *ret, struct err *err)
 {
     struct storm_event event = { 0 };
-    uint64_t shape = storm_shape(line);
-    uint32_t slot = shape_get(storm, shape);
-    bool is_read = slot == STORM_NO_SLOT || (line.len && line.ptr[0] == '<');
+    uint64_t shape = shape_of(storm, line);
     size_t end;
+    __builtin_prefetch(shape_set(storm, shape)); /* while the time is read */
     storm->totals.lines++;
     storm->totals.bytes += line.len + 1;
-    if (is_read)
+    event.has_time = storm_header_time(&storm->time, line, &event.time_ms, &end);
+    uint32_t slot = shape_get(storm, shape);
+    bool is_read = slot == STORM_NO_SLOT || (line.len && line.ptr[0] == '<');
+    if (is_read && storm_is_binary(line))
+        event.message = line;
+    else if (is_read)
         storm_header_read(&storm->time, line, &event);
-    else
-        event.has_time = storm_header_time(&storm->time, line, &event.time_ms, &end);
     int64_t time_ms = event.time_ms = time_of(storm, &event);
     if (slot == STORM_NO_SLOT) {
         int r = find_group(storm, &event, shape, &slot, err);

@@ -91,24 +91,24 @@ static void set_wild(uint64_t *places, size_t place)
 static uint32_t index_find(const struct storm *storm, uint64_t key)
 {
     uint32_t slot = storm->buckets[key & storm->bucket_mask];
-    while (slot != STORM_NO_SLOT && storm->groups[slot].key != key)
-        slot = storm->groups[slot].next;
+    while (slot != STORM_NO_SLOT && storm->index[slot].key != key)
+        slot = storm->index[slot].next;
     return slot;
 }
 
 static void index_add(struct storm *storm, uint32_t slot)
 {
-    uint32_t *head = &storm->buckets[storm->groups[slot].key & storm->bucket_mask];
-    storm->groups[slot].next = *head;
+    uint32_t *head = &storm->buckets[storm->index[slot].key & storm->bucket_mask];
+    storm->index[slot].next = *head;
     *head = slot;
 }
 
 static void index_remove(struct storm *storm, uint32_t slot)
 {
-    uint32_t *link = &storm->buckets[storm->groups[slot].key & storm->bucket_mask];
+    uint32_t *link = &storm->buckets[storm->index[slot].key & storm->bucket_mask];
     while (*link != slot)
-        link = &storm->groups[*link].next;
-    *link = storm->groups[slot].next;
+        link = &storm->index[*link].next;
+    *link = storm->index[slot].next;
 }
 
 static void masks_add(struct storm *storm, uint64_t base, const uint64_t *places)
@@ -165,11 +165,10 @@ uint32_t storm_group_find(struct storm *storm, const struct storm_form *form, st
 void storm_group_release(struct storm *storm, uint32_t slot)
 {
     struct storm_group *group = &storm->groups[slot];
-    uint32_t generation = group->generation + 1;
     index_remove(storm, slot);
     free(group->tokens);
     memset(group, 0, sizeof(*group));
-    group->generation = generation;
+    storm->index[slot].generation++;
     storm->free_slots[storm->free_count++] = slot;
     storm->totals.signatures--;
     if (storm->previous_slot == slot)
@@ -255,7 +254,7 @@ static int make_group(struct storm *storm, const struct storm_event *event, stru
     memcpy(group->tokens, form->tokens, tokens_size);
     memcpy(group->text, form->text, form->text_len);
     memcpy(group->text + form->text_len, component.ptr, component.len);
-    group->key = key_of(base, form->tokens, form->count);
+    storm->index[slot].key = key_of(base, form->tokens, form->count);
     storm_classify_text(component, event->message, &group->class, &group->severity);
     group->severity = event->has_severity ? event->severity : group->severity;
     group->role = role_of(group->class, group->severity);
@@ -346,9 +345,10 @@ static bool may_vary(const struct storm_token *token)
     return token->word || token->blank;
 }
 
-static uint64_t context_key(const struct storm_group *group, size_t place)
+static uint64_t context_key(const struct storm *storm, size_t slot, size_t place)
 {
-    return (group->key - part(place, group->tokens[place].hash)) | 1;
+    const struct storm_group *group = &storm->groups[slot];
+    return (storm->index[slot].key - part(place, group->tokens[place].hash)) | 1;
 }
 
 /* What stands before a place. */
@@ -384,8 +384,8 @@ static void fill_contexts(struct storm *storm, const struct contexts *contexts)
         for (size_t place = 1; group->live && place < group->token_count; place++) {
             if (!may_vary(&group->tokens[place]))
                 continue;
-            struct context *context = context_at(contexts, context_key(group, place));
-            context->key = context_key(group, place);
+            struct context *context = context_at(contexts, context_key(storm, slot, place));
+            context->key = context_key(storm, slot, place);
             context->values += !group->tokens[place].state;
             context->varies |= is_wild(group->wild, place);
         }
@@ -395,7 +395,7 @@ static void fill_contexts(struct storm *storm, const struct contexts *contexts)
         for (size_t place = 1; group->live && place < group->token_count; place++) {
             if (!may_vary(&group->tokens[place]))
                 continue;
-            struct context *context = context_at(contexts, context_key(group, place));
+            struct context *context = context_at(contexts, context_key(storm, slot, place));
             context->varies |= context->values >= VALUES_MIN;
             if (context->varies)
                 beginning_learn(storm, beginning(group, place));
@@ -404,15 +404,16 @@ static void fill_contexts(struct storm *storm, const struct contexts *contexts)
 }
 
 /* The places of a group that vary by now and did not before; returns whether there are any. */
-static bool find_places(const struct storm *storm, const struct contexts *contexts,
-                        const struct storm_group *group, uint64_t *ret)
+static bool find_places(const struct storm *storm, const struct contexts *contexts, size_t slot,
+                        uint64_t *ret)
 {
+    const struct storm_group *group = &storm->groups[slot];
     bool found = false;
     for (size_t place = 1; place < group->token_count; place++) {
         const struct storm_token *token = &group->tokens[place];
         if (!may_vary(token) || is_wild(group->wild, place))
             continue;
-        const struct context *context = context_at(contexts, context_key(group, place));
+        const struct context *context = context_at(contexts, context_key(storm, slot, place));
         bool varies = context->varies || (context->values >= VALUES_MIN_KNOWN && !token->state &&
                                           beginning_known(storm, beginning(group, place)));
         if (varies)
@@ -471,8 +472,8 @@ static void apply(struct storm *storm, uint32_t slot, const uint64_t *places)
                                        .spaced = token->spaced,
                                        .blank = true };
     }
-    group->key = key_of(base, group->tokens, group->token_count);
-    uint32_t other = index_find(storm, group->key);
+    storm->index[slot].key = key_of(base, group->tokens, group->token_count);
+    uint32_t other = index_find(storm, storm->index[slot].key);
     masks_add(storm, base, group->wild);
     if (other == STORM_NO_SLOT) {
         index_add(storm, slot);
@@ -505,8 +506,7 @@ static int merge_round(struct storm *storm)
     if (r == 0)
         fill_contexts(storm, &contexts);
     for (size_t slot = 0; r >= 0 && slot < storm->config.signatures_max; slot++)
-        found[slot] = storm->groups[slot].live &&
-                      find_places(storm, &contexts, &storm->groups[slot], places[slot]);
+        found[slot] = storm->groups[slot].live && find_places(storm, &contexts, slot, places[slot]);
     for (uint32_t slot = 0; r >= 0 && slot < storm->config.signatures_max; slot++) {
         if (!found[slot])
             continue;

@@ -41,8 +41,8 @@ bool storm_severity_read(struct str word, enum storm_severity *ret)
     bool is_long = word.len < LEVEL_MIN || word.len > LEVEL_MAX;
     for (size_t i = 0; !is_long && i < ARRAY_LEN(level_words); i++) {
         if ((word.ptr[0] | 0x20) == level_words[i].word[0] &&
-            strlen(level_words[i].word) == word.len &&
-            strncasecmp(level_words[i].word, word.ptr, word.len) == 0) {
+            strncasecmp(level_words[i].word, word.ptr, word.len) == 0 &&
+            !level_words[i].word[word.len]) {
             *ret = level_words[i].severity;
             return true;
         }

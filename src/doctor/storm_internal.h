@@ -14,6 +14,7 @@
 #define STORM_MASKS_MAX       1024
 #define STORM_CONTEXTS_MAX    1024
 #define STORM_DENIALS_MAX     256
+#define STORM_BEFORE_MAX      512
 #define STORM_PARKED_MAX      4096
 #define STORM_SHAPES_PER_SLOT 8
 #define STORM_SHAPE_WAYS      4
@@ -39,9 +40,6 @@ struct storm_cause {
 
 struct storm_group {
     bool live;
-    uint32_t generation; /* changes whenever the slot gets another signature */
-    uint32_t next;       /* in its bucket */
-    uint64_t key;
     /* One block: tokens, then text, then component. */
     struct storm_token *tokens;
     char *text;
@@ -66,6 +64,13 @@ struct storm_group {
     int64_t window_start_ms;
     uint64_t in_window;
     bool engaged;
+};
+
+/* What is looked at to find a signature; apart from the rest, which is a hundred times as large. */
+struct storm_index_entry {
+    uint64_t key;
+    uint32_t next;       /* in its bucket */
+    uint32_t generation; /* changes whenever the slot gets another signature */
 };
 
 struct storm_shape_entry {
@@ -101,6 +106,7 @@ struct storm {
     struct storm_config config;
     struct storm_totals totals;
     struct storm_group *groups;
+    struct storm_index_entry *index; /* beside groups */
     uint32_t *free_slots;
     size_t free_count;
     uint32_t *buckets;
@@ -118,6 +124,9 @@ struct storm {
     int64_t last_denial_ms;
     uint64_t apart[STORM_DENIALS_MAX]; /* components in quarantine, by hash */
 
+    char before[STORM_BEFORE_MAX]; /* the line before, where it is no longer than this */
+    size_t before_len;             /* 0: there is none */
+    uint64_t before_shape;
     struct storm_time_reader time;
     int64_t last_time_ms; /* of the event before; what untimed lines are given */
     bool has_last_time;

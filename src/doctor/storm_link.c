@@ -158,7 +158,7 @@ static void remember(struct storm *storm, uint32_t slot, const struct stated *st
                                      .time_ms = time_ms,
                                      .pid = stated->pid,
                                      .slot = slot,
-                                     .generation = storm->groups[slot].generation,
+                                     .generation = storm->index[slot].generation,
                                      .text_len = stated->object.len };
     memcpy(denial->text, stated->object.ptr, stated->object.len);
     if (!storm->has_denials || time_ms > storm->last_denial_ms)
@@ -173,8 +173,9 @@ static void look_back(struct storm *storm, struct storm_group *group, const stru
     uint64_t session = session_hash(stated->session);
     const struct storm_denial *denial = &storm->denials[object % STORM_DENIALS_MAX];
     const struct storm_group *parent = &storm->groups[denial->slot];
-    if (denial->object != object || parent->generation != denial->generation || parent == group ||
-        time_ms < denial->time_ms || time_ms - denial->time_ms > storm->config.link_window_ms)
+    if (denial->object != object || storm->index[denial->slot].generation != denial->generation ||
+        parent == group || time_ms < denial->time_ms ||
+        time_ms - denial->time_ms > storm->config.link_window_ms)
         return;
     bool same_process = denial->pid && denial->pid == stated->pid;
     bool same_session = denial->session && denial->session == session;
@@ -200,14 +201,15 @@ void storm_link_moved(struct storm *storm, uint32_t slot, uint32_t to)
     const struct storm_group *parent = &storm->groups[slot];
     for (size_t i = 0; storm->has_causes && i < storm->config.signatures_max; i++) {
         struct storm_cause *cause = &storm->groups[i].cause;
-        if (!cause->linked || cause->slot != slot || cause->generation != parent->generation)
+        if (!cause->linked || cause->slot != slot ||
+            cause->generation != storm->index[slot].generation)
             continue;
         if (to == STORM_NO_SLOT) {
             storm_group_id(parent, cause->id);
             cause->first_ms = parent->first_ms;
         } else {
             cause->slot = to;
-            cause->generation = storm->groups[to].generation;
+            cause->generation = storm->index[to].generation;
         }
     }
 }

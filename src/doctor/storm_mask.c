@@ -575,13 +575,25 @@ static void fold_repeats(struct storm_form *form)
             fold_period(form, period);
 }
 
-/* Much of its beginning is control characters: then what is in it is not looked at. */
-static bool is_binary(struct str message)
+/* Whether one of eight bytes is below a blank. */
+static bool has_control(const char *bytes)
+{
+    uint64_t word;
+    memcpy(&word, bytes, sizeof(word));
+    return (word - 0x2020202020202020ull) & ~word & 0x8080808080808080ull;
+}
+
+bool storm_is_binary(struct str message)
 {
     size_t len = message.len < BINARY_BYTES ? message.len : BINARY_BYTES, controls = 0;
-    for (size_t i = 0; i < len; i++)
-        controls += class_of(message.ptr[i]) & IS_SPACE && message.ptr[i] != ' ' &&
-                    message.ptr[i] != '\t' && message.ptr[i] != ESCAPE;
+    for (size_t i = 0, end; i < len; i = end) {
+        end = i + 8 < len ? i + 8 : len;
+        if (end - i == 8 && !has_control(message.ptr + i))
+            continue;
+        for (; i < end; i++)
+            controls += class_of(message.ptr[i]) & IS_SPACE && message.ptr[i] != ' ' &&
+                        message.ptr[i] != '\t' && message.ptr[i] != ESCAPE;
+    }
     return controls * BINARY_SHARE > len;
 }
 
@@ -589,7 +601,7 @@ void storm_mask(struct str message, struct storm_form *ret)
 {
     struct masker masker = { .form = ret };
     ret->count = ret->text_len = 0;
-    if (is_binary(message)) {
+    if (storm_is_binary(message)) {
         ret->cut = false;
         push(&masker, STR("(binary)"), 0);
         return;

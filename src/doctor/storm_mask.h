@@ -45,6 +45,9 @@ struct storm_form {
 /* The hash of the token that is a value and nothing else. */
 uint64_t storm_blank_hash(void);
 
+/* Much of its beginning is control characters: then what is in it is not looked at. */
+bool storm_is_binary(struct str message);
+
 void storm_mask(struct str message, struct storm_form *ret);
 
 /* Appends tokens as a person reads them: values as STORM_BLANK_TEXT, blanks where there were any.

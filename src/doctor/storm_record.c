@@ -138,7 +138,7 @@ void storm_view(const struct storm *storm, size_t slot, struct storm_view *ret)
     };
     storm_group_id(group, ret->id);
     const struct storm_group *parent = &storm->groups[cause->slot];
-    bool is_kept = parent->generation == cause->generation;
+    bool is_kept = storm->index[cause->slot].generation == cause->generation;
     int64_t parent_first_ms = is_kept ? parent->first_ms : cause->first_ms;
     if (!cause->linked || parent_first_ms > group->first_ms || parent == group)
         return;

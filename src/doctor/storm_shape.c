@@ -66,6 +66,23 @@ static inline struct masks classify(const char *block)
 
 #endif
 
+/* Of the block at a place; what is behind the line's end is neither. */
+static inline struct masks masks_at(struct str line, size_t at)
+{
+    size_t left = line.len - at;
+    if (left >= BLOCK)
+        return classify(line.ptr + at);
+    if (line.len >= BLOCK) { /* the line's last 64 bytes, without those that were had already */
+        struct masks masks = classify(line.ptr + line.len - BLOCK);
+        masks.word >>= BLOCK - left;
+        masks.digit >>= BLOCK - left;
+        return masks;
+    }
+    char last[BLOCK] = { 0 };
+    memcpy(last, line.ptr + at, left);
+    return classify(last);
+}
+
 /* The bits of numbered parts. *carry: the last one goes on in the next block. */
 static inline uint64_t numbered(struct masks masks, bool *carry)
 {
@@ -79,21 +96,25 @@ static inline uint64_t numbered(struct masks masks, bool *carry)
 /* Folds a run 16 bytes at a time; reads no further than `end`. */
 static inline uint64_t fold_run(uint64_t hash, const char *bytes, size_t len, const char *end)
 {
-    uint64_t pair[2];
-    for (; len >= sizeof(pair); len -= sizeof(pair), bytes += sizeof(pair)) {
-        memcpy(pair, bytes, sizeof(pair));
-        hash = storm_fold(hash, pair[0], pair[1]);
+    uint64_t low, high;
+    for (; len >= 16; len -= 16, bytes += 16) {
+        memcpy(&low, bytes, 8);
+        memcpy(&high, bytes + 8, 8);
+        hash = storm_fold(hash, low, high);
     }
-    if ((size_t)(end - bytes) >= sizeof(pair)) {
-        memcpy(pair, bytes, sizeof(pair));
+    if (__builtin_expect(end - bytes >= 16, 1)) {
+        memcpy(&low, bytes, 8);
+        memcpy(&high, bytes + 8, 8);
     } else {
-        memset(pair, 0, sizeof(pair));
+        uint64_t pair[2] = { 0 };
         memcpy(pair, bytes, len);
+        low = pair[0];
+        high = pair[1];
     }
     unsigned bits = (unsigned)len * 8;
-    pair[1] = len > 8 ? pair[1] & ~(~0ull << (bits - 64)) : 0;
-    pair[0] = len < 8 ? pair[0] & ~(~0ull << bits) : pair[0];
-    return storm_fold(hash ^ len, pair[0], pair[1]);
+    high = len > 8 ? high & ~(~0ull << (bits - 64)) : 0;
+    low = len < 8 ? low & ~(~0ull << bits) : low;
+    return storm_fold(hash ^ len, low, high);
 }
 
 static inline uint64_t fold_stretch(uint64_t hash, struct str line)
@@ -103,13 +124,7 @@ static inline uint64_t fold_stretch(uint64_t hash, struct str line)
     size_t start = 0;
     bool kept = true, carry = false;
     for (size_t at = 0; at < line.len; at += BLOCK) {
-        char last[BLOCK];
-        const char *block = line.ptr + at;
-        if (line.len - at < BLOCK) {
-            memset(last, 0, sizeof(last));
-            block = memcpy(last, block, line.len - at);
-        }
-        uint64_t dropped = numbered(classify(block), &carry);
+        uint64_t dropped = numbered(masks_at(line, at), &carry);
         uint64_t edges = dropped ^ (dropped << 1 | before);
         before = dropped >> (BLOCK - 1);
         for (; edges; edges &= edges - 1, kept = !kept) {
@@ -127,6 +142,8 @@ static inline uint64_t fold_stretch(uint64_t hash, struct str line)
 uint64_t storm_shape(struct str line)
 {
     uint64_t hash = storm_seed();
+    if (!line.len) /* and perhaps no pointer */
+        return hash | 1;
     for (; line.len > STRETCH_BYTES; line = str_from_offset(line, STRETCH_BYTES))
         hash = fold_stretch(hash, str_make(line.ptr, STRETCH_BYTES));
     return fold_stretch(hash, line) | 1;
