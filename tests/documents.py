@@ -94,7 +94,7 @@ def of_printed(path):
     except ValueError:
         pass
     try:
-        return [json.loads(line) for line in text.splitlines() if line.strip()]
+        return [json.loads(line) for line in text.split("\n") if line.strip()]
     except ValueError as error:
         fault(path, f"neither JSON nor JSON Lines: {error}")
         return []
