@@ -160,7 +160,7 @@ static int print_family(struct table *table, size_t place, size_t depth, struct 
 }
 
 static int print_table(struct storm_output *output, const struct storm *storm, const size_t *slots,
-                       size_t count, struct err *err)
+                       size_t count, uint64_t *ret_rows, struct err *err)
 {
     struct table table = { .output = output, .storm = storm, .slots = slots, .count = count };
     struct storm_view view;
@@ -185,6 +185,7 @@ static int print_table(struct storm_output *output, const struct storm *storm, c
         r = print_family(&table, top, 0, err);
     }
     free(table.printed);
+    *ret_rows = table.rows;
     return r;
 }
 
@@ -194,7 +195,7 @@ static void print_totals(const struct storm *storm, uint64_t rows_left, FILE *ou
     fprintf(out, "%llu lines, %llu signatures", (unsigned long long)totals->lines,
             (unsigned long long)totals->signatures);
     if (rows_left)
-        fprintf(out, " (%llu not shown: --top)", (unsigned long long)rows_left);
+        fprintf(out, " (%llu not shown)", (unsigned long long)rows_left);
     const struct {
         uint64_t count;
         const char *text;
@@ -265,6 +266,7 @@ int storm_tell_changes(struct storm_output *output, struct storm *storm, struct 
 int storm_tell_all(struct storm_output *output, struct storm *storm, struct err *err)
 {
     size_t *slots = NULL, count = 0;
+    uint64_t rows = 0;
     int r = 0;
     if (output->telling != TELL_TABLE) {
         r = storm_tell_changes(output, storm, err);
@@ -273,12 +275,11 @@ int storm_tell_all(struct storm_output *output, struct storm *storm, struct err 
         if (r == 0)
             r = storm_slots(storm, &slots, &count, err);
         if (r == 0)
-            r = print_table(output, storm, slots, count, err);
+            r = print_table(output, storm, slots, count, &rows, err);
         free(slots);
     }
     if (r == 0)
-        print_totals(storm,
-                     output->telling == TELL_TABLE && count > output->top ? count - output->top : 0,
+        print_totals(storm, output->telling == TELL_TABLE ? count - rows : 0,
                      output->telling == TELL_TABLE ? stdout : stderr);
     return r;
 }

@@ -287,20 +287,21 @@ void storm_group_forget_parked(struct storm *storm)
         forget_parked(storm, &storm->parked[i]);
 }
 
-/* True where the event waits now; else it is the second, and ret_before is the first. */
-static bool park(struct storm *storm, uint64_t key, const struct storm_event *event,
-                 struct storm_sample *ret_before)
+/* The event that waited for another of its form; its number is 0 where none did. */
+static struct storm_sample take_parked(struct storm *storm, uint64_t key)
 {
     struct storm_parked *parked = &storm->parked[key % STORM_PARKED_MAX];
-    key |= 1;
-    if (parked->key == key) {
-        *ret_before = parked->sample;
-        parked->key = 0;
-        return false;
-    }
+    if (parked->key != (key | 1))
+        return (struct storm_sample){ 0 };
+    parked->key = 0;
+    return parked->sample;
+}
+
+static void park(struct storm *storm, uint64_t key, const struct storm_event *event)
+{
+    struct storm_parked *parked = &storm->parked[key % STORM_PARKED_MAX];
     forget_parked(storm, parked);
-    *parked = (struct storm_parked){ key, { storm->totals.lines, event->time_ms } };
-    return true;
+    *parked = (struct storm_parked){ key | 1, { storm->totals.lines, event->time_ms } };
 }
 
 int storm_group_of(struct storm *storm, const struct storm_event *event, uint32_t *ret,
@@ -311,9 +312,11 @@ int storm_group_of(struct storm *storm, const struct storm_event *event, uint32_
     storm_mask(event->message, &storm->form);
     uint64_t base = base_of(component, storm->form.count);
     uint32_t slot = find(storm, &storm->form, base);
-    ret_before->number = 0;
-    if (slot == STORM_NO_SLOT && is_flood(storm) && next_random(storm) % FLOOD_ADMITTED &&
-        park(storm, key_of(base, storm->form.tokens, storm->form.count), event, ret_before)) {
+    uint64_t key = key_of(base, storm->form.tokens, storm->form.count);
+    *ret_before = slot == STORM_NO_SLOT ? take_parked(storm, key) : (struct storm_sample){ 0 };
+    if (slot == STORM_NO_SLOT && !ret_before->number && is_flood(storm) &&
+        next_random(storm) % FLOOD_ADMITTED) {
+        park(storm, key, event);
         *ret = STORM_NO_SLOT;
         return 0;
     }
