@@ -20,9 +20,6 @@
 #define BUILDING_PLACE  "/usr"
 #define NOTHING_SPECIAL (MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV)
 #define NOTHING_PLACE   "run" /* an empty folder of the view */
-#define SCRATCH_PLACE   ".scratch"
-#define STAGING_PLACE   ".staging"
-#define STAGING_BYTES   "64m"
 #define LINK_BYTES_MAX  4096
 
 /* --- the root ------------------------------------------------------------------------------ */
@@ -116,12 +113,20 @@ static int open_null(struct err *err)
     return TAKE_FD(fd);
 }
 
+/* What only the host's root may read or write needs no cover: nobody in here is that. */
+static bool is_open_to_others(int root, const char *path)
+{
+    struct stat status;
+    return fstatat(root, path, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+           status.st_mode & (S_IROTH | S_IWOTH);
+}
+
 static int hide_files(int root, struct err *err)
 {
     _cleanup_(cleanup_close) int null = open_null(err);
     int r = null < 0 ? null : 0;
     for (size_t i = 0; i < ARRAY_LEN(hidden_files) && r == 0; i++) {
-        if (faccessat(root, hidden_files[i], F_OK, 0) < 0)
+        if (!is_open_to_others(root, hidden_files[i]))
             continue;
         int tree = open_tree(null, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
         r = tree < 0 ? mounting_failed(err, "cannot hide", hidden_files[i])
@@ -259,31 +264,25 @@ static int place_scratch(struct sandbox *sandbox, const char *part, const char *
                     : mounting_attach(tree, sandbox->root, path, err);
 }
 
-/* A tmpfs at a place of its own, where it stays until the view is entered. */
-static int open_work_place(struct sandbox *sandbox, const char *place, const char *size, int *ret,
-                           struct err *err)
-{
-    struct mounting_option options[] = { { "mode", "0755" }, { "size", size } };
-    int r = mounting_folder(sandbox->root, place, 0700, err);
-    if (r < 0)
-        return r;
-    *ret = mounting_new("tmpfs", options, ARRAY_LEN(options), NOTHING_SPECIAL, err);
-    if (*ret < 0)
-        return *ret;
-    return move_mount(*ret, "", sandbox->root, place, MOVE_MOUNT_F_EMPTY_PATH) < 0
-               ? mounting_failed(err, "cannot mount", place)
-               : 0;
-}
-
 int view_scratch(struct sandbox *sandbox, struct err *err)
 {
     char size[32];
     int64_t memory = sandbox->plan->limits.budget[DIMENSION_SANDBOX_MEMORY_BYTES];
     int64_t disk = sandbox->plan->limits.budget[DIMENSION_LOCAL_DISK_BYTES];
     snprintf(size, sizeof(size), "%lld", (long long)(memory < disk ? memory : disk));
-    int r = open_work_place(sandbox, SCRATCH_PLACE, size, &sandbox->scratch, err);
+    struct mounting_option options[] = { { "mode", "0755" }, { "size", size } };
+    sandbox->scratch = mounting_new("tmpfs", options, ARRAY_LEN(options), NOTHING_SPECIAL, err);
+    int r = sandbox->scratch < 0 ? sandbox->scratch : 0;
+    /* Where the root stands too, and goes with it: only parts of it are in the view. */
+    if (r == 0 &&
+        move_mount(sandbox->scratch, "", AT_FDCWD, BUILDING_PLACE, MOVE_MOUNT_F_EMPTY_PATH) < 0)
+        r = mounting_failed(err, "cannot mount", "the scratch");
     if (r == 0)
-        r = open_work_place(sandbox, STAGING_PLACE, STAGING_BYTES, &sandbox->staging, err);
+        r = mounting_folder(sandbox->scratch, "staging", 0700, err);
+    if (r == 0)
+        sandbox->staging = mounting_open(sandbox->scratch, "staging", err);
+    if (r == 0 && sandbox->staging < 0)
+        r = sandbox->staging;
     if (r == 0)
         r = place_scratch(sandbox, "tmp", "tmp", 01777, err);
     if (r == 0)
@@ -299,23 +298,11 @@ int view_scratch(struct sandbox *sandbox, struct err *err)
 
 /* --- the way in ---------------------------------------------------------------------------- */
 
-static int leave_work_place(const char *place, struct err *err)
-{
-    if (umount2(place, MNT_DETACH) < 0 || rmdir(place) < 0)
-        return mounting_failed(err, "cannot let go of", place);
-    return 0;
-}
-
 int view_enter(struct sandbox *sandbox, struct err *err)
 {
     struct mount_attr fixed = { .attr_set = MOUNT_ATTR_RDONLY };
     if (fchdir(sandbox->root) < 0)
         return mounting_failed(err, "cannot enter", "the root");
-    int r = leave_work_place(SCRATCH_PLACE, err);
-    if (r == 0)
-        r = leave_work_place(STAGING_PLACE, err);
-    if (r < 0)
-        return r;
     if (mount_setattr(sandbox->root, "", AT_EMPTY_PATH, &fixed, sizeof(fixed)) < 0)
         return mounting_failed(err, "cannot make read-only", "the root");
     if (syscall(SYS_pivot_root, ".", ".") < 0)
