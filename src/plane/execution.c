@@ -61,7 +61,6 @@ static int gather(struct execution *execution, struct work *work, char budget[PL
         .fingerprint = execution->fingerprint,
         .execution = execution->record,
         .repository = execution->in_repository ? &execution->repository : NULL,
-        .policy_layers = STR("[]"),
     };
     budget_urn(work_operation(work), budget);
     ret->budget = str_from(budget);
@@ -79,10 +78,13 @@ static int gather(struct execution *execution, struct work *work, char budget[PL
 
 static int add_fingerprint(struct execution *execution, struct work *work, struct err *err)
 {
-    _cleanup_(buf_release) struct buf json = BUF_INIT;
+    _cleanup_(buf_release) struct buf json = BUF_INIT, layers = BUF_INIT;
     char budget[PLANE_URN_MAX];
     struct evidence evidence;
     int r = gather(execution, work, budget, &evidence, err);
+    if (r == 0)
+        r = gate_layers_write(work_plane(work), &layers, err);
+    evidence.policy_layers = buf_str(&layers);
     if (r == 0)
         r = evidence_write_fingerprint(&evidence, &json, err);
     return r < 0 ? r

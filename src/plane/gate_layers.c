@@ -18,6 +18,8 @@
 
 #include "authority/engine.h"
 #include "authority/layers.h"
+#include "base/json.h"
+#include "contract/jcs.h"
 #include "contract/rules.h"
 #include "plane/work.h"
 
@@ -110,6 +112,73 @@ int gate_layers_digest(struct plane *plane, char ret[DIGEST_TEXT_SIZE], struct e
         return policy_digest_empty(ret, err);
     memcpy(ret, policy_digest(layers->policy), DIGEST_TEXT_SIZE);
     return 0;
+}
+
+struct layer_digests {
+    char of[LAYERS_FILES_MAX][DIGEST_TEXT_SIZE];
+    size_t count;
+};
+
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(a, b);
+}
+
+/* The digests of a layer's documents, sorted; and their names, where they have one. */
+static int list_layer(const struct layers *layers, enum layer layer, struct layer_digests *digests,
+                      struct buf *names, struct err *err)
+{
+    int r = 0;
+    digests->count = 0;
+    for (size_t i = 0; i < layers_count(layers) && r == 0; i++) {
+        struct layer_document document = layers_at(layers, i);
+        struct str id = text_of(member(document.root, "id"));
+        if (document.layer != layer || document.state != DOCUMENT_IN_FORCE ||
+            digests->count == LAYERS_FILES_MAX)
+            continue;
+        r = jcs_digest(document.root, digests->of[digests->count++], err);
+        if (id.len) {
+            buf_add_text(names, names->len ? "," : "");
+            json_add_string(names, id);
+        }
+    }
+    qsort(digests->of, digests->count, sizeof(digests->of[0]), by_text);
+    return r;
+}
+
+static int write_layer(const struct layers *layers, enum layer layer, struct layer_digests *digests,
+                       struct buf *ret, struct err *err)
+{
+    _cleanup_(buf_release) struct buf names = BUF_INIT, list = BUF_INIT;
+    char digest[DIGEST_TEXT_SIZE];
+    int r = list_layer(layers, layer, digests, &names, err);
+    if (r < 0 || digests->count == 0)
+        return r;
+    for (size_t i = 0; i < digests->count; i++)
+        buf_addf(&list, "%s\"%s\"", i ? "," : "[", digests->of[i]);
+    buf_add_char(&list, ']');
+    r = digest_text(buf_str(&list), digest, err);
+    if (r == 0)
+        buf_addf(ret, "%s{\"layer\":\"%s\",\"digest\":\"%s\",\"documentRefs\":[%s]}",
+                 ret->data[ret->len - 1] == '[' ? "" : ",", layer_names[layer], digest, names.data);
+    return r;
+}
+
+int gate_layers_write(struct plane *plane, struct buf *ret, struct err *err)
+{
+    const struct gate_layers *layers = plane->gate_layers;
+    struct layer_digests *digests = NULL;
+    int r = 0;
+    buf_add_char(ret, '[');
+    if (layers && layers->layers) {
+        digests = malloc(sizeof(*digests));
+        r = digests ? 0 : err_set(err, ERR_MEMORY, STEP_LAYERS, "there is not enough memory");
+    }
+    for (size_t i = 0; digests && i < LAYER_COUNT && r == 0; i++)
+        r = write_layer(layers->layers, (enum layer)i, digests, ret, err);
+    free(digests);
+    buf_add_char(ret, ']');
+    return r;
 }
 
 /* --- asking -------------------------------------------------------------------------------- */

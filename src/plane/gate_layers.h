@@ -18,6 +18,8 @@ int gate_layers_ask(void *context, const struct gate_question *question, struct 
                     struct err *err);
 /* Of the policy that was asked; of one without documents where none was. */
 int gate_layers_digest(struct plane *plane, char ret[DIGEST_TEXT_SIZE], struct err *err) MUST_CHECK;
+/* Appends the layers that have documents in force, as the fingerprint's policy lists them. */
+int gate_layers_write(struct plane *plane, struct buf *ret, struct err *err) MUST_CHECK;
 void gate_layers_free(struct gate_layers *layers);
 
 #endif
