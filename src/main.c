@@ -3,7 +3,8 @@
 
 int main(int argc, char **argv)
 {
-    const struct verb verbs[] = { verb_run,        verb_init,    verb_profile,  verb_policy,
+    const struct verb verbs[] = { verb_run,        verb_ps,      verb_attach,   verb_logs,
+                                  verb_stop,       verb_init,    verb_profile,  verb_policy,
                                   verb_delegation, verb_grant,   verb_budget,   verb_op,
                                   verb_ledger,     verb_recover, verb_contract, verb_redact,
                                   verb_doctor,     verb_storm,   verb_help,     verb_version,

@@ -7,6 +7,7 @@
  */
 #include "authority/key.h"
 #include "base/digest.h"
+#include "cmd/detach.h"
 #include "cmd/first.h"
 #include "cmd/op.h"
 #include "cmd/run_print.h"
@@ -34,6 +35,8 @@ enum {
     OPTION_KEY,
     OPTION_REASON,
     OPTION_DISCARD,
+    OPTION_DETACH,
+    OPTION_INTERACTIVE,
     OPTION_DRY_RUN,
     OPTION_TRACE,
     OPTION_JSON,
@@ -55,6 +58,10 @@ static const struct option_row options[OPTION_COUNT] = {
     [OPTION_KEY] = { "idempotency-key", 0, "KEY", "give the same run once, however often asked" },
     [OPTION_REASON] = { "reason", 0, "TEXT", "why, for the record" },
     [OPTION_DISCARD] = { "discard", 0, NULL, "throw away what it changes, when it has ended" },
+    [OPTION_DETACH] = { "detach", 'd', NULL,
+                        "print its ID when it has started, and leave it alone" },
+    [OPTION_INTERACTIVE] = { "interactive", 'i', NULL,
+                             "with --detach: keep its input open, for `attach`" },
     [OPTION_DRY_RUN] = { "dry-run", 'n', NULL, "print the plan, and run nothing" },
     [OPTION_TRACE] = { "trace", 0, NULL, "print the stops of the run with their times" },
     [OPTION_JSON] = { "json", 'j', NULL, "print what became of it as JSON, on standard error" },
@@ -79,6 +86,7 @@ struct running {
     struct run_surface surface;
     char program[FACTS_PATH_SIZE], secret[PLACE_SIZE + 32], digests[PLACE_SIZE + 32];
     struct outcome outcome;
+    struct detached detached; /* where it is to be */
 };
 
 /* --- options ------------------------------------------------------------------------------- */
@@ -256,6 +264,8 @@ static int write_parameters(const struct running *run, struct buf *ret, struct e
     buf_addf(ret, ",\"minimumIsolationTier\":\"%s\"", tier_names[plan->minimum_tier]);
     if (run->variables[0])
         add_list(ret, "environmentNames", run->variables);
+    if (run->invocation->values[OPTION_DETACH])
+        buf_add_text(ret, ",\"detached\":true");
     buf_add_char(ret, '}');
     return 0;
 }
@@ -351,12 +361,18 @@ static int execute(struct running *run, struct err *err)
                                      .name = name,
                                      .secret = run->secret,
                                      .discard = run->invocation->values[OPTION_DISCARD],
+                                     .detached = run->invocation->values[OPTION_DETACH],
+                                     .interactive = run->invocation->values[OPTION_INTERACTIVE],
                                      .trace = &run->trace };
     run->execution.plan = run->plan;
     run->execution.directory = run->facts.directory;
     run->execution.discard = run->invocation->values[OPTION_DISCARD];
     run->execution.digests_folder = run->digests;
     run->execution.trace = &run->trace;
+    if (launch.detached) {
+        run->execution.begun = detach_begun;
+        run->execution.begun_context = &run->detached;
+    }
     if (run->surface.doc)
         run->execution.command_path = run->surface.program.resolved;
     else if (facts_find_program(run->plan->argv[0], run->plan->environment, run->program))
@@ -365,6 +381,8 @@ static int execute(struct running *run, struct err *err)
     if (r == 0)
         r = submit(run, buf_str(&command), err);
     launch_end(TAKE_PTR(run->execution.launch));
+    if (r == 0 && launch.detached && run->outcome.repeated)
+        detach_begun(&run->detached, str_from(run->outcome.operation));
     return r;
 }
 
@@ -407,6 +425,19 @@ static void release(struct running *run)
     execution_release(&run->execution);
 }
 
+/* 1 in the caller of a run that is on its own, with its status. */
+static int part(struct running *run, int *ret_status, struct err *err)
+{
+    const struct invocation *invocation = run->invocation;
+    if (invocation->values[OPTION_INTERACTIVE] && !invocation->values[OPTION_DETACH])
+        return usage(err, "--interactive goes with --detach");
+    if (!invocation->values[OPTION_DETACH] || invocation->values[OPTION_DRY_RUN])
+        return 0;
+    if (invocation->values[OPTION_TRACE])
+        return usage(err, "--trace shows the end of a run, which --detach does not wait for");
+    return detach(invocation->values[OPTION_JSON], &run->detached, ret_status, err);
+}
+
 static int run_run(const struct invocation *invocation)
 {
     struct running *run = calloc(1, sizeof(*run));
@@ -417,6 +448,12 @@ static int run_run(const struct invocation *invocation)
     run->invocation = invocation;
     trace_note(&run->trace, "main.c", "verb found");
     int r = read_options(run, &err);
+    if (r == 0)
+        r = part(run, &status, &err);
+    if (r > 0) {
+        free(run);
+        return status;
+    }
     if (r == 0)
         r = make_plan(run, &err);
     if (r == 0 && invocation->values[OPTION_DRY_RUN])
@@ -449,6 +486,9 @@ const struct verb verb_run = {
         "tool, as `agent-machine run codex -- exec ...`; behind -- it is always a command.\n\n"
         "The run is an operation: delegated, gated by policy, within a budget, recorded before it "
         "starts and when it has ended.\n\n"
+        "With --detach the run goes on by itself, also when this terminal ends; see `ps`, `logs`, "
+        "`attach` and `stop`. Where both streams are a terminal it has one too, to attach to; "
+        "else its input is empty, or what is typed at it (--interactive).\n\n"
         "The exit status is the command's own; 124 if a budget ended it, 125 if the machine "
         "refused or failed, 126 if the command could not be started, 127 if it was not found, "
         "128+N if signal N ended it, 130 if it was cancelled.",

@@ -264,6 +264,23 @@ static void add_exit(struct buf *ret, const struct evidence *evidence,
     buf_add_char(ret, '}');
 }
 
+static void add_output(struct buf *ret, const struct run_result *result)
+{
+    const struct run_log_end *log = &result->log;
+    add_name(ret, "output");
+    buf_addf(ret, "{\"bytes\":%lld", (long long)result->output_bytes);
+    if (log->kept)
+        add_text(ret, "digest", log->digest);
+    buf_addf(ret, ",\"truncated\":%s",
+             result->output_truncated || log->truncated ? "true" : "false");
+    add_name(ret, "redactions");
+    buf_add_char(ret, '{');
+    for (enum redact_kind kind = 0; kind < REDACT_KIND_COUNT; kind++)
+        if (log->masked[kind])
+            add_count(ret, redact_kind_name(kind), (int64_t)log->masked[kind]);
+    buf_add_text(ret, "}}");
+}
+
 int evidence_write_execution(const struct evidence *evidence, const struct run_result *result,
                              const int64_t usage[DIMENSION_COUNT], struct str change_set,
                              struct buf *ret, struct err *err)
@@ -301,11 +318,8 @@ int evidence_write_execution(const struct evidence *evidence, const struct run_r
         add_name(ret, "changeSet");
         buf_add_str(ret, change_set);
     }
-    if (result->output_bytes) {
-        add_name(ret, "output");
-        buf_addf(ret, "{\"bytes\":%lld,\"truncated\":%s}", (long long)result->output_bytes,
-                 result->output_truncated ? "true" : "false");
-    }
+    if (result->output_bytes)
+        add_output(ret, result);
     buf_add_char(ret, '}');
     return done(ret, err);
 }

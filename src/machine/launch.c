@@ -3,7 +3,8 @@
  *
  * Theory of operation. The steps make what the sandbox is spawned with: the
  * run's folder and its layers, trees of the host where the caller is root, the
- * streams, the control socket. They are walked forward by launch_begin and
+ * streams, the sandbox's control socket; and, while the sandbox is built, the
+ * run's own, by which others speak to it. They are walked forward by launch_begin and
  * backward by launch_end, which undoes those that were done. What a run leaves
  * is its folder, if a change set or a log is in it.
  */
@@ -35,6 +36,8 @@ struct launch {
     struct mask_list masks[PLAN_MOUNTS_MAX];
     struct sandbox sandbox;
     struct relay *relay;
+    struct run_log *log;
+    struct control *socket;
     struct decoys decoys;
     struct limits *limits;
     int control, pidfd;
@@ -64,12 +67,15 @@ static int open_decoys(struct launch *launch, struct err *err);
 static void close_decoys(struct launch *launch);
 static int spawn(struct launch *launch, struct err *err);
 static void kill_all(struct launch *launch);
+static int open_socket(struct launch *launch, struct err *err);
+static void close_socket(struct launch *launch);
 
 static const struct launch_step steps[] = {
     { "folder", make_folder, remove_folder },   { "masks", find_masks, forget_masks },
     { "limits", open_limits, close_limits },    { "trees", take_trees, close_trees },
     { "streams", open_streams, close_streams }, { "control", open_control, close_control },
     { "decoys", open_decoys, close_decoys },    { "spawn", spawn, kill_all },
+    { "socket", open_socket, close_socket },
 };
 
 int launch_begin(const struct launch_options *options, struct launch **ret, struct err *err)
@@ -268,8 +274,16 @@ static int open_streams(struct launch *launch, struct err *err)
 {
     for (int i = 0; i < 3; i++)
         launch->sandbox.stdio[i] = -1;
-    return relay_new(launch->plan->terminal, launch->plan->limits.output_bytes, &launch->relay,
-                     launch->sandbox.stdio, err);
+    const struct plan *plan = launch->plan;
+    struct relay_options options = { .terminal = plan->terminal,
+                                     .listened = plan->retain_output || launch->options.detached,
+                                     .alone = launch->options.detached,
+                                     .interactive = launch->options.interactive,
+                                     .output_bytes_max = plan->limits.output_bytes };
+    int r = relay_new(&options, &launch->relay, launch->sandbox.stdio, err);
+    return r < 0 || !plan->retain_output
+               ? r
+               : run_log_new(launch->folder, plan->limits.output_bytes, &launch->log, err);
 }
 
 static void close_streams(struct launch *launch)
@@ -277,6 +291,7 @@ static void close_streams(struct launch *launch)
     for (int i = 0; i < 3; i++)
         cleanup_close(&launch->sandbox.stdio[i]);
     relay_free(launch->relay);
+    run_log_free(launch->log);
 }
 
 static int open_control(struct launch *launch, struct err *err)
@@ -330,6 +345,16 @@ static void kill_all(struct launch *launch)
     close(launch->pidfd);
 }
 
+static int open_socket(struct launch *launch, struct err *err)
+{
+    return control_open(launch->folder, &launch->socket, err);
+}
+
+static void close_socket(struct launch *launch)
+{
+    control_free(launch->socket);
+}
+
 static int take_ready(struct launch *launch, const struct sandbox_message *message,
                       struct launch_report *ret)
 {
@@ -380,7 +405,9 @@ int launch_run(struct launch *launch, const struct run_watch *watch, struct run_
                                      .control = launch->control,
                                      .pidfd = launch->pidfd,
                                      .limits = launch->limits,
-                                     .relay = launch->relay };
+                                     .relay = launch->relay,
+                                     .log = launch->log,
+                                     .socket = launch->socket };
     *ret = (struct run_result){ .end = RUN_LOST };
     if (sandbox_send(launch->control, &go, -1) < 0)
         return err_set(err, ERR_IO, STEP_LAUNCH, "the sandbox died before its command started");

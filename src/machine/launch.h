@@ -3,7 +3,8 @@
  *
  * launch_begin spawns the sandbox and returns at once, so that it is built
  * while the plane decides; nothing of the command runs until launch_go.
- * launch_end undoes whatever was done, at any point.
+ * launch_end undoes whatever was done, at any point; then, and not before, the
+ * run's control socket is gone.
  */
 #ifndef AM_MACHINE_LAUNCH_H
 #define AM_MACHINE_LAUNCH_H
@@ -17,6 +18,7 @@
 #include "machine/linux/probes.h"
 #include "machine/mask.h"
 #include "machine/plan.h"
+#include "machine/run_log.h"
 #include "machine/trace.h"
 
 struct launch;
@@ -27,6 +29,8 @@ struct launch_options {
     const char *name;         /* of the run: a word */
     const char *secret;       /* a file of the user's that no run may read, for the probes */
     bool discard;             /* what staged mounts took goes with the run */
+    bool detached;            /* it has no caller: see relay.h */
+    bool interactive;         /* and whoever attaches may type, also where it has no terminal */
     struct trace *trace;      /* may be NULL */
 };
 
@@ -58,6 +62,7 @@ struct run_result {
     struct limits_usage usage;
     int64_t output_bytes;
     bool output_truncated;
+    struct run_log_end log;
     struct err err;
 };
 
@@ -72,6 +77,7 @@ struct run_watch {
     void *context;
     int doorbell; /* readable when `wish` is to be called; -1: nothing is ever asked */
     enum run_wish (*wish)(void *context);
+    void (*started)(void *context); /* the command runs; may be NULL */
 };
 /* Starts the command and stays with it to its end; fails only where that cannot be known. */
 int launch_run(struct launch *launch, const struct run_watch *watch, struct run_result *ret,

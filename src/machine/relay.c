@@ -5,9 +5,13 @@
  * more is read, so that a slow reader slows the command and nothing piles up.
  * The caller's own descriptors keep their flags, since others share them: a
  * pipe or socket is written in pieces that poll promises room for. Input waits
- * in one buffer for the command to take it. Of the output so many bytes are
- * passed on as the plan allows; the rest is counted and dropped.
- * */
+ * in one buffer for the command to take it, the caller's as well as that of
+ * who is attached. Of the output so many bytes are passed on as the plan
+ * allows; the rest is counted and dropped. Whoever listens hears all of it.
+ *
+ * A run on its own has no caller: its output goes to the listener alone, and
+ * its input is what those who attach type, or nothing.
+ */
 #include "machine/relay.h"
 
 #include <limits.h>
@@ -22,16 +26,19 @@
 enum { INPUT, OUTPUT, ERRORS };
 
 struct stream {
-    int from, to;    /* one of them is the caller's, and never closed here; -1: over */
+    int from, to;    /* one of them is the caller's, and never closed here; -1: none, or over */
     size_t len, off; /* of the input that waits */
 };
 
 struct relay {
+    struct relay_options options;
     struct stream streams[RELAY_STREAMS];
     int terminal;
-    bool is_terminal, is_raw;
+    bool is_raw;
     struct termios before;
-    int64_t output_bytes, output_bytes_max;
+    relay_listener *listener;
+    void *listener_context;
+    int64_t output_bytes;
     bool truncated;
     char input[BUFFER_BYTES];
 };
@@ -54,24 +61,28 @@ static int open_nothing(int index, int *ret, struct err *err)
 
 static int open_stream(struct relay *relay, int index, int *ret_end, struct err *err)
 {
+    const struct relay_options *options = &relay->options;
     struct stream *stream = &relay->streams[index];
+    bool alone = options->alone || fcntl(index, F_GETFD) < 0 || is_null_device(index);
+    bool wanted =
+        !alone || (index == INPUT ? options->alone && options->interactive : options->listened);
     int ends[2];
-    if (fcntl(index, F_GETFD) < 0 || is_null_device(index))
+    if (!wanted)
         return open_nothing(index, ret_end, err);
     if (pipe2(ends, O_CLOEXEC) < 0)
         return err_set_errno(err, errno, STEP_RELAY, "cannot make a pipe");
     if (index == INPUT) {
         fcntl(ends[1], F_SETFL, O_NONBLOCK); /* the command may never read */
-        *stream = (struct stream){ .from = INPUT, .to = ends[1] };
+        *stream = (struct stream){ .from = alone ? -1 : INPUT, .to = ends[1] };
         *ret_end = ends[0];
     } else {
-        *stream = (struct stream){ .from = ends[0], .to = index };
+        *stream = (struct stream){ .from = ends[0], .to = alone ? -1 : index };
         *ret_end = ends[1];
     }
     return 0;
 }
 
-int relay_new(bool terminal, int64_t output_bytes_max, struct relay **ret, int ret_stdio[3],
+int relay_new(const struct relay_options *options, struct relay **ret, int ret_stdio[3],
               struct err *err)
 {
     struct relay *relay = calloc(1, sizeof(*relay));
@@ -83,9 +94,8 @@ int relay_new(bool terminal, int64_t output_bytes_max, struct relay **ret, int r
     if (r < 0)
         return r;
     relay->terminal = -1;
-    relay->is_terminal = terminal;
-    relay->output_bytes_max = output_bytes_max;
-    for (int i = 0; i < RELAY_STREAMS && r == 0 && !terminal; i++)
+    relay->options = *options;
+    for (int i = 0; i < RELAY_STREAMS && r == 0 && !options->terminal; i++)
         r = open_stream(relay, i, &ret_stdio[i], err);
     if (r < 0) {
         for (int i = 0; i < RELAY_STREAMS; i++)
@@ -122,12 +132,15 @@ void relay_free(struct relay *relay)
 
 int relay_set_terminal(struct relay *relay, int terminal, struct err *err)
 {
+    bool alone = relay->options.alone;
     struct termios raw;
     relay->terminal = terminal;
-    relay->streams[INPUT] = (struct stream){ .from = INPUT, .to = terminal };
-    relay->streams[OUTPUT] = (struct stream){ .from = terminal, .to = OUTPUT };
+    relay->streams[INPUT] = (struct stream){ .from = alone ? -1 : INPUT, .to = terminal };
+    relay->streams[OUTPUT] = (struct stream){ .from = terminal, .to = alone ? -1 : OUTPUT };
     fcntl(terminal, F_SETFL, O_NONBLOCK);
-    relay_resize(relay);
+    relay_resize(relay); /* the caller's terminal is there, even for a run that will be alone */
+    if (alone)
+        return 0;
     if (tcgetattr(INPUT, &relay->before) < 0)
         return err_set_errno(err, errno, STEP_RELAY, "cannot read the terminal's mode");
     raw = relay->before;
@@ -145,18 +158,32 @@ void relay_resize(struct relay *relay)
         ioctl(relay->terminal, TIOCSWINSZ, &size);
 }
 
+void relay_set_size(struct relay *relay, int rows, int columns)
+{
+    struct winsize size = { .ws_row = (unsigned short)rows, .ws_col = (unsigned short)columns };
+    if (relay->terminal >= 0)
+        ioctl(relay->terminal, TIOCSWINSZ, &size);
+}
+
 /* --- moving -------------------------------------------------------------------------------- */
 
 enum { INPUT_COMES, INPUT_GOES, OUTPUT_COMES, ERRORS_COME };
 
-void relay_ask(const struct relay *relay, struct pollfd ret[RELAY_POLLS])
+void relay_listen(struct relay *relay, relay_listener *listener, void *context)
+{
+    relay->listener = listener;
+    relay->listener_context = context;
+}
+
+void relay_ask(const struct relay *relay, bool output, struct pollfd ret[RELAY_POLLS])
 {
     const struct stream *input = &relay->streams[INPUT];
     bool waiting = input->off < input->len;
     ret[INPUT_COMES] = (struct pollfd){ .fd = waiting ? -1 : input->from, .events = POLLIN };
     ret[INPUT_GOES] = (struct pollfd){ .fd = waiting ? input->to : -1, .events = POLLOUT };
-    ret[OUTPUT_COMES] = (struct pollfd){ .fd = relay->streams[OUTPUT].from, .events = POLLIN };
-    ret[ERRORS_COME] = (struct pollfd){ .fd = relay->streams[ERRORS].from, .events = POLLIN };
+    for (int i = OUTPUT; i <= ERRORS; i++)
+        ret[i == OUTPUT ? OUTPUT_COMES : ERRORS_COME] =
+            (struct pollfd){ .fd = output ? relay->streams[i].from : -1, .events = POLLIN };
 }
 
 /* All of it, in pieces that do not block where the reader is slow to come. */
@@ -190,11 +217,14 @@ static bool move_output(struct relay *relay, struct stream *stream)
         return true;
     if (got <= 0)
         return false;
-    int64_t room = relay->output_bytes_max - relay->output_bytes;
+    int64_t room = relay->options.output_bytes_max - relay->output_bytes;
     size_t passed = got <= room ? (size_t)got : room > 0 ? (size_t)room : 0;
     relay->truncated |= passed < (size_t)got;
     relay->output_bytes += got;
-    return write_all(stream->to, bytes, passed);
+    if (relay->listener)
+        relay->listener(relay->listener_context, stream == &relay->streams[ERRORS],
+                        str_make(bytes, (size_t)got));
+    return stream->to < 0 || write_all(stream->to, bytes, passed);
 }
 
 static bool fill_input(struct relay *relay, struct stream *stream)
@@ -213,6 +243,28 @@ static bool empty_input(struct relay *relay, struct stream *stream)
     if (written > 0)
         stream->off += (size_t)written;
     return written > 0 || errno == EAGAIN || errno == EINTR;
+}
+
+bool relay_has_input(const struct relay *relay)
+{
+    return relay->streams[INPUT].to >= 0;
+}
+
+bool relay_takes_input(const struct relay *relay)
+{
+    const struct stream *input = &relay->streams[INPUT];
+    return input->to >= 0 && input->off == input->len;
+}
+
+void relay_type(struct relay *relay, struct str bytes)
+{
+    struct stream *input = &relay->streams[INPUT];
+    assert(relay_takes_input(relay) && bytes.len <= sizeof(relay->input));
+    memcpy(relay->input, bytes.ptr, bytes.len);
+    input->off = 0;
+    input->len = bytes.len;
+    if (bytes.len == 0 && input->from < 0 && !relay->options.terminal)
+        close_stream(relay, INPUT); /* a terminal and a caller may yet say more */
 }
 
 void relay_move(struct relay *relay, const struct pollfd polls[RELAY_POLLS])

@@ -2,10 +2,12 @@
  * supervise: the one loop of a run (stop 7).
  *
  * Theory of operation. The loop waits for the sandbox's messages and its end,
- * the command's streams, signals, and the next moment at which somebody has to
- * look at something: the wall clock's ceiling, what is asked of the run, the
- * end of a grace period. What is asked is a wish, and a wish only goes one
- * way: a run that is to end is never asked to go on.
+ * the command's streams, signals, those who speak to the run, and the next
+ * moment at which somebody has to look at something: the wall clock's ceiling,
+ * what is asked of the run, the end of a grace period, a line of the log that
+ * has waited. What the plane asks is a wish, and a wish only goes one way: a
+ * run that is to end is never asked to go on. What the control socket asks for
+ * beside it (to pause, to stop) holds until the plane asks for something.
  *
  * A run ends in two steps at most: the command is asked (SIGTERM), and when
  * its grace is over the sandbox is killed, which ends every process in it.
@@ -34,13 +36,15 @@ enum {
     POLL_SIGNALS,
     POLL_DOORBELL,
     POLL_STREAMS,
-    POLL_COUNT = POLL_STREAMS + RELAY_POLLS
+    POLL_CLIENTS = POLL_STREAMS + RELAY_POLLS,
+    POLL_COUNT_MAX = POLL_CLIENTS + CLIENTS_POLLS
 };
 
 struct run {
     const struct supervised *of;
     const struct run_watch *watch;
     struct run_result *result;
+    struct clients *clients;
     int signals;
     enum run_wish wish;
     bool exhausted, killed, ended;
@@ -64,11 +68,18 @@ static void kill_sandbox(struct run *run)
     run->killed = true;
 }
 
+static int set_paused(struct run *run, bool paused, struct err *err)
+{
+    int r = run->paused == paused ? 0 : limits_freeze(run->of->limits, paused, err);
+    if (r == 0)
+        run->paused = paused;
+    return r;
+}
+
 static void pause_all(struct run *run, bool paused)
 {
     struct err unheard;
-    if (run->paused != paused && limits_freeze(run->of->limits, paused, &unheard) == 0)
-        run->paused = paused;
+    (void)!set_paused(run, paused, &unheard);
 }
 
 static void begin_end(struct run *run, bool at_once)
@@ -126,6 +137,8 @@ static bool take_message(struct run *run)
         run->result->started_ms = clock_now_ms();
         if (message.number)
             refuse_start(run, message.number);
+        else if (run->watch->started)
+            run->watch->started(run->watch->context);
         break;
     case SANDBOX_ENDED:
         if (run->result->end != RUN_REFUSED)
@@ -198,6 +211,94 @@ static void meter(struct run *run, int64_t now)
     run->meter_ms = r == 0 && next_ms >= 0 ? now + next_ms : 0;
 }
 
+/* --- those who speak to it ----------------------------------------------------------------- */
+
+static void write_status(const struct run *run, struct buf *members)
+{
+    bool terminal = run->of->plan->terminal;
+    buf_addf(members, "\"state\":\"%s\",\"terminal\":%s,\"input\":%s,\"outputBytes\":%lld",
+             run->grace_ms || run->killed ? "canceling"
+             : run->paused                ? "paused"
+                                          : "running",
+             terminal ? "true" : "false", relay_has_input(run->of->relay) ? "true" : "false",
+             (long long)relay_output_bytes(run->of->relay));
+}
+
+/* Of a terminal's size; a program that draws on it does so anew for who has just come. */
+static void resize(struct run *run, const struct control_request *request)
+{
+    if (!request->rows)
+        return;
+    relay_set_size(run->of->relay, request->rows, request->columns);
+    signal_command(run, SIGWINCH);
+}
+
+static void stop(struct run *run, int timeout_ms)
+{
+    begin_end(run, false);
+    if (timeout_ms >= 0)
+        run->grace_ms = clock_now_ms() + timeout_ms;
+}
+
+static int act(void *context, const struct control_request *request, struct buf *members,
+               struct err *err)
+{
+    struct run *run = context;
+    switch (request->verb) {
+    case CONTROL_STOP:
+        stop(run, request->timeout_ms);
+        return 0;
+    case CONTROL_KILL:
+        begin_end(run, true);
+        return 0;
+    case CONTROL_PAUSE:
+    case CONTROL_RESUME:
+        return run->grace_ms ? err_set(err, ERR_CONFLICT, STEP_SUPERVISE, "it is to end")
+                             : set_paused(run, request->verb == CONTROL_PAUSE, err);
+    case CONTROL_REVOKE: /* what holds stands in the ledger alone: this says when to look */
+        take_wish(run);
+        return 0;
+    case CONTROL_ATTACH:
+        resize(run, request);
+        write_status(run, members);
+        return 0;
+    case CONTROL_STATUS:
+        write_status(run, members);
+        return 0;
+    case CONTROL_RESIZE:
+        resize(run, request);
+        return 0;
+    case CONTROL_DENY:
+    case CONTROL_DECIDE:
+    case CONTROL_VERB_COUNT:
+        break;
+    }
+    return err_set(err, ERR_UNSUPPORTED, STEP_SUPERVISE, "this run has nothing that %s is about",
+                   control_verb_name(request->verb));
+}
+
+static bool takes_input(void *context)
+{
+    const struct run *run = context;
+    return relay_takes_input(run->of->relay);
+}
+
+static void type(void *context, struct str bytes)
+{
+    const struct run *run = context;
+    relay_type(run->of->relay, bytes);
+}
+
+static void hear(void *context, size_t channel, struct str bytes)
+{
+    const struct run *run = context;
+    if (run->of->log)
+        run_log_add(run->of->log, channel, bytes);
+    clients_hear(run->clients, bytes);
+}
+
+/* --- the loop ------------------------------------------------------------------------------ */
+
 static void look(struct run *run)
 {
     int64_t now = clock_now_ms();
@@ -206,6 +307,9 @@ static void look(struct run *run)
     meter(run, now);
     if (run->grace_ms && now >= run->grace_ms && !run->killed)
         kill_sandbox(run);
+    clients_look(run->clients, now);
+    if (run->of->log)
+        run_log_flush(run->of->log, now);
 }
 
 static void keep_earlier(int64_t *until, int64_t moment)
@@ -221,6 +325,8 @@ static int patience(const struct run *run)
     keep_earlier(&until, run->exhausted ? 0 : run->deadline_ms);
     keep_earlier(&until, run->killed ? 0 : run->grace_ms);
     keep_earlier(&until, run->meter_ms);
+    keep_earlier(&until, clients_due(run->clients));
+    keep_earlier(&until, run->of->log ? run_log_due(run->of->log) : 0);
     return until <= now ? 0 : (int)(until - now);
 }
 
@@ -244,17 +350,19 @@ static void judge(struct run *run)
 
 static void loop(struct run *run)
 {
-    struct pollfd polls[POLL_COUNT] = {
+    struct pollfd polls[POLL_COUNT_MAX] = {
         [POLL_CONTROL] = { .fd = run->of->control, .events = POLLIN },
         [POLL_LIFE] = { .fd = run->of->pidfd, .events = POLLIN },
         [POLL_SIGNALS] = { .fd = run->signals, .events = POLLIN },
         [POLL_DOORBELL] = { .fd = run->watch->doorbell, .events = POLLIN },
     };
     while (polls[POLL_LIFE].revents == 0 || polls[POLL_CONTROL].fd >= 0) {
-        relay_ask(run->of->relay, polls + POLL_STREAMS);
-        if (poll(polls, POLL_COUNT, patience(run)) < 0)
+        relay_ask(run->of->relay, !clients_are_full(run->clients), polls + POLL_STREAMS);
+        size_t clients = clients_ask(run->clients, polls + POLL_CLIENTS);
+        if (poll(polls, POLL_CLIENTS + clients, patience(run)) < 0)
             continue; /* interrupted */
         relay_move(run->of->relay, polls + POLL_STREAMS);
+        clients_move(run->clients, polls + POLL_CLIENTS, clients);
         if (polls[POLL_SIGNALS].revents)
             take_signal(run);
         if (polls[POLL_DOORBELL].revents)
@@ -265,33 +373,61 @@ static void loop(struct run *run)
     }
 }
 
-int supervise(const struct supervised *supervised, const struct run_watch *watch,
-              struct run_result *ret, struct err *err)
+/* What stays when the sandbox has nothing more to say. */
+static int settle(struct run *run, struct err *err)
+{
+    const struct supervised *of = run->of;
+    struct run_result *result = run->result;
+    relay_drain(of->relay);
+    clients_drain(run->clients);
+    result->ended_ms = clock_now_ms();
+    result->output_bytes = relay_output_bytes(of->relay);
+    result->output_truncated = relay_output_truncated(of->relay);
+    if (of->log)
+        run_log_finish(of->log, &result->log);
+    judge(run);
+    return limits_read(of->limits, &result->usage, err);
+}
+
+static int hear_signals(sigset_t *ret_before, struct err *err)
 {
     static const int heard[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH };
-    int64_t wall = supervised->plan->limits.budget[DIMENSION_WALL_CLOCK_SECONDS];
-    struct run run = { .of = supervised, .watch = watch, .result = ret };
-    sigset_t set, before;
+    sigset_t set;
     sigemptyset(&set);
     for (size_t i = 0; i < ARRAY_LEN(heard); i++)
         sigaddset(&set, heard[i]);
-    run.deadline_ms = clock_now_ms() + wall * 1000;
-    sigprocmask(SIG_BLOCK, &set, &before);
-    run.signals = signalfd(-1, &set, SFD_CLOEXEC);
-    if (run.signals < 0)
-        return err_set_errno(err, errno, STEP_SUPERVISE, "cannot hear signals");
+    sigprocmask(SIG_BLOCK, &set, ret_before);
     signal(SIGPIPE, SIG_IGN); /* a reader that is gone is an error of its stream's */
+    int fd = signalfd(-1, &set, SFD_CLOEXEC);
+    return fd < 0 ? err_set_errno(err, errno, STEP_SUPERVISE, "cannot hear signals") : fd;
+}
+
+int supervise(const struct supervised *supervised, const struct run_watch *watch,
+              struct run_result *ret, struct err *err)
+{
+    int64_t wall = supervised->plan->limits.budget[DIMENSION_WALL_CLOCK_SECONDS];
+    struct run run = { .of = supervised, .watch = watch, .result = ret };
+    struct clients_run seen = { &run, act, takes_input, type };
+    sigset_t before;
+    run.deadline_ms = clock_now_ms() + wall * 1000;
+    int r = clients_new(supervised->socket, &seen, &run.clients, err);
+    if (r < 0)
+        return r;
+    run.signals = hear_signals(&before, err);
+    if (run.signals < 0) {
+        clients_free(run.clients);
+        return run.signals;
+    }
+    relay_listen(supervised->relay, hear, &run);
     ret->end = RUN_LOST;
     run.meter_ms = clock_now_ms(); /* the limits say when first */
     if (watch->doorbell >= 0)
         take_wish(&run); /* what was asked before anybody listened */
     loop(&run);
-    relay_drain(supervised->relay);
+    r = settle(&run, err);
     close(run.signals);
     sigprocmask(SIG_SETMASK, &before, NULL);
-    ret->ended_ms = clock_now_ms();
-    ret->output_bytes = relay_output_bytes(supervised->relay);
-    ret->output_truncated = relay_output_truncated(supervised->relay);
-    judge(&run);
-    return limits_read(supervised->limits, &ret->usage, err);
+    relay_listen(supervised->relay, NULL, NULL);
+    clients_free(run.clients);
+    return r;
 }

@@ -2,6 +2,7 @@
 #ifndef AM_MACHINE_SUPERVISE_H
 #define AM_MACHINE_SUPERVISE_H
 
+#include "machine/clients.h"
 #include "machine/launch.h"
 #include "machine/relay.h"
 
@@ -9,7 +10,9 @@ struct supervised {
     const struct plan *plan;
     int control, pidfd;
     struct limits *limits;
-    struct relay *relay; /* between the caller's streams and the command's */
+    struct relay *relay;    /* between the caller's streams and the command's */
+    struct run_log *log;    /* NULL: what it prints is not kept */
+    struct control *socket; /* by which others speak to the run */
 };
 
 int supervise(const struct supervised *supervised, const struct run_watch *watch,

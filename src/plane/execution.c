@@ -137,9 +137,23 @@ static int prepare(void *context, struct work *work, struct effect_result *ret, 
 
 /* --- running ------------------------------------------------------------------------------- */
 
+struct watched {
+    struct execution *execution;
+    struct work *work;
+};
+
+static void tell_begun(void *context)
+{
+    const struct watched *watched = context;
+    const struct execution *execution = watched->execution;
+    if (execution->begun)
+        execution->begun(execution->begun_context, work_operation(watched->work));
+}
+
 /* What is asked of the run, as the machine knows it. What cannot be known is no reason to go on. */
 static enum run_wish wish(void *context)
 {
+    const struct watched *watched = context;
     static const enum run_wish wishes[] = {
         [ASKED_NOTHING] = RUN_ON,     [ASKED_PAUSE] = RUN_PAUSE,
         [ASKED_CANCEL] = RUN_CANCEL,  [ASKED_CANCEL_FORCED] = RUN_CANCEL_NOW,
@@ -147,7 +161,7 @@ static enum run_wish wish(void *context)
     };
     struct work_asked asked;
     struct err unknown;
-    return work_control(context, &asked, &unknown) < 0 ? RUN_CANCEL : wishes[asked.asked];
+    return work_control(watched->work, &asked, &unknown) < 0 ? RUN_CANCEL : wishes[asked.asked];
 }
 
 static void measure(struct execution *execution)
@@ -249,7 +263,8 @@ static int start(void *context, struct work *work, struct effect_result *ret, st
 {
     struct execution *execution = context;
     struct err why = { 0 };
-    struct run_watch watch = { .context = work, .wish = wish };
+    struct watched watched = { execution, work };
+    struct run_watch watch = { .context = &watched, .wish = wish, .started = tell_begun };
     watch.doorbell = work_doorbell(work, &why);
     execution->started = true;
     if (watch.doorbell < 0 || launch_run(execution->launch, &watch, &execution->result, &why) < 0)

@@ -22,6 +22,8 @@ struct execution {
     const char *digests_folder;
     char profile_digest[DIGEST_TEXT_SIZE];
     struct trace *trace;
+    void (*begun)(void *context, struct str operation); /* the command runs; may be NULL */
+    void *begun_context;
     /* what became of it */
     bool report_taken, started;
     struct launch_report report;
