@@ -1,6 +1,18 @@
 /* main: the table of verbs. Each stands in a file of its own under src/cmd/. */
 #include "cmd/verb.h"
 
+/* A standard stream that the caller has closed would become the first file that is opened. */
+static bool open_standard_streams(void)
+{
+    int fd;
+    do
+        fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
+}
+
 int main(int argc, char **argv)
 {
     const struct verb verbs[] = { verb_run,        verb_ps,      verb_attach,   verb_logs,
@@ -21,5 +33,5 @@ int main(int argc, char **argv)
         .verbs = verbs,
         .verb_count = ARRAY_LEN(verbs),
     };
-    return verb_main(&program, argc, argv);
+    return open_standard_streams() ? verb_main(&program, argc, argv) : 1;
 }

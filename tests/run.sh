@@ -58,6 +58,11 @@ check "and writes more than a pipe holds" out_matches '^ *3000000$'
 try sh -c "'$program' run -- yes | head -n 1"
 check "it ends when nobody reads any more" out_is y
 
+try sh -c "'$program' run -- sh -c 'cat; echo out; echo err >&2' <&- 2>&-"
+check "it runs where the caller has closed its streams" out_is out
+try sh -c "'$program' run -- ls -l /proc/self/fd 3<'$scratch/in'"
+check "and gets no other descriptor of the caller's" out_lacks "$scratch"
+
 # ---- what it leaves ----
 
 run run -- sh -c 'echo two >a.txt; echo new >b.txt; rm .git/HEAD; mkdir sub; cat a.txt'
