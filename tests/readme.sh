@@ -35,6 +35,7 @@ check "every command in README.md does what it shows" exits 0
 [ "$failed" -eq 0 ] || cat "$scratch/out"
 check "a delegation is among them" out_has "as shown  agent-machine delegation issue"
 check "a gate is" out_has "as shown  agent-machine policy explain"
+check "a receipt is" out_has "as shown  env -i"
 check "a ledger that was tampered with is" out_has "as shown  sqlite3"
 
 : >"$HOME/.local/state/agent-machine/.tampered"

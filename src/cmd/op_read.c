@@ -164,6 +164,7 @@ static void show_operation(const yyjson_val *root)
         { "created", "/createdAt" },
         { "started", "/startedAt" },
         { "ended", "/endedAt" },
+        { "receipt", "/receiptRef" },
         { "awaits", "/pendingDecisionCardRef" },
         { "blocked", "/blocked/reason" },
         { "by", "/blocked/responsibleActorRef" },

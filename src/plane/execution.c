@@ -14,6 +14,7 @@
 #include "contract/rules.h"
 #include "machine/file_digest.h"
 #include "plane/gate_layers.h"
+#include "plane/receipt.h"
 #include "plane/work.h"
 
 #define STEP_EXECUTION     "carry out a run"
@@ -222,9 +223,10 @@ static int add_record(struct execution *execution, struct work *work, struct err
     if (r == 0)
         r = evidence_write_execution(&evidence, &execution->result, execution->used.of,
                                      buf_str(&execution->change_set), &json, err);
-    return r < 0 ? r
-                 : effect_add(work, "LocalAgentExecution", str_from(execution->record),
-                              buf_str(&json), err);
+    if (r == 0)
+        r = effect_add(work, "LocalAgentExecution", str_from(execution->record), buf_str(&json),
+                       err);
+    return r < 0 || !execution->plan->receipt ? r : receipt_add(work, buf_str(&json), err);
 }
 
 /* How the operation ends where its command ended so. */
