@@ -289,12 +289,23 @@ static int name_workspace(const struct running *run, char ret[PLANE_URN_MAX], st
     return r;
 }
 
+/* The command line's, or the one that the profile names; NULL: one is minted for this run. */
+static const char *name_delegation(const struct running *run)
+{
+    const yyjson_val *named = at(run->profile.root, "/userPlane/delegation");
+    if (run->invocation->values[OPTION_DELEGATION])
+        return run->invocation->values[OPTION_DELEGATION];
+    return text_is(member(named, "source"), "named")
+               ? yyjson_get_str(member(named, "delegationRef"))
+               : NULL;
+}
+
 static int write_command(const struct running *run, struct buf *ret, struct err *err)
 {
     _cleanup_(buf_release) struct buf parameters = BUF_INIT, ceiling = BUF_INIT;
     const struct invocation *invocation = run->invocation;
     const char *key = invocation->values[OPTION_KEY], *reason = invocation->values[OPTION_REASON];
-    const char *delegation = invocation->values[OPTION_DELEGATION];
+    const char *delegation = name_delegation(run);
     char workspace[PLANE_URN_MAX], urn[PLANE_URN_MAX];
     int r = write_parameters(run, &parameters, err);
     if (r == 0)

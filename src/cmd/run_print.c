@@ -105,6 +105,22 @@ static void print_changes(const struct run_report *report)
     buf_release(&line);
 }
 
+/* To a person who looks on. */
+static void print_usage(const struct run_report *report)
+{
+    char line[160];
+    const int64_t *used = report->execution->used.of;
+    if (!isatty(STDERR_FILENO))
+        return;
+    snprintf(line, sizeof(line),
+             "%lld s of processor, %lld MiB of memory, %lld MiB of disk, %lld s",
+             (long long)used[DIMENSION_CPU_SECONDS],
+             (long long)used[DIMENSION_SANDBOX_MEMORY_BYTES] >> 20,
+             (long long)used[DIMENSION_LOCAL_DISK_BYTES] >> 20,
+             (long long)used[DIMENSION_WALL_CLOCK_SECONDS]);
+    say("used: ", line);
+}
+
 void run_print_end(const struct run_report *report)
 {
     const struct run_result *result = &report->execution->result;
@@ -118,6 +134,7 @@ void run_print_end(const struct run_report *report)
         return;
     }
     print_changes(report);
+    print_usage(report);
     if (result->output_truncated)
         say("", "the output reached its limit; the rest was dropped");
 }

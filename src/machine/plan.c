@@ -21,6 +21,7 @@
 #include "contract/host_path.h"
 #include "contract/rules.h"
 #include "machine/environment.h"
+#include "machine/plan_profile.h"
 
 #define STEP_PLAN          "plan a launch"
 #define PATH_MAX_BYTES     4096
@@ -48,6 +49,7 @@ struct context {
     struct plan_mount *mounts;
 };
 
+static int check_profile(struct context *context, struct err *err);
 static int add_mounts(struct context *context, struct err *err);
 static int set_tier(struct context *context, struct err *err);
 static int set_identity(struct context *context, struct err *err);
@@ -59,7 +61,7 @@ int plan_build(const struct plan_facts *facts, const struct plan_request *reques
                struct plan **ret, struct err *err)
 {
     static int (*const parts[])(struct context *, struct err *) = {
-        set_tier, set_identity, set_limits, add_mounts, set_command, set_environment,
+        check_profile, set_tier, set_identity, set_limits, add_mounts, set_command, set_environment,
     };
     struct planning *planning = calloc(1, sizeof(*planning));
     struct context context = { .planning = planning, .facts = facts, .request = request };
@@ -105,6 +107,11 @@ static const char *copy(struct context *context, struct str text)
     return arena_copy(&context->planning->arena, text);
 }
 
+static int check_profile(struct context *context, struct err *err)
+{
+    return plan_check_profile(context->request->profile, context->request->surface, err);
+}
+
 /* --- tier, identity, limits ---------------------------------------------------------------- */
 
 static int set_tier(struct context *context, struct err *err)
@@ -113,12 +120,6 @@ static int set_tier(struct context *context, struct err *err)
     struct plan *plan = &context->planning->plan;
     struct str asked = text_of(at(context->request->profile, "/hostPlane/minimumIsolationTier"));
     int minimum = vocabulary_index(tier_names, TIER_COUNT, asked);
-    struct str adapter = text_of(at(context->request->profile, "/hostPlane/adapter"));
-    if (!str_equal(adapter, STR("linux-native")))
-        return err_set(err, ERR_UNSUPPORTED, STEP_PLAN,
-                       "the profile is for hosts of the kind %.*s; this release runs on "
-                       "linux-native alone",
-                       STR_ARG(adapter));
     if (minimum < 0)
         return err_set(err, ERR_DOCUMENT, STEP_PLAN, "the profile names no isolation tier");
     if ((int)context->request->minimum_tier > minimum)
