@@ -218,6 +218,12 @@ says "$id" lit
 run stop --timeout 0 "$id"
 check "a fork bomb ends like everything else" out_is "$id canceled"
 check "and leaves nothing" gone
+mkfifo "$scratch/nobody-reads"
+sh -c 'exec sleep 60 <"$0"' "$scratch/nobody-reads" &
+try sh -c "exec timeout 20 '$program' run --budget wallClockSeconds=1 -- yes \
+    >'$scratch/nobody-reads'"
+check "one who does not read keeps no run beyond its budget" exits 124
+kill "$!"
 run run -- sh -c 'yes | head -c 100000'
 check "output beyond the limit is dropped" test "$(wc -c <"$scratch/out")" -eq 1000
 check "and said to be" err_has "reached its limit"

@@ -4,7 +4,7 @@
  * Theory of operation. A client is asked for requests until it attaches; then
  * its descriptor carries the command's streams. What it does not take of the
  * output waits in a buffer of its own, and while any has some, the loop takes
- * no more from the command, so that a buffer never holds more than one piece.
+ * no more from the command, so that no more waits than it had in its hands.
  * One that takes nothing for STALL_MS is left: it may be a stopped terminal,
  * and the command's time is worth more.
  *
@@ -19,6 +19,7 @@
 #define STALL_MS      2000
 #define TYPED_BYTES   4096
 #define MEMBERS_BYTES 1024
+#define WAITING_BYTES ((size_t)256 << 10) /* more only comes where the loop has ended */
 
 struct client {
     struct control_client *of; /* NULL: it has gone */
@@ -178,7 +179,8 @@ void clients_hear(struct clients *clients, struct str bytes)
         struct client *client = &clients->all[i];
         if (!client->of || !client->attached)
             continue;
-        give_all(client);
+        if (client->waiting.len > WAITING_BYTES)
+            give_all(client);
         if (!client->of)
             continue;
         client->patience_ms = clock_now_ms() + STALL_MS;

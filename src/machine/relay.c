@@ -1,13 +1,13 @@
 /*
  * relay: three streams, each a pipe or one side of a terminal.
  *
- * Theory of operation. Output is read as it comes and written whole before
- * more is read, so that a slow reader slows the command and nothing piles up.
- * The caller's own descriptors keep their flags, since others share them: a
- * pipe or socket is written in pieces that poll promises room for. Input waits
- * in one buffer for the command to take it, the caller's as well as that of
- * who is attached. Of the output so many bytes are passed on as the plan
- * allows; the rest is counted and dropped. Whoever listens hears all of it.
+ * Theory of operation. Each stream has one buffer, and nothing is read into it
+ * before it is empty, so that a slow reader slows the command and nothing piles
+ * up. Nothing here waits for a reader, who might never come, before the command
+ * has ended. The caller's own descriptors keep their flags, since others share
+ * them: what may block is written in pieces that poll promises room for. Input
+ * is the caller's as well as that of those who are attached. Of the output so many bytes are passed
+ * on as the plan allows; the rest is counted and dropped. Whoever listens hears all of it.
  *
  * A run on its own has no caller: its output goes to the listener alone, and
  * its input is what those who attach type, or nothing.
@@ -19,15 +19,18 @@
 #include <sys/stat.h>
 #include <termios.h>
 
-#define RELAY_STREAMS 3
-#define STEP_RELAY    "relay the command's streams"
-#define BUFFER_BYTES  ((size_t)64 << 10)
+#define RELAY_STREAMS  3
+#define STEP_RELAY     "relay the command's streams"
+#define BUFFER_BYTES   ((size_t)64 << 10)
+#define TERMINAL_PIECE 256 /* what a terminal's queue always has room for when it has any */
 
 enum { INPUT, OUTPUT, ERRORS };
 
 struct stream {
     int from, to;    /* one of them is the caller's, and never closed here; -1: none, or over */
-    size_t len, off; /* of the input that waits */
+    size_t len, off; /* of what waits to be written */
+    size_t piece;    /* how much of it at a time */
+    char bytes[BUFFER_BYTES];
 };
 
 struct relay {
@@ -40,7 +43,6 @@ struct relay {
     void *listener_context;
     int64_t output_bytes;
     bool truncated;
-    char input[BUFFER_BYTES];
 };
 
 /* --- making -------------------------------------------------------------------------------- */
@@ -59,6 +61,23 @@ static int open_nothing(int index, int *ret, struct err *err)
     return *ret < 0 ? err_set_errno(err, errno, STEP_RELAY, "cannot open /dev/null") : 0;
 }
 
+/* How much can be written at once without blocking, where poll says that there is room. */
+static size_t piece_of(int fd)
+{
+    struct stat status;
+    if (fstat(fd, &status) < 0 || S_ISFIFO(status.st_mode) || S_ISSOCK(status.st_mode))
+        return PIPE_BUF;
+    return isatty(fd) ? TERMINAL_PIECE : BUFFER_BYTES;
+}
+
+static void set_stream(struct stream *stream, int from, int to)
+{
+    stream->from = from;
+    stream->to = to;
+    stream->len = stream->off = 0;
+    stream->piece = to < 0 ? 0 : piece_of(to);
+}
+
 static int open_stream(struct relay *relay, int index, int *ret_end, struct err *err)
 {
     const struct relay_options *options = &relay->options;
@@ -73,10 +92,10 @@ static int open_stream(struct relay *relay, int index, int *ret_end, struct err 
         return err_set_errno(err, errno, STEP_RELAY, "cannot make a pipe");
     if (index == INPUT) {
         fcntl(ends[1], F_SETFL, O_NONBLOCK); /* the command may never read */
-        *stream = (struct stream){ .from = alone ? -1 : INPUT, .to = ends[1] };
+        set_stream(stream, alone ? -1 : INPUT, ends[1]);
         *ret_end = ends[0];
     } else {
-        *stream = (struct stream){ .from = ends[0], .to = alone ? -1 : index };
+        set_stream(stream, ends[0], alone ? -1 : index);
         *ret_end = ends[1];
     }
     return 0;
@@ -88,7 +107,7 @@ int relay_new(const struct relay_options *options, struct relay **ret, int ret_s
     struct relay *relay = calloc(1, sizeof(*relay));
     int r = relay ? 0 : err_set(err, ERR_MEMORY, STEP_RELAY, "there is not enough memory");
     for (int i = 0; relay && i < RELAY_STREAMS; i++) {
-        relay->streams[i] = (struct stream){ .from = -1, .to = -1 };
+        set_stream(&relay->streams[i], -1, -1);
         ret_stdio[i] = -1;
     }
     if (r < 0)
@@ -113,7 +132,7 @@ static void close_stream(struct relay *relay, int index)
     int own = index == INPUT ? stream->to : stream->from;
     if (own >= 0 && own != relay->terminal)
         close(own);
-    *stream = (struct stream){ .from = -1, .to = -1 };
+    set_stream(stream, -1, -1);
 }
 
 void relay_free(struct relay *relay)
@@ -135,8 +154,8 @@ int relay_set_terminal(struct relay *relay, int terminal, struct err *err)
     bool alone = relay->options.alone;
     struct termios raw;
     relay->terminal = terminal;
-    relay->streams[INPUT] = (struct stream){ .from = alone ? -1 : INPUT, .to = terminal };
-    relay->streams[OUTPUT] = (struct stream){ .from = terminal, .to = alone ? -1 : OUTPUT };
+    set_stream(&relay->streams[INPUT], alone ? -1 : INPUT, terminal);
+    set_stream(&relay->streams[OUTPUT], terminal, alone ? -1 : OUTPUT);
     fcntl(terminal, F_SETFL, O_NONBLOCK);
     relay_resize(relay); /* the caller's terminal is there, even for a run that will be alone */
     if (alone)
@@ -167,7 +186,13 @@ void relay_set_size(struct relay *relay, int rows, int columns)
 
 /* --- moving -------------------------------------------------------------------------------- */
 
-enum { INPUT_COMES, INPUT_GOES, OUTPUT_COMES, ERRORS_COME };
+/* Two polls for each stream: what comes, and what goes. */
+static_assert(RELAY_POLLS == 2 * RELAY_STREAMS, "all streams are polled");
+
+static bool is_waiting(const struct stream *stream)
+{
+    return stream->off < stream->len;
+}
 
 void relay_listen(struct relay *relay, relay_listener *listener, void *context)
 {
@@ -177,42 +202,35 @@ void relay_listen(struct relay *relay, relay_listener *listener, void *context)
 
 void relay_ask(const struct relay *relay, bool output, struct pollfd ret[RELAY_POLLS])
 {
-    const struct stream *input = &relay->streams[INPUT];
-    bool waiting = input->off < input->len;
-    ret[INPUT_COMES] = (struct pollfd){ .fd = waiting ? -1 : input->from, .events = POLLIN };
-    ret[INPUT_GOES] = (struct pollfd){ .fd = waiting ? input->to : -1, .events = POLLOUT };
-    for (int i = OUTPUT; i <= ERRORS; i++)
-        ret[i == OUTPUT ? OUTPUT_COMES : ERRORS_COME] =
-            (struct pollfd){ .fd = output ? relay->streams[i].from : -1, .events = POLLIN };
+    for (int i = 0; i < RELAY_STREAMS; i++) {
+        const struct stream *stream = &relay->streams[i];
+        bool waiting = is_waiting(stream), comes = !waiting && (i == INPUT || output);
+        ret[2 * i] = (struct pollfd){ .fd = comes ? stream->from : -1, .events = POLLIN };
+        ret[2 * i + 1] = (struct pollfd){ .fd = waiting ? stream->to : -1, .events = POLLOUT };
+    }
 }
 
-/* All of it, in pieces that do not block where the reader is slow to come. */
-static bool write_all(int fd, const char *bytes, size_t len)
+/* As much as there is room for now, or comes to be within a time; false where nobody reads. */
+static bool write_output(struct stream *stream, int timeout_ms)
 {
-    struct stat status;
-    bool pieces = fstat(fd, &status) == 0 && (S_ISFIFO(status.st_mode) || S_ISSOCK(status.st_mode));
-    while (len) {
-        struct pollfd room = { .fd = fd, .events = POLLOUT };
-        ssize_t written = write(fd, bytes, pieces && len > PIPE_BUF ? PIPE_BUF : len);
-        if (written < 0 && errno == EAGAIN) {
-            poll(&room, 1, -1);
-            continue;
-        }
-        if (written < 0 && errno == EINTR)
-            continue;
-        if (written < 0)
-            return false; /* nobody reads any more */
-        bytes += written;
-        len -= (size_t)written;
+    while (is_waiting(stream)) {
+        struct pollfd room = { .fd = stream->to, .events = POLLOUT };
+        size_t len = stream->len - stream->off;
+        if (stream->piece < BUFFER_BYTES && poll(&room, 1, timeout_ms) == 0)
+            return true;
+        ssize_t written = write(stream->to, stream->bytes + stream->off,
+                                len < stream->piece ? len : stream->piece);
+        if (written < 0 && errno != EAGAIN && errno != EINTR)
+            return false;
+        stream->off += written > 0 ? (size_t)written : 0;
     }
     return true;
 }
 
 /* False at the end of the stream. */
-static bool move_output(struct relay *relay, struct stream *stream)
+static bool move_output(struct relay *relay, struct stream *stream, int timeout_ms)
 {
-    char bytes[BUFFER_BYTES];
-    ssize_t got = read(stream->from, bytes, sizeof(bytes));
+    ssize_t got = read(stream->from, stream->bytes, sizeof(stream->bytes));
     if (got < 0 && (errno == EAGAIN || errno == EINTR))
         return true;
     if (got <= 0)
@@ -223,13 +241,17 @@ static bool move_output(struct relay *relay, struct stream *stream)
     relay->output_bytes += got;
     if (relay->listener)
         relay->listener(relay->listener_context, stream == &relay->streams[ERRORS],
-                        str_make(bytes, (size_t)got));
-    return stream->to < 0 || write_all(stream->to, bytes, passed);
+                        str_make(stream->bytes, (size_t)got));
+    if (stream->to < 0)
+        return true;
+    stream->off = 0;
+    stream->len = passed;
+    return write_output(stream, timeout_ms);
 }
 
-static bool fill_input(struct relay *relay, struct stream *stream)
+static bool fill_input(struct stream *stream)
 {
-    ssize_t got = read(stream->from, relay->input, sizeof(relay->input));
+    ssize_t got = read(stream->from, stream->bytes, sizeof(stream->bytes));
     if (got < 0 && (errno == EAGAIN || errno == EINTR))
         return true;
     stream->off = 0;
@@ -237,9 +259,9 @@ static bool fill_input(struct relay *relay, struct stream *stream)
     return got > 0;
 }
 
-static bool empty_input(struct relay *relay, struct stream *stream)
+static bool empty_input(struct stream *stream)
 {
-    ssize_t written = write(stream->to, relay->input + stream->off, stream->len - stream->off);
+    ssize_t written = write(stream->to, stream->bytes + stream->off, stream->len - stream->off);
     if (written > 0)
         stream->off += (size_t)written;
     return written > 0 || errno == EAGAIN || errno == EINTR;
@@ -253,14 +275,14 @@ bool relay_has_input(const struct relay *relay)
 bool relay_takes_input(const struct relay *relay)
 {
     const struct stream *input = &relay->streams[INPUT];
-    return input->to >= 0 && input->off == input->len;
+    return input->to >= 0 && !is_waiting(input);
 }
 
 void relay_type(struct relay *relay, struct str bytes)
 {
     struct stream *input = &relay->streams[INPUT];
-    assert(relay_takes_input(relay) && bytes.len <= sizeof(relay->input));
-    memcpy(relay->input, bytes.ptr, bytes.len);
+    assert(relay_takes_input(relay) && bytes.len <= sizeof(input->bytes));
+    memcpy(input->bytes, bytes.ptr, bytes.len);
     input->off = 0;
     input->len = bytes.len;
     if (bytes.len == 0 && input->from < 0 && !relay->options.terminal)
@@ -270,24 +292,28 @@ void relay_type(struct relay *relay, struct str bytes)
 void relay_move(struct relay *relay, const struct pollfd polls[RELAY_POLLS])
 {
     struct stream *input = &relay->streams[INPUT];
-    if ((polls[INPUT_COMES].revents && !fill_input(relay, input)) ||
-        (input->off < input->len && !empty_input(relay, input)))
+    if ((polls[2 * INPUT].revents && !fill_input(input)) ||
+        (is_waiting(input) && !empty_input(input)))
         close_stream(relay, INPUT);
-    if (polls[OUTPUT_COMES].revents && !move_output(relay, &relay->streams[OUTPUT]))
-        close_stream(relay, OUTPUT);
-    if (polls[ERRORS_COME].revents && !move_output(relay, &relay->streams[ERRORS]))
-        close_stream(relay, ERRORS);
+    for (int i = OUTPUT; i <= ERRORS; i++) {
+        struct stream *stream = &relay->streams[i];
+        if ((polls[2 * i].revents && !move_output(relay, stream, 0)) ||
+            (polls[2 * i + 1].revents && !write_output(stream, 0)))
+            close_stream(relay, i);
+    }
 }
 
-void relay_drain(struct relay *relay)
+void relay_drain(struct relay *relay, int timeout_ms)
 {
     close_stream(relay, INPUT);
     for (int i = OUTPUT; i <= ERRORS; i++) {
-        while (relay->streams[i].from >= 0 && move_output(relay, &relay->streams[i])) {
-            struct pollfd more = { .fd = relay->streams[i].from, .events = POLLIN };
-            if (poll(&more, 1, 0) <= 0)
-                break; /* a terminal has no end that it would tell */
-        }
+        struct stream *stream = &relay->streams[i];
+        struct pollfd more = { .fd = stream->from, .events = POLLIN };
+        bool goes = !is_waiting(stream) || write_output(stream, timeout_ms);
+        /* Asked for more, not for the end: a terminal has none that it would tell. */
+        while (goes && !is_waiting(stream) && stream->from >= 0 && poll(&more, 1, 0) > 0)
+            goes = move_output(relay, stream, timeout_ms);
+        relay->truncated |= goes && is_waiting(stream);
         close_stream(relay, i);
     }
 }

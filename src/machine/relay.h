@@ -43,7 +43,7 @@ typedef void relay_listener(void *context, size_t channel, struct str bytes);
 void relay_listen(struct relay *relay, relay_listener *listener, void *context);
 
 /* What the loop is to wait for, with output or without: written anew before each poll. */
-#define RELAY_POLLS 4
+#define RELAY_POLLS 6
 void relay_ask(const struct relay *relay, bool output, struct pollfd ret[RELAY_POLLS]);
 /* Moves what the poll found. */
 void relay_move(struct relay *relay, const struct pollfd polls[RELAY_POLLS]);
@@ -52,8 +52,8 @@ bool relay_has_input(const struct relay *relay);
 bool relay_takes_input(const struct relay *relay);
 /* At most a page, where it takes some; empty is the end of input that has no other source. */
 void relay_type(struct relay *relay, struct str bytes);
-/* The command is gone: moves what is left of its output. */
-void relay_drain(struct relay *relay);
+/* The command is gone: moves what is left, to a reader who takes it within a time; -1: any time. */
+void relay_drain(struct relay *relay, int timeout_ms);
 
 int64_t relay_output_bytes(const struct relay *relay);
 bool relay_output_truncated(const struct relay *relay);

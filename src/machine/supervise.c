@@ -4,31 +4,21 @@
  * Theory of operation. The loop waits for the sandbox's messages and its end,
  * the command's streams, signals, those who speak to the run, and the next
  * moment at which somebody has to look at something: the wall clock's ceiling,
- * what is asked of the run, the end of a grace period, a line of the log that
- * has waited. What the plane asks is a wish, and a wish only goes one way: a
- * run that is to end is never asked to go on. What the control socket asks for
- * beside it (to pause, to stop) holds until the plane asks for something.
- *
- * A run ends in two steps at most: the command is asked (SIGTERM), and when
- * its grace is over the sandbox is killed, which ends every process in it.
+ * the limits' meters, the end of a grace period, a line of the log that has
+ * waited. How a run ends is supervise_end.c, what it can be asked for is
+ * supervise_asked.c.
  */
 #include "machine/supervise.h"
 
 #include <signal.h>
 #include <sys/signalfd.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 
 #include "base/clock.h"
 #include "machine/linux/sandbox.h"
+#include "machine/supervise_internal.h"
 
-#define STEP_SUPERVISE    "supervise a run"
-#define GRACE_MS          10000
 #define LOOP_SLEEP_MAX_MS 3600000
-#define STATUS_BUDGET     124
-#define STATUS_REFUSED    125
-#define STATUS_CANCELED   130
-#define STATUS_SIGNAL     128
+#define READER_MS         2000 /* how long one who reads may keep a run that was to end */
 
 enum {
     POLL_CONTROL,
@@ -40,89 +30,7 @@ enum {
     POLL_COUNT_MAX = POLL_CLIENTS + CLIENTS_POLLS
 };
 
-struct run {
-    const struct supervised *of;
-    const struct run_watch *watch;
-    struct run_result *result;
-    struct clients *clients;
-    int signals;
-    enum run_wish wish;
-    bool exhausted, killed, ended;
-    bool paused;
-    int64_t meter_ms;    /* when the limits are to be looked at again; 0: not needed */
-    int64_t deadline_ms; /* of the wall clock */
-    int64_t grace_ms;    /* when the grace ends; 0: nobody has asked it to end */
-};
-
-/* --- ending -------------------------------------------------------------------------------- */
-
-static void signal_command(const struct run *run, int number)
-{
-    struct sandbox_message message = { .kind = SANDBOX_SIGNAL, .number = number };
-    (void)!sandbox_send(run->of->control, &message, -1); /* one that is gone needs none */
-}
-
-static void kill_sandbox(struct run *run)
-{
-    syscall(SYS_pidfd_send_signal, run->of->pidfd, SIGKILL, NULL, 0);
-    run->killed = true;
-}
-
-static int set_paused(struct run *run, bool paused, struct err *err)
-{
-    int r = run->paused == paused ? 0 : limits_freeze(run->of->limits, paused, err);
-    if (r == 0)
-        run->paused = paused;
-    return r;
-}
-
-static void pause_all(struct run *run, bool paused)
-{
-    struct err unheard;
-    (void)!set_paused(run, paused, &unheard);
-}
-
-static void begin_end(struct run *run, bool at_once)
-{
-    if (at_once)
-        kill_sandbox(run);
-    if (run->grace_ms)
-        return;
-    run->grace_ms = clock_now_ms() + GRACE_MS;
-    signal_command(run, SIGTERM);
-    pause_all(run, false); /* one that is paused could not hear it */
-}
-
 /* --- what the loop finds ------------------------------------------------------------------- */
-
-static void take_status(struct run *run, const struct sandbox_message *message)
-{
-    struct run_result *result = run->result;
-    run->ended = true;
-    limits_ended(run->of->limits, &message->usage);
-    if (WIFSIGNALED(message->number)) {
-        result->end = RUN_SIGNALED;
-        result->signal = WTERMSIG(message->number);
-        result->status = STATUS_SIGNAL + result->signal;
-    } else {
-        result->end = RUN_EXITED;
-        result->status = WEXITSTATUS(message->number);
-    }
-}
-
-static void refuse_start(struct run *run, int number)
-{
-    const char *name = run->of->plan->argv[0];
-    run->result->end = RUN_REFUSED;
-    run->result->status = number == ENOENT ? 127 : 126;
-    if (number == ENOENT)
-        err_set(&run->result->err, ERR_NOT_FOUND, STEP_SUPERVISE,
-                "%.200s is not in the sandbox's view; programs come from the system's directories "
-                "and from what is mounted",
-                name);
-    else
-        err_set_errno(&run->result->err, number, STEP_SUPERVISE, "%.200s cannot be started", name);
-}
 
 /* False where the sandbox has nothing more to say. */
 static bool take_message(struct run *run)
@@ -136,13 +44,13 @@ static bool take_message(struct run *run)
     case SANDBOX_STARTED:
         run->result->started_ms = clock_now_ms();
         if (message.number)
-            refuse_start(run, message.number);
+            run_refuse_start(run, message.number);
         else if (run->watch->started)
             run->watch->started(run->watch->context);
         break;
     case SANDBOX_ENDED:
         if (run->result->end != RUN_REFUSED)
-            take_status(run, &message);
+            run_take_status(run, &message);
         run->ended = true;
         break;
     case SANDBOX_MAP:
@@ -165,29 +73,9 @@ static void take_signal(struct run *run)
     if (number == SIGWINCH)
         relay_resize(run->of->relay);
     else if (number == SIGTERM || number == SIGHUP)
-        begin_end(run, run->grace_ms != 0); /* the second time it is meant */
+        run_begin_end(run, run->grace_ms != 0); /* the second time it is meant */
     else
-        signal_command(run, number);
-}
-
-static void exhaust(struct run *run, enum dimension dimension)
-{
-    if (run->exhausted)
-        return;
-    run->exhausted = true;
-    run->result->dimension = dimension;
-    begin_end(run, false);
-}
-
-static void take_wish(struct run *run)
-{
-    enum run_wish wish = run->watch->wish(run->watch->context);
-    if (run->wish >= RUN_CANCEL && wish <= run->wish)
-        return; /* one that is to end is not asked to go on */
-    run->wish = wish;
-    pause_all(run, wish == RUN_PAUSE);
-    if (wish >= RUN_CANCEL)
-        begin_end(run, wish == RUN_CANCEL_NOW);
+        run_signal(run, number);
 }
 
 /* The dimension that a limit is the meter of; a limit of the sandbox itself ends nothing. */
@@ -207,74 +95,8 @@ static void meter(struct run *run, int64_t now)
         return;
     int r = limits_exhausted(run->of->limits, &limit, &next_ms, &unknown);
     if (r > 0)
-        exhaust(run, dimension_of(limit));
+        run_exhaust(run, dimension_of(limit));
     run->meter_ms = r == 0 && next_ms >= 0 ? now + next_ms : 0;
-}
-
-/* --- those who speak to it ----------------------------------------------------------------- */
-
-static void write_status(const struct run *run, struct buf *members)
-{
-    bool terminal = run->of->plan->terminal;
-    buf_addf(members, "\"state\":\"%s\",\"terminal\":%s,\"input\":%s,\"outputBytes\":%lld",
-             run->grace_ms || run->killed ? "canceling"
-             : run->paused                ? "paused"
-                                          : "running",
-             terminal ? "true" : "false", relay_has_input(run->of->relay) ? "true" : "false",
-             (long long)relay_output_bytes(run->of->relay));
-}
-
-/* Of a terminal's size; a program that draws on it does so anew for who has just come. */
-static void resize(struct run *run, const struct control_request *request)
-{
-    if (!request->rows)
-        return;
-    relay_set_size(run->of->relay, request->rows, request->columns);
-    signal_command(run, SIGWINCH);
-}
-
-static void stop(struct run *run, int timeout_ms)
-{
-    begin_end(run, false);
-    if (timeout_ms >= 0)
-        run->grace_ms = clock_now_ms() + timeout_ms;
-}
-
-static int act(void *context, const struct control_request *request, struct buf *members,
-               struct err *err)
-{
-    struct run *run = context;
-    switch (request->verb) {
-    case CONTROL_STOP:
-        stop(run, request->timeout_ms);
-        return 0;
-    case CONTROL_KILL:
-        begin_end(run, true);
-        return 0;
-    case CONTROL_PAUSE:
-    case CONTROL_RESUME:
-        return run->grace_ms ? err_set(err, ERR_CONFLICT, STEP_SUPERVISE, "it is to end")
-                             : set_paused(run, request->verb == CONTROL_PAUSE, err);
-    case CONTROL_REVOKE: /* what holds stands in the ledger alone: this says when to look */
-        take_wish(run);
-        return 0;
-    case CONTROL_ATTACH:
-        resize(run, request);
-        write_status(run, members);
-        return 0;
-    case CONTROL_STATUS:
-        write_status(run, members);
-        return 0;
-    case CONTROL_RESIZE:
-        resize(run, request);
-        return 0;
-    case CONTROL_DENY:
-    case CONTROL_DECIDE:
-    case CONTROL_VERB_COUNT:
-        break;
-    }
-    return err_set(err, ERR_UNSUPPORTED, STEP_SUPERVISE, "this run has nothing that %s is about",
-                   control_verb_name(request->verb));
 }
 
 static bool takes_input(void *context)
@@ -303,10 +125,10 @@ static void look(struct run *run)
 {
     int64_t now = clock_now_ms();
     if (now >= run->deadline_ms)
-        exhaust(run, DIMENSION_WALL_CLOCK_SECONDS);
+        run_exhaust(run, DIMENSION_WALL_CLOCK_SECONDS);
     meter(run, now);
     if (run->grace_ms && now >= run->grace_ms && !run->killed)
-        kill_sandbox(run);
+        run_kill(run);
     clients_look(run->clients, now);
     if (run->of->log)
         run_log_flush(run->of->log, now);
@@ -330,24 +152,6 @@ static int patience(const struct run *run)
     return until <= now ? 0 : (int)(until - now);
 }
 
-static void judge(struct run *run)
-{
-    struct run_result *result = run->result;
-    if (result->end == RUN_REFUSED)
-        return;
-    if (run->exhausted) {
-        result->end = RUN_EXHAUSTED;
-        result->status = STATUS_BUDGET;
-    } else if (run->wish >= RUN_CANCEL || run->grace_ms) {
-        result->end = RUN_CANCELLED;
-        result->status = STATUS_CANCELED;
-    } else if (!run->ended) {
-        result->end = RUN_LOST;
-        result->status = STATUS_REFUSED;
-        err_set(&result->err, ERR_IO, STEP_SUPERVISE, "the sandbox died under the command");
-    }
-}
-
 static void loop(struct run *run)
 {
     struct pollfd polls[POLL_COUNT_MAX] = {
@@ -366,7 +170,7 @@ static void loop(struct run *run)
         if (polls[POLL_SIGNALS].revents)
             take_signal(run);
         if (polls[POLL_DOORBELL].revents)
-            take_wish(run);
+            run_take_wish(run);
         if (polls[POLL_CONTROL].revents && !take_message(run))
             polls[POLL_CONTROL].fd = -1;
         look(run);
@@ -378,14 +182,14 @@ static int settle(struct run *run, struct err *err)
 {
     const struct supervised *of = run->of;
     struct run_result *result = run->result;
-    relay_drain(of->relay);
+    relay_drain(of->relay, run->grace_ms || run->killed ? READER_MS : -1);
     clients_drain(run->clients);
     result->ended_ms = clock_now_ms();
     result->output_bytes = relay_output_bytes(of->relay);
     result->output_truncated = relay_output_truncated(of->relay);
     if (of->log)
         run_log_finish(of->log, &result->log);
-    judge(run);
+    run_judge(run);
     return limits_read(of->limits, &result->usage, err);
 }
 
@@ -407,7 +211,7 @@ int supervise(const struct supervised *supervised, const struct run_watch *watch
 {
     int64_t wall = supervised->plan->limits.budget[DIMENSION_WALL_CLOCK_SECONDS];
     struct run run = { .of = supervised, .watch = watch, .result = ret };
-    struct clients_run seen = { &run, act, takes_input, type };
+    struct clients_run seen = { &run, run_act, takes_input, type };
     sigset_t before;
     run.deadline_ms = clock_now_ms() + wall * 1000;
     int r = clients_new(supervised->socket, &seen, &run.clients, err);
@@ -422,7 +226,7 @@ int supervise(const struct supervised *supervised, const struct run_watch *watch
     ret->end = RUN_LOST;
     run.meter_ms = clock_now_ms(); /* the limits say when first */
     if (watch->doorbell >= 0)
-        take_wish(&run); /* what was asked before anybody listened */
+        run_take_wish(&run); /* what was asked before anybody listened */
     loop(&run);
     r = settle(&run, err);
     close(run.signals);

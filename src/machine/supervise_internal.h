@@ -1,0 +1,47 @@
+/* supervise_internal: what the parts of supervision have of one run. */
+#ifndef AM_MACHINE_SUPERVISE_INTERNAL_H
+#define AM_MACHINE_SUPERVISE_INTERNAL_H
+
+#include "machine/supervise.h"
+
+#define STEP_SUPERVISE "supervise a run"
+
+struct sandbox_message;
+
+struct run {
+    const struct supervised *of;
+    const struct run_watch *watch;
+    struct run_result *result;
+    struct clients *clients;
+    int signals;
+    enum run_wish wish;
+    bool exhausted, killed, ended;
+    bool paused;
+    int64_t meter_ms;    /* when the limits are to be looked at again; 0: not needed */
+    int64_t deadline_ms; /* of the wall clock */
+    int64_t grace_ms;    /* when the grace ends; 0: nobody has asked it to end */
+};
+
+/* --- how it ends (supervise_end.c) ---------------------------------------------------------- */
+
+void run_signal(const struct run *run, int number);
+/* Asks it to end; at once, where it is not to be asked. */
+void run_begin_end(struct run *run, bool at_once);
+void run_kill(struct run *run);
+void run_exhaust(struct run *run, enum dimension dimension);
+/* The command has ended, or could not be started. */
+void run_take_status(struct run *run, const struct sandbox_message *message);
+void run_refuse_start(struct run *run, int number);
+/* What all of it comes to, once nothing is left of it. */
+void run_judge(struct run *run);
+
+/* --- what is asked of it (supervise_asked.c) ------------------------------------------------- */
+
+int run_pause(struct run *run, bool paused, struct err *err) MUST_CHECK;
+/* What the plane asks. */
+void run_take_wish(struct run *run);
+/* What somebody asks through the control socket; see clients.h. */
+int run_act(void *context, const struct control_request *request, struct buf *members,
+            struct err *err) MUST_CHECK;
+
+#endif
