@@ -22,9 +22,9 @@ static const enum colour state_colours[] = {
 /* The strongest tier that the host gives, or NULL. */
 static const char *best_tier(const struct host_fact *facts)
 {
-    for (size_t i = HOST_TIER_COUNT; i-- > 0;)
-        if (host_gives(facts, (enum host_tier)i).is_given)
-            return host_tier_names[i];
+    for (size_t i = TIER_COUNT; i-- > 0;)
+        if (host_gives(facts, (enum tier)i).is_given)
+            return tier_names[i];
     return NULL;
 }
 
@@ -43,9 +43,9 @@ static int print_json(const struct host_fact *facts)
     buf_add_text(&json, "{\"tier\":");
     best ? json_add_string(&json, str_from(best)) : buf_add_text(&json, "null");
     buf_add_text(&json, ",\"tiers\":[");
-    for (size_t i = 0; i < HOST_TIER_COUNT; i++) {
-        struct host_answer answer = host_gives(facts, (enum host_tier)i);
-        buf_addf(&json, "%s{\"tier\":\"%s\",\"given\":%s", i ? "," : "", host_tier_names[i],
+    for (size_t i = 0; i < TIER_COUNT; i++) {
+        struct host_answer answer = host_gives(facts, (enum tier)i);
+        buf_addf(&json, "%s{\"tier\":\"%s\",\"given\":%s", i ? "," : "", tier_names[i],
                  answer.is_given ? "true" : "false");
         add_text_member(&json, "reason", answer.reason);
         add_text_member(&json, "remedy", answer.remedy);
@@ -82,10 +82,10 @@ static void print_wrapped(const char *text, size_t column)
     puts(text);
 }
 
-static void print_tier(const struct host_fact *facts, enum host_tier tier)
+static void print_tier(const struct host_fact *facts, enum tier tier)
 {
     struct host_answer answer = host_gives(facts, tier);
-    printf("%*s%-*s%s%s%s", INDENT, "", NAME_WIDTH, host_tier_names[tier],
+    printf("%*s%-*s%s%s%s", INDENT, "", NAME_WIDTH, tier_names[tier],
            tell_colour(stdout, answer.is_given ? COLOUR_GOOD : COLOUR_BAD),
            answer.is_given ? "yes" : "no", tell_colour_end(stdout));
     if (answer.is_given) {
@@ -121,13 +121,13 @@ static int run_host(const struct invocation *invocation)
 {
     struct host_fact facts[HOST_FACT_COUNT];
     host_examine(facts);
-    int status = host_gives(facts, HOST_TIER_NAMESPACES).is_given ? EXIT_OK : EXIT_NEGATIVE;
+    int status = host_gives(facts, TIER_NAMESPACES).is_given ? EXIT_OK : EXIT_NEGATIVE;
     if (invocation->values[0])
         return print_json(facts) < 0 ? EXIT_NEGATIVE : status;
     const char *best = best_tier(facts);
     printf("This host gives the isolation tier: %s\n\n", best ? best : "none");
-    for (size_t i = 0; i < HOST_TIER_COUNT; i++)
-        print_tier(facts, (enum host_tier)i);
+    for (size_t i = 0; i < TIER_COUNT; i++)
+        print_tier(facts, (enum tier)i);
     putchar('\n');
     for (size_t i = 0; i < HOST_FACT_COUNT; i++)
         print_fact(facts, (enum host_fact_id)i);

@@ -227,6 +227,10 @@ static int make_plan(struct running *run, struct err *err)
         r = choose_command(run, err);
     if (r == 0)
         r = plan_build(&run->facts.plan, &run->request, &run->plan, err);
+    if (r == 0 && run->plan->minimum_tier < run->plan->tier && !facts_try_tier(&run->facts)) {
+        plan_free(TAKE_PTR(run->plan));
+        r = plan_build(&run->facts.plan, &run->request, &run->plan, err);
+    }
     trace_note(&run->trace, "machine/plan.c", "plan made");
     return r;
 }

@@ -47,8 +47,9 @@ static void print_plan(const struct plan *plan)
     print_row("profile", plan->profile_id);
     printf("%-*s%s, and at least %s\n", LABEL_WIDTH, "isolation", tier_names[plan->tier],
            tier_names[plan->minimum_tier]);
-    printf("%-*s%s, id %lld, with an empty home\n", LABEL_WIDTH, "user", plan->user,
-           (long long)plan->inside_uid);
+    printf("%-*s%s, id %lld, with an empty %s\n", LABEL_WIDTH, "user", plan->user,
+           (long long)plan->inside_uid,
+           plan->tier == TIER_PROCESS ? "home in the folder of the run" : "home");
     print_row("network", plan->no_sockets ? "none, and no sockets" : "loopback alone");
     print_mounts(plan);
     printf("%-*s%lld processes, %lld open files, %lld bytes of output\n", LABEL_WIDTH, "limits",

@@ -15,6 +15,11 @@ static const char *const system_directories[] = {
     "/lib64", "/libx32", "/opt",  "/nix/store", "/gnu/store",
 };
 
+const char *environment_system_directory(size_t index)
+{
+    return index < ARRAY_LEN(system_directories) ? system_directories[index] : NULL;
+}
+
 bool environment_is_system_directory(struct str path)
 {
     for (size_t i = 0; i < ARRAY_LEN(system_directories); i++)
@@ -124,7 +129,7 @@ int environment_build(struct environment *environment, const struct plan_facts *
     for (size_t i = 0; facts->environment[i] && r == 0; i++)
         if (is_passed_on(name_of(facts->environment[i])))
             r = put(environment, str_from(facts->environment[i]), err);
-    if (r == 0)
+    if (r == 0 && plan->tier != TIER_PROCESS) /* there it is a folder of the run's own */
         r = putf(environment, err, "HOME", str_from(plan->home));
     if (r == 0)
         r = putf(environment, err, "USER", str_from(plan->user));

@@ -24,5 +24,7 @@ int environment_build(struct environment *environment, const struct plan_facts *
 
 /* Whether a directory of the host is one of those that every view has, read-only. */
 bool environment_is_system_directory(struct str path);
+/* Those, one after the other; NULL behind the last. */
+const char *environment_system_directory(size_t index);
 
 #endif

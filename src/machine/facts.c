@@ -5,6 +5,7 @@
 #include <limits.h>
 
 #include "contract/host_path.h"
+#include "machine/linux/host.h"
 
 #define STEP_FACTS "look around"
 
@@ -48,6 +49,27 @@ static void name_user(struct facts *facts)
         memcpy(facts->user, user, len + 1);
 }
 
+/* What it gives, by what it says of namespaces. */
+static void set_tier(struct plan_facts *plan, struct host_answer namespaces)
+{
+    plan->tier = namespaces.is_given ? TIER_NAMESPACES : TIER_PROCESS;
+    plan->tier_reason = namespaces.reason;
+    plan->tier_remedy = namespaces.remedy;
+    plan->process_reason = plan->uid == 0
+                               ? "without a user namespace root has no unprivileged identity for "
+                                 "the command; run it as an ordinary user"
+                               : host_expects(TIER_PROCESS).reason;
+}
+
+bool facts_try_tier(struct facts *facts)
+{
+    struct host_fact found[HOST_FACT_COUNT];
+    enum tier expected = facts->plan.tier;
+    host_examine(found);
+    set_tier(&facts->plan, host_gives(found, TIER_NAMESPACES));
+    return facts->plan.tier == expected;
+}
+
 int facts_read(struct facts *ret, struct err *err)
 {
     const char *home = getenv("HOME");
@@ -70,8 +92,8 @@ int facts_read(struct facts *ret, struct err *err)
         .has_groups = getgroups(0, NULL) > 0,
         .environment = (const char *const *)environ,
         .terminal = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO),
-        .tier = TIER_NAMESPACES,
     };
+    set_tier(&ret->plan, host_expects(TIER_NAMESPACES));
     return 0;
 }
 

@@ -18,6 +18,12 @@ struct facts {
  * folder is gone.
  */
 int facts_read(struct facts *ret, struct err *err) MUST_CHECK;
+/*
+ * The tier is what the host's settings let expect. This tries instead, in some milliseconds, for a
+ * plan that would take less: a container's filter stands in no setting. False where the tier is
+ * another one now.
+ */
+bool facts_try_tier(struct facts *facts) MUST_CHECK;
 /* Resolves a path of the host; ERR_NOT_FOUND, ERR_LIMIT. */
 int facts_resolve(const char *path, char ret[FACTS_PATH_SIZE], struct err *err) MUST_CHECK;
 /* Where a command's file is, by the search path of an environment; false where it is not found. */

@@ -13,11 +13,11 @@
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "base/file.h"
 #include "machine/decoys.h"
+#include "machine/linux/host.h"
 #include "machine/linux/idmap.h"
 #include "machine/linux/mounting.h"
 #include "machine/linux/sandbox.h"
@@ -40,6 +40,7 @@ struct launch {
     struct control *socket;
     struct decoys decoys;
     struct limits *limits;
+    char private_folder[LAYER_BYTES_MAX];
     int control, pidfd;
     pid_t pid;
     size_t steps_done;
@@ -128,6 +129,16 @@ static int make_layer(struct launch *launch, size_t index, struct err *err)
     return 0;
 }
 
+/* At the tier `process`: home and temporary files of the command. */
+static int make_private(struct launch *launch, struct err *err)
+{
+    if (launch->plan->tier != TIER_PROCESS)
+        return 0;
+    snprintf(launch->private_folder, LAYER_BYTES_MAX, "%s/private", launch->folder);
+    launch->sandbox.private_folder = launch->private_folder;
+    return file_make_folder(launch->private_folder, err);
+}
+
 static int make_folder(struct launch *launch, struct err *err)
 {
     int len = snprintf(launch->folder, sizeof(launch->folder), "%s/runs/%s",
@@ -140,7 +151,7 @@ static int make_folder(struct launch *launch, struct err *err)
             r = make_layer(launch, i, err);
         else if (launch->plan->mounts[i].semantics == MOUNT_CACHE)
             r = file_make_folder(launch->plan->mounts[i].host_path, err);
-    return r;
+    return r < 0 ? r : make_private(launch, err);
 }
 
 /* What nobody wrote to goes with the run; all of it, where nothing is to be kept. */
@@ -162,6 +173,8 @@ static void remove_folder(struct launch *launch)
         if (launch->sandbox.mounts[i].layer_path &&
             launch->plan->mounts[i].semantics == MOUNT_STAGED)
             remove_layer(launch->layers[i], launch->options.discard);
+    if (launch->sandbox.private_folder)
+        (void)!file_remove_tree(launch->private_folder, NULL);
     rmdir(launch->folder); /* stays where a change set or a log is in it */
 }
 
@@ -214,6 +227,12 @@ const struct mask_list *launch_masks(const struct launch *launch, size_t mount)
 
 /* --- limits -------------------------------------------------------------------------------- */
 
+static int watch_folder(struct launch *launch, const char *path, struct err *err)
+{
+    _cleanup_(cleanup_close) int folder = mounting_open(AT_FDCWD, path, err);
+    return folder < 0 ? folder : limits_watch(launch->limits, folder, err);
+}
+
 static int open_limits(struct launch *launch, struct err *err)
 {
     const struct plan_limits *plan = &launch->plan->limits;
@@ -231,11 +250,11 @@ static int open_limits(struct launch *launch, struct err *err)
     int r = limits_new(&wanted, launch->options.name, &launch->limits, err);
     launch->sandbox.limits = launch->limits;
     for (size_t i = 0; i < launch->plan->mount_count && r == 0; i++)
-        if (launch->sandbox.mounts[i].layer_path) {
-            _cleanup_(cleanup_close) int layer = mounting_open(AT_FDCWD, launch->layers[i], err);
-            r = layer < 0 ? layer : limits_watch(launch->limits, layer, err);
-        }
-    return r;
+        if (launch->sandbox.mounts[i].layer_path)
+            r = watch_folder(launch, launch->layers[i], err);
+    return r == 0 && launch->sandbox.private_folder
+               ? watch_folder(launch, launch->private_folder, err)
+               : r;
 }
 
 static void close_limits(struct launch *launch)
@@ -324,9 +343,27 @@ static void close_decoys(struct launch *launch)
 
 /* --- the sandbox --------------------------------------------------------------------------- */
 
+/* The host's settings promised namespaces: where it gives none, that is why nothing starts. */
+static int blame_host(const struct launch *launch, int r, struct err *err)
+{
+    struct host_fact facts[HOST_FACT_COUNT];
+    struct host_answer answer = { .is_given = true };
+    if (launch->plan->tier == TIER_NAMESPACES) {
+        host_examine(facts);
+        answer = host_gives(facts, TIER_NAMESPACES);
+    }
+    return answer.is_given
+               ? r
+               : err_set(err, ERR_UNSUPPORTED, STEP_LAUNCH, "this host gives no namespaces: %s%s%s",
+                         answer.reason, answer.remedy ? "; to mend it: " : "",
+                         answer.remedy ? answer.remedy : "; see doctor host");
+}
+
 static int spawn(struct launch *launch, struct err *err)
 {
     int r = sandbox_spawn(&launch->sandbox, launch->control, &launch->pid, &launch->pidfd, err);
+    if (r < 0)
+        r = blame_host(launch, r, err);
     /* The sandbox's ends are its own now: where it dies, ours see it. */
     close(TAKE_FD(launch->sandbox.control));
     for (int i = 0; i < 3; i++) {
@@ -340,8 +377,8 @@ static void kill_all(struct launch *launch)
 {
     if (launch->pidfd < 0)
         return;
-    syscall(SYS_pidfd_send_signal, launch->pidfd, SIGKILL, NULL, 0);
-    waitpid(launch->pid, NULL, 0); /* with it ends its namespace, and whatever is in there */
+    sandbox_kill(&launch->sandbox, launch->control, launch->pidfd);
+    waitpid(launch->pid, NULL, 0); /* with it ends whatever is in there */
     close(launch->pidfd);
 }
 
@@ -386,7 +423,7 @@ int launch_ready(struct launch *launch, struct launch_report *ret, struct err *e
             message.err.step = STEP_LAUNCH;
             if (err)
                 *err = message.err;
-            return message.err.code == ERR_NONE ? -EIO : -EPERM;
+            return blame_host(launch, message.err.code == ERR_NONE ? -EIO : -EPERM, err);
         }
         r = message.kind == SANDBOX_TERMINAL && fd >= 0
                 ? relay_set_terminal(launch->relay, fd, err)
@@ -402,6 +439,7 @@ int launch_run(struct launch *launch, const struct run_watch *watch, struct run_
 {
     struct sandbox_message go = { .kind = SANDBOX_GO };
     struct supervised supervised = { .plan = launch->plan,
+                                     .sandbox = &launch->sandbox,
                                      .control = launch->control,
                                      .pidfd = launch->pidfd,
                                      .limits = launch->limits,

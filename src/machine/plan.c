@@ -11,6 +11,9 @@
  *   mount-over-system     the agent's path lies in a system directory
  *   mount-not-hidden      a read-write bind cannot hide secrets
  *   mount-twice           two mounts at one place
+ *   mount-not-staged      the tier `process` has no overlay,
+ *   mount-elsewhere       and no other place for a directory than its own,
+ *   mount-within          and takes nothing back below a mount
  *   tier-below-minimum    the host gives less than profile or command ask for
  *   environment-secret    a variable that speaks of a secret has a value
  */
@@ -114,6 +117,19 @@ static int check_profile(struct context *context, struct err *err)
 
 /* --- tier, identity, limits ---------------------------------------------------------------- */
 
+/* Without namespaces nothing but Landlock and the filter is left, and not every host has those. */
+static int check_process_tier(const struct plan_facts *facts, struct err *err)
+{
+    if (!facts->process_reason)
+        return 0;
+    return err_set(err, ERR_UNSUPPORTED, STEP_PLAN,
+                   "this host gives no namespaces (%s), and for the tier process: %s%s%s "
+                   "[tier-below-minimum]",
+                   facts->tier_reason, facts->process_reason,
+                   facts->tier_remedy ? "; to mend it: " : "",
+                   facts->tier_remedy ? facts->tier_remedy : "");
+}
+
 static int set_tier(struct context *context, struct err *err)
 {
     const struct plan_facts *facts = context->facts;
@@ -127,7 +143,7 @@ static int set_tier(struct context *context, struct err *err)
     plan->minimum_tier = (enum tier)minimum;
     plan->tier = facts->tier > TIER_NAMESPACES ? TIER_NAMESPACES : facts->tier;
     if (plan->tier >= plan->minimum_tier)
-        return 0;
+        return plan->tier == TIER_PROCESS ? check_process_tier(facts, err) : 0;
     if (plan->minimum_tier > TIER_NAMESPACES)
         return err_set(err, ERR_UNSUPPORTED, STEP_PLAN,
                        "the tier %s is asked for, and this release runs commands at most in "
@@ -156,6 +172,10 @@ static int set_identity(struct context *context, struct err *err)
     plan->host_gid = plan->as_root ? ROOTLESS_HOST_ID : facts->gid;
     plan->inside_uid = plan->as_root ? ROOTLESS_INSIDE_ID : facts->uid;
     plan->inside_gid = plan->as_root ? ROOTLESS_INSIDE_ID : facts->gid;
+    if (str_equal(mapping, STR("mapped-root")) && plan->tier == TIER_PROCESS)
+        return err_set(err, ERR_UNSUPPORTED, STEP_PLAN,
+                       "userMapping mapped-root needs a user namespace, which the tier process "
+                       "has not; use keep-id");
     if (str_equal(mapping, STR("mapped-root")))
         plan->inside_uid = plan->inside_gid = 0;
     plan->has_groups = facts->has_groups && !plan->as_root;
@@ -238,11 +258,44 @@ static bool is_system_path(const char *path)
     return path[0] != '/' || path[1] == '\0';
 }
 
+/* What cannot be had where Landlock alone grants paths. */
+static int check_process_mount(const struct context *context, const struct plan_mount *mount,
+                               struct err *err)
+{
+    const struct plan *plan = &context->planning->plan;
+    const char *path = mount->host_path;
+    if (mount->semantics == MOUNT_STAGED)
+        return refuse(err, "mount-not-staged",
+                      "%s cannot be staged at the tier process, which has no overlay; --mount "
+                      "%s:%s:read-write, or a profile that mounts it read-only",
+                      path, path, path);
+    if (mount->secrets_prohibited)
+        return refuse(err, "mount-not-hidden",
+                      "the tier process can hide no secrets in %s; --mount %s:%s:read-write, or a "
+                      "profile that says secretsProhibited false",
+                      path, path, path);
+    if (strcmp(path, mount->agent_path) != 0)
+        return refuse(err, "mount-elsewhere",
+                      "at the tier process %s has no other place than its own; --mount %s:%s:%s",
+                      path, path, path, semantics_names[mount->semantics]);
+    for (size_t i = 0; i < plan->mount_count; i++)
+        if (host_path_is_within(str_from(path), str_from(context->mounts[i].host_path)) ||
+            host_path_is_within(str_from(context->mounts[i].host_path), str_from(path)))
+            return refuse(err, "mount-within",
+                          "%s and %s lie one within the other, which the tier process cannot tell "
+                          "apart; leave one out",
+                          path, context->mounts[i].host_path);
+    return 0;
+}
+
 static int check_mount(const struct context *context, const struct plan_mount *mount,
                        struct err *err)
 {
     char secret[HOST_SECRET_SIZE];
     const char *path = mount->host_path;
+    if (mount->of_surface && context->planning->plan.tier == TIER_PROCESS)
+        return err_set(err, ERR_UNSUPPORTED, STEP_PLAN,
+                       "a tool surface needs the tier namespaces: its doors are in a network");
     if (mount->of_surface) /* which the gate for tools decides about */
         return is_system_path(mount->agent_path)
                    ? refuse(err, "mount-over-system", "%s would cover a directory of the system",
@@ -273,7 +326,8 @@ static int check_mount(const struct context *context, const struct plan_mount *m
                       "%s is mounted read-write, which can hide nothing; mount it staged, or say "
                       "secretsProhibited false",
                       path);
-    return 0;
+    return context->planning->plan.tier == TIER_PROCESS ? check_process_mount(context, mount, err)
+                                                        : 0;
 }
 
 static int add_mount(struct context *context, const struct plan_mount *mount, struct err *err)
@@ -373,7 +427,7 @@ static const char *starting_place(const struct context *context)
     for (size_t i = 0; i < plan->mount_count; i++)
         if (host_path_is_within(str_from(asked), str_from(plan->mounts[i].agent_path)))
             return asked;
-    return context->request->directory ? asked : plan->home;
+    return context->request->directory ? asked : plan->tier == TIER_PROCESS ? "/" : plan->home;
 }
 
 static int set_command(struct context *context, struct err *err)

@@ -17,18 +17,12 @@
 #include "base/err.h"
 #include "base/str.h"
 #include "contract/vocabulary.h"
+#include "machine/tier.h"
 
 #define PLAN_ARGUMENTS_MAX   4096
 #define PLAN_MOUNTS_MAX      64
 #define PLAN_ENVIRONMENT_MAX 256
 #define PLAN_ARGUMENT_BYTES  ((size_t)2 << 20) /* of all arguments and variables together */
-
-/* Ordered: a later one isolates more. */
-#define TIER_TABLE(X)                                                                              \
-    X(TIER_PROCESS, "process")                                                                     \
-    X(TIER_NAMESPACES, "namespaces")                                                               \
-    X(TIER_CONTAINER, "container")                                                                 \
-    X(TIER_VM, "vm")
 
 #define SEMANTICS_TABLE(X)                                                                         \
     X(MOUNT_READ_ONLY, "read-only")                                                                \
@@ -37,10 +31,8 @@
     X(MOUNT_CACHE, "cache")
 
 #define PLAN_ENUM(name, text) name,
-enum tier { TIER_TABLE(PLAN_ENUM) TIER_COUNT };
 enum semantics { SEMANTICS_TABLE(PLAN_ENUM) SEMANTICS_COUNT };
 #undef PLAN_ENUM
-extern const char *const tier_names[TIER_COUNT];
 extern const char *const semantics_names[SEMANTICS_COUNT];
 
 /* --- what goes in -------------------------------------------------------------------------- */
@@ -58,6 +50,7 @@ struct plan_facts {
     enum tier tier;                 /* what this host gives */
     const char *tier_reason;        /* why it gives no more */
     const char *tier_remedy;        /* the one command that would mend it */
+    const char *process_reason;     /* why it gives not even the tier `process`; NULL: it does */
 };
 
 struct plan_mount {

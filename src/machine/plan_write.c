@@ -85,12 +85,13 @@ int plan_write(const struct plan *plan, struct buf *ret, struct err *err)
     if (r < 0)
         return r;
     add_text(ret, "workingDirectory", plan->directory);
-    add_text(ret, "home", plan->home);
+    if (plan->tier != TIER_PROCESS) /* there it is a folder of the run's own */
+        add_text(ret, "home", plan->home);
     add_text(ret, "user", plan->user);
     buf_addf(ret, ",\"userId\":%lld,\"groupId\":%lld", (long long)plan->inside_uid,
              (long long)plan->inside_gid);
     add_text(ret, "seccompProfile", plan->no_sockets ? "no-sockets" : "default");
-    add_text(ret, "network", "loopback");
+    add_text(ret, "network", plan->tier == TIER_PROCESS ? "none" : "loopback");
     add_mounts(ret, plan);
     add_variables(ret, plan);
     add_limits(ret, &plan->limits);

@@ -8,6 +8,7 @@
 
 struct supervised {
     const struct plan *plan;
+    const struct sandbox *sandbox;
     int control, pidfd;
     struct limits *limits;
     struct relay *relay;    /* between the caller's streams and the command's */

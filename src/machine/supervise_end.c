@@ -6,7 +6,6 @@
  * first reason stands: what a command makes of being ended is not its result.
  */
 #include <signal.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "base/clock.h"
@@ -29,7 +28,7 @@ void run_signal(const struct run *run, int number)
 
 void run_kill(struct run *run)
 {
-    syscall(SYS_pidfd_send_signal, run->of->pidfd, SIGKILL, NULL, 0);
+    sandbox_kill(run->of->sandbox, run->of->control, run->of->pidfd);
     run->killed = true;
 }
 

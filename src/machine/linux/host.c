@@ -37,7 +37,6 @@
     "--security-opt systempaths=unconfined"
 
 #define HOST_NAME(name, text) [name] = text,
-const char *const host_tier_names[] = { HOST_TIER_TABLE(HOST_NAME) };
 const char *const host_fact_names[] = { HOST_FACT_TABLE(HOST_NAME) };
 #undef HOST_NAME
 const char *const host_state_names[] = {
@@ -184,11 +183,11 @@ static struct host_answer process_answer(bool has_seccomp, int abi)
     return given;
 }
 
-struct host_answer host_gives(const struct host_fact facts[HOST_FACT_COUNT], enum host_tier tier)
+struct host_answer host_gives(const struct host_fact facts[HOST_FACT_COUNT], enum tier tier)
 {
-    if (tier == HOST_TIER_PROCESS)
+    if (tier == TIER_PROCESS)
         return process_answer(facts[HOST_SECCOMP].state == HOST_GOOD, landlock_abi());
-    if (tier == HOST_TIER_VM)
+    if (tier == TIER_VM)
         return lacks("this release starts no virtual machines", NULL);
     static const struct {
         enum host_fact_id id;
@@ -199,25 +198,25 @@ struct host_answer host_gives(const struct host_fact facts[HOST_FACT_COUNT], enu
         { HOST_PROC, "no /proc can be mounted in a namespace" },
         { HOST_CONTAINER_RUNTIME, "there is no crun" },
     };
-    size_t count = ARRAY_LEN(needs) - (tier == HOST_TIER_NAMESPACES);
+    size_t count = ARRAY_LEN(needs) - (tier == TIER_NAMESPACES);
     for (size_t i = 0; i < count; i++)
         if (facts[needs[i].id].state != HOST_GOOD)
             return lacks(needs[i].reason, facts[needs[i].id].remedy);
     return given;
 }
 
-struct host_answer host_expects(enum host_tier tier)
+struct host_answer host_expects(enum tier tier)
 {
-    if (tier == HOST_TIER_PROCESS)
+    if (tier == TIER_PROCESS)
         return process_answer(seccomp_available(), landlock_abi());
-    if (tier == HOST_TIER_VM)
+    if (tier == TIER_VM)
         return lacks("this release starts no virtual machines", NULL);
     if (!seccomp_available())
         return lacks("the kernel takes no system call filters", NULL);
     const struct setting *setting = forbidding_setting();
     if (setting)
         return lacks(setting->reason, setting->remedy);
-    if (tier == HOST_TIER_CONTAINER) {
+    if (tier == TIER_CONTAINER) {
         struct host_fact runtime = { 0 };
         read_container_runtime(&runtime);
         if (runtime.state != HOST_GOOD)

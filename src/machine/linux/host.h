@@ -9,18 +9,12 @@
 #define AM_MACHINE_LINUX_HOST_H
 
 #include "base/base.h"
+#include "machine/tier.h"
 
 #define HOST_TEXT_MAX 160
 #define HOST_LANDLOCK_PROCESS                                                                      \
     6 /* the ABI that the tier `process` needs: it keeps signals inside                            \
        */
-
-/* Those of the contracts, in their order. */
-#define HOST_TIER_TABLE(X)                                                                         \
-    X(HOST_TIER_PROCESS, "process")                                                                \
-    X(HOST_TIER_NAMESPACES, "namespaces")                                                          \
-    X(HOST_TIER_CONTAINER, "container")                                                            \
-    X(HOST_TIER_VM, "vm")
 
 #define HOST_FACT_TABLE(X)                                                                         \
     X(HOST_USER_NAMESPACES, "user-namespaces")                                                     \
@@ -37,7 +31,6 @@
     X(HOST_CONTAINER_RUNTIME, "container-runtime")
 
 #define HOST_ENUM(name, text) name,
-enum host_tier { HOST_TIER_TABLE(HOST_ENUM) HOST_TIER_COUNT };
 enum host_fact_id { HOST_FACT_TABLE(HOST_ENUM) HOST_FACT_COUNT };
 #undef HOST_ENUM
 
@@ -65,14 +58,13 @@ struct host_answer {
 #define HOST_TRY_SECONDS 5
 void host_examine(struct host_fact ret_facts[HOST_FACT_COUNT]);
 /* Whether what was found is enough for a tier. */
-struct host_answer host_gives(const struct host_fact facts[HOST_FACT_COUNT], enum host_tier tier);
+struct host_answer host_gives(const struct host_fact facts[HOST_FACT_COUNT], enum tier tier);
 /* The same for a launch, by the kernel's settings alone: what they do not forbid is expected. */
-struct host_answer host_expects(enum host_tier tier);
+struct host_answer host_expects(enum tier tier);
 
 /* What a fact means for a launch, by its state: one sentence. */
 const char *host_meaning(enum host_fact_id id, enum host_state state);
 
-extern const char *const host_tier_names[HOST_TIER_COUNT];
 extern const char *const host_fact_names[HOST_FACT_COUNT];
 extern const char *const host_state_names[HOST_MISSING + 1];
 

@@ -20,17 +20,17 @@ TEST(this_host_gives_namespaces)
 {
     struct host_fact facts[HOST_FACT_COUNT];
     host_examine(facts);
-    struct host_answer answer = host_gives(facts, HOST_TIER_NAMESPACES);
+    struct host_answer answer = host_gives(facts, TIER_NAMESPACES);
     if (!answer.is_given) {
         show(facts);
         test_skip("it does not: %s", answer.reason);
         return;
     }
-    CHECK(host_expects(HOST_TIER_NAMESPACES).is_given);
+    CHECK(host_expects(TIER_NAMESPACES).is_given);
     CHECK_INT(facts[HOST_USER_NAMESPACES].state, HOST_GOOD);
     CHECK_INT(facts[HOST_SECCOMP].state, HOST_GOOD);
-    CHECK(host_gives(facts, HOST_TIER_PROCESS).is_given == (landlock_abi() >= 6));
-    CHECK(!host_gives(facts, HOST_TIER_VM).is_given);
+    CHECK(host_gives(facts, TIER_PROCESS).is_given == (landlock_abi() >= 6));
+    CHECK(!host_gives(facts, TIER_VM).is_given);
     for (size_t i = 0; i < HOST_FACT_COUNT; i++) {
         CHECK(facts[i].evidence[0] && host_meaning((enum host_fact_id)i, facts[i].state));
         CHECK(facts[i].state != HOST_GOOD || !facts[i].remedy);
@@ -63,14 +63,14 @@ static int with_namespaces_switched_off(void)
         return 100;
     close(fd);
     host_examine(facts);
-    struct host_answer found = host_gives(facts, HOST_TIER_NAMESPACES);
-    struct host_answer expected = host_expects(HOST_TIER_NAMESPACES);
+    struct host_answer found = host_gives(facts, TIER_NAMESPACES);
+    struct host_answer expected = host_expects(TIER_NAMESPACES);
     int faults = found.is_given + expected.is_given;
     faults += facts[HOST_USER_NAMESPACES].state != HOST_MISSING;
     faults += !found.remedy || !strstr(found.remedy, "sysctl -w user.max_user_namespaces");
     faults += !expected.remedy || !strstr(expected.remedy, "sysctl -w user.max_user_namespaces");
     faults += !expected.reason || !strstr(expected.reason, "max_user_namespaces");
-    faults += host_gives(facts, HOST_TIER_PROCESS).is_given != (landlock_abi() >= 6);
+    faults += host_gives(facts, TIER_PROCESS).is_given != (landlock_abi() >= 6);
     if (faults)
         show(facts);
     return faults;
@@ -88,10 +88,10 @@ static int under_a_filter(void)
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || seccomp_install(SECCOMP_DEFAULT, NULL) < 0)
         return 100;
     host_examine(facts);
-    int faults = host_gives(facts, HOST_TIER_NAMESPACES).is_given;
+    int faults = host_gives(facts, TIER_NAMESPACES).is_given;
     faults += facts[HOST_USER_NAMESPACES].state != HOST_MISSING;
     faults += !strstr(facts[HOST_USER_NAMESPACES].evidence, "making a user namespace");
-    faults += !host_expects(HOST_TIER_NAMESPACES).is_given;
+    faults += !host_expects(TIER_NAMESPACES).is_given;
     if (faults)
         show(facts);
     return faults;

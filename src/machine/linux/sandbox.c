@@ -11,7 +11,8 @@
  * what they found, waits for SANDBOX_GO and becomes the command; the parent,
  * which is pid 1 in there and as confined as the command, reaps what is left
  * to it and passes signals on. It dies with the supervisor, and with it
- * everything in the namespace: no process can leave it.
+ * everything in the namespace: no process can leave it. Where there is none, at
+ * the tier `process`, process_tier.c says what stands in its place.
  *
  * Nothing from here on may use what the supervisor's copy holds: secrets are
  * resolved later, and only there.
@@ -64,7 +65,7 @@ static const struct step {
     unsigned tiers;
     int (*run)(struct sandbox *sandbox, struct err *err);
 } steps[] = {
-    { "ids", IN_NAMESPACES, wait_for_map },
+    { "ids", IN_BOTH, wait_for_map },
     { "namespaces", IN_NAMESPACES, leave_namespaces },
     /* Before any file of the host is touched: with the rights of who the command will be. */
     { "identity", IN_NAMESPACES, become_agent },
@@ -83,10 +84,14 @@ static const struct step {
     { "terminal", IN_BOTH, open_terminal },
     /* After the ids have changed, which would clear it. */
     { "life", IN_BOTH, die_with_supervisor },
+    /* Without a pid namespace the first process has to end the others before it ends. */
+    { "outlive", IN_PROCESS, process_tier_outlive },
     /* By who the command is, before it could refuse them. */
     { "limits", IN_BOTH, restrict_use },
     /* A second fence around the files, should a mount be other than it should. */
-    { "landlock", IN_BOTH, restrict_files },
+    { "landlock", IN_NAMESPACES, restrict_files },
+    /* The only fence around them, where they are the host's own. */
+    { "fence", IN_PROCESS, process_tier_fence },
     /* Mounting is over: nothing in here may do again what was done above. */
     { "capabilities", IN_BOTH, drop_capabilities },
     /* Last: it takes away most of the calls that the steps above are made of. */
@@ -342,6 +347,9 @@ static int start_command(const struct sandbox *sandbox)
     if (chdir(plan->directory) < 0)
         return errno;
     environ = (char **)plan->environment;
+    if (sandbox->private_folder && (setenv("HOME", sandbox->private_folder, 0) < 0 ||
+                                    setenv("TMPDIR", sandbox->private_folder, 0) < 0))
+        return errno;
     execvp(plan->argv[0], plan->argv);
     return errno;
 }
@@ -350,8 +358,13 @@ static void run_command(struct sandbox *sandbox, int started)
 {
     struct sandbox_message message = { .kind = SANDBOX_READY,
                                        .landlock_abi = sandbox->landlock_abi };
+    struct err err = { 0 };
     int fd;
     setsid();
+    if (sandbox->plan->tier == TIER_PROCESS && process_tier_fence_command(sandbox, &err) < 0) {
+        tell_failure(sandbox->control, &err);
+        _exit(LOST_STATUS);
+    }
     probes_run(&sandbox->probes, message.probes);
     if (sandbox_send(sandbox->control, &message, sandbox->scratch) < 0 ||
         sandbox_receive(sandbox->control, &message, &fd) != 1 || message.kind != SANDBOX_GO)
@@ -417,10 +430,11 @@ static int attend(struct sandbox *sandbox, int signals, int started)
     if (read(started, &message.number, sizeof(message.number)) != sizeof(message.number))
         message.number = 0; /* closed by the exec, or by the command's end */
     close(started);
-    if (sandbox_send(sandbox->control, &message, -1) < 0)
-        return 1;
+    bool heard = sandbox_send(sandbox->control, &message, -1) == 0;
     message = (struct sandbox_message){ .kind = SANDBOX_ENDED };
-    message.number = watch(sandbox, signals);
+    message.number = heard ? watch(sandbox, signals) : LOST_STATUS << 8;
+    if (sandbox->plan->tier == TIER_PROCESS)
+        process_tier_end_rest();
     getrusage(RUSAGE_CHILDREN, &message.usage);
     return sandbox_send(sandbox->control, &message, -1) < 0;
 }
@@ -491,6 +505,18 @@ static int map_ids(const struct sandbox *sandbox, pid_t pid, struct err *err)
     return r;
 }
 
+/* Where a container's filter cannot look into clone3, a process without namespaces is a fork. */
+static pid_t make_process(struct clone_args *arguments, int *pidfd)
+{
+    pid_t pid = (pid_t)syscall(SYS_clone3, arguments, sizeof(*arguments));
+    if (pid >= 0 || errno != ENOSYS || arguments->flags & CLONE_NEWUSER)
+        return pid;
+    pid = fork();
+    if (pid > 0)
+        *pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+    return pid;
+}
+
 int sandbox_spawn(struct sandbox *sandbox, int supervisor, pid_t *ret_pid, int *ret_pidfd,
                   struct err *err)
 {
@@ -504,9 +530,10 @@ int sandbox_spawn(struct sandbox *sandbox, int supervisor, pid_t *ret_pid, int *
         .exit_signal = SIGCHLD,
         .cgroup = group >= 0 ? (uint64_t)group : 0,
     };
-    pid_t pid = (pid_t)syscall(SYS_clone3, &arguments, sizeof(arguments));
+    pid_t pid = make_process(&arguments, &pidfd);
     if (pid < 0)
-        return err_set_errno(err, errno, STEP_SPAWN, "the kernel gives no process in namespaces");
+        return err_set_errno(err, errno, STEP_SPAWN, "the kernel gives no process%s",
+                             namespaces ? " in namespaces" : "");
     if (pid == 0) {
         keep_only_own(sandbox);
         _exit(live(sandbox));
@@ -514,12 +541,14 @@ int sandbox_spawn(struct sandbox *sandbox, int supervisor, pid_t *ret_pid, int *
     int r = limits_enter(sandbox->limits, pid, err);
     if (r == 0 && namespaces)
         r = map_ids(sandbox, pid, err);
-    if (r == 0 && namespaces && sandbox_send(supervisor, &map, -1) < 0)
+    if (r == 0 && pidfd < 0)
+        r = err_set(err, ERR_UNSUPPORTED, STEP_SPAWN, "the kernel gives no pidfd");
+    if (r == 0 && sandbox_send(supervisor, &map, -1) < 0)
         r = err_set(err, ERR_IO, STEP_SPAWN, "the sandbox is gone");
     if (r < 0) {
         kill(pid, SIGKILL);
         waitpid(pid, NULL, 0);
-        close(pidfd);
+        cleanup_close(&pidfd);
         return r;
     }
     *ret_pid = pid;

@@ -31,8 +31,9 @@ struct sandbox_mount {
 struct sandbox {
     const struct plan *plan;
     struct sandbox_mount mounts[PLAN_MOUNTS_MAX];
-    int control;  /* the sandbox's end */
-    int stdio[3]; /* what the command reads and writes; not with a terminal */
+    int control;                /* the sandbox's end */
+    int stdio[3];               /* what the command reads and writes; not with a terminal */
+    const char *private_folder; /* at the tier `process`: home and temporary files; else NULL */
     struct probe_context probes;
     struct limits *limits;
     int landlock_abi;
@@ -70,6 +71,9 @@ struct sandbox_message {
 int sandbox_spawn(struct sandbox *sandbox, int supervisor, pid_t *ret_pid, int *ret_pidfd,
                   struct err *err) MUST_CHECK;
 
+/* Ends it, with every process in there; its own first one is reaped by the caller. */
+void sandbox_kill(const struct sandbox *sandbox, int supervisor, int pidfd);
+
 /* A message of fixed size on a socket of the kind SOCK_SEQPACKET, with a descriptor or without. */
 int sandbox_send(int control, const struct sandbox_message *message, int fd) MUST_CHECK;
 /* 1 with a message (and a descriptor, or -1), 0 where the other end is gone, or -errno. */
@@ -80,10 +84,22 @@ int sandbox_receive(int control, struct sandbox_message *ret, int *ret_fd) MUST_
 int view_open(struct sandbox *sandbox, struct err *err) MUST_CHECK;
 int view_system(struct sandbox *sandbox, struct err *err) MUST_CHECK;
 int view_etc(struct sandbox *sandbox, struct err *err) MUST_CHECK;
+/* The names in /etc that it takes from the host, one after the other; NULL behind the last. */
+const char *view_etc_name(size_t index);
 int view_proc(struct sandbox *sandbox, struct err *err) MUST_CHECK;
 int view_devices(struct sandbox *sandbox, struct err *err) MUST_CHECK;
 int view_scratch(struct sandbox *sandbox, struct err *err) MUST_CHECK;
 int view_mounts(struct sandbox *sandbox, struct err *err) MUST_CHECK;
 int view_enter(struct sandbox *sandbox, struct err *err) MUST_CHECK;
+
+/* --- the tier `process` (process_tier.c) ---------------------------------------------------- */
+
+/* Restricts the first process, by all that the command gets; and the command's, once more. */
+int process_tier_fence(struct sandbox *sandbox, struct err *err) MUST_CHECK;
+int process_tier_fence_command(struct sandbox *sandbox, struct err *err) MUST_CHECK;
+/* The first process takes in what the command leaves behind, and outlives the supervisor. */
+int process_tier_outlive(struct sandbox *sandbox, struct err *err) MUST_CHECK;
+/* Ends every other process of the run, and reaps; the caller is the first one. */
+void process_tier_end_rest(void);
 
 #endif

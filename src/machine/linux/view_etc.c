@@ -24,6 +24,11 @@ static const char *const taken[] = {
     "timezone",
 };
 
+const char *view_etc_name(size_t index)
+{
+    return index < ARRAY_LEN(taken) ? taken[index] : NULL;
+}
+
 /* --- taken from the host ------------------------------------------------------------------- */
 
 static int take_link(int host, int etc, const char *name, struct err *err)
