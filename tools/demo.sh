@@ -19,7 +19,7 @@ title() {
 }
 
 title 'What it is allowed: agent-machine run --dry-run -- sh agent.sh'
-"$program" run --dry-run -- sh agent.sh | sed -n '1,8p;10p'
+"$program" run --dry-run -- sh agent.sh | sed -n '1,8p'
 
 cat >agent.sh <<'END'
 printf 'the code      '; cat compass.py
@@ -38,9 +38,12 @@ title "What it changed: agent-machine worktree status $run"
 printf 'and the host still has: '
 cat compass.py
 
-title "What it cost:    agent-machine op show $run --json"
+title 'What it cost:    agent-machine run --json -- sh agent.sh'
 sed -n 's/.*"usage":{\([^}]*\)}.*/\1/p' "$scratch/end" | tr ',' '\n' | tr -d '"' |
     grep -v ':0$' | sed 's/:/ /' | awk '{ printf "%-22s%s\n", $1, $2 }'
 
-title 'What proves it:  agent-machine ledger verify'
-"$program" ledger verify
+title "What proves it:  agent-machine receipt verify run.receipt --key key.pub"
+"$program" receipt show --envelope "$run" >"$scratch/run.receipt"
+key=$HOME/.config/agent-machine/key.pub
+# With the public key alone, as on another machine.
+HOME="$scratch/elsewhere" "$program" receipt verify "$scratch/run.receipt" --key "$key"
