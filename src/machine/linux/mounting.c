@@ -1,11 +1,10 @@
 /* mounting: see the header. The calls are those of Linux 5.12 and later. */
 #include "machine/linux/mounting.h"
 
+#include <limits.h>
 #include <linux/openat2.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-
-#define PATH_MAX_BYTES 4096
 
 int mounting_failed(struct err *err, const char *what, const char *path)
 {
@@ -16,7 +15,8 @@ int mounting_failed(struct err *err, const char *what, const char *path)
 int mounting_open(int folder, const char *path, struct err *err)
 {
     struct open_how how = { .flags = O_PATH | O_CLOEXEC,
-                            .resolve = RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS };
+                            .resolve = RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS |
+                                       (folder == AT_FDCWD ? 0 : RESOLVE_BENEATH) };
     int fd = (int)syscall(SYS_openat2, folder, path, &how, sizeof(how));
     return fd < 0 ? mounting_failed(err, "cannot open", path) : fd;
 }
@@ -60,23 +60,28 @@ int mounting_new(const char *type, const struct mounting_option *options, size_t
     return tree < 0 ? mounting_failed(err, "cannot mount a file system of the type", type) : tree;
 }
 
+/* One after the other, each opened before the next is made in it. */
 int mounting_folder(int root, const char *path, mode_t mode, struct err *err)
 {
-    char part[PATH_MAX_BYTES];
-    size_t len = strlen(path);
-    if (len >= sizeof(part))
-        return err_set(err, ERR_LIMIT, STEP_VIEW, "a path is too long: %.200s", path);
-    if (mkdirat(root, path, mode) == 0 || errno == EEXIST)
-        return 0;
-    for (size_t i = 1; i <= len; i++) {
-        if (path[i] != '/' && path[i] != '\0')
-            continue;
-        memcpy(part, path, i);
-        part[i] = '\0';
-        if (mkdirat(root, part, mode) < 0 && errno != EEXIST)
-            return mounting_failed(err, "cannot make", part);
+    _cleanup_(cleanup_close) int above = -1;
+    const char *part = path;
+    for (;;) {
+        char name[NAME_MAX + 1];
+        size_t len = strcspn(part, "/");
+        if (len >= sizeof(name))
+            return err_set(err, ERR_LIMIT, STEP_VIEW, "a name is too long in %.200s", path);
+        snprintf(name, sizeof(name), "%.*s", (int)len, part);
+        if (mkdirat(above < 0 ? root : above, name, mode) < 0 && errno != EEXIST)
+            return mounting_failed(err, "cannot make", path);
+        if (!part[len] || !part[len + 1])
+            return 0;
+        int folder = mounting_open(above < 0 ? root : above, name, err);
+        if (folder < 0)
+            return folder;
+        cleanup_close(&above);
+        above = folder;
+        part += len + 1;
     }
-    return 0;
 }
 
 int mounting_file(int root, const char *path, const char *text, size_t len, struct err *err)

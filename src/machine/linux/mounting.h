@@ -17,7 +17,10 @@
 /* A path and what it was for, in the error of the call that just failed. */
 int mounting_failed(struct err *err, const char *what, const char *path);
 
-/* Opens a directory or file of the host, following no link anywhere on the way; O_PATH. */
+/*
+ * Opens a directory or file, O_PATH, following no link anywhere on the way, and staying beneath the
+ * folder where there is one.
+ */
 int mounting_open(int folder, const char *path, struct err *err) MUST_CHECK;
 /* A copy of the mounts at and below what is open, with attributes (MOUNT_ATTR_…) on each. */
 int mounting_copy(int fd, uint64_t attributes, const char *path, struct err *err) MUST_CHECK;
@@ -32,7 +35,10 @@ struct mounting_option {
 int mounting_new(const char *type, const struct mounting_option *options, size_t count,
                  uint64_t attributes, struct err *err) MUST_CHECK;
 
-/* Makes a folder and those above it, below a root; what is there already stays. */
+/*
+ * Makes a folder and those above it, beneath a root and following no link: one of a mounted
+ * repository leads to the host. What is there already stays.
+ */
 int mounting_folder(int root, const char *path, mode_t mode, struct err *err) MUST_CHECK;
 /* Makes an empty file to mount on, or one with a text. */
 int mounting_file(int root, const char *path, const char *text, size_t len,
