@@ -8,6 +8,7 @@
  *
  *   mount-not-allowed     outside of the profile's allowedPaths
  *   mount-secret          it is, holds or lies within a place of secrets
+ *   mount-not-plain       the agent's path has dot segments or doubled slashes
  *   mount-over-system     the agent's path lies in a system directory
  *   mount-not-hidden      a read-write bind cannot hide secrets
  *   mount-twice           two mounts at one place
@@ -288,6 +289,31 @@ static int check_process_mount(const struct context *context, const struct plan_
     return 0;
 }
 
+/* Whether a path is what it says: nothing in it leads up, or stands for the root again. */
+static bool is_plain(const char *path)
+{
+    for (const char *part = path; *part == '/'; part += 1 + strcspn(part + 1, "/")) {
+        size_t len = strcspn(part + 1, "/");
+        bool is_last = part[1 + len] == '\0';
+        if ((len == 0 && !is_last) || (len == 1 && part[1] == '.') ||
+            (len == 2 && part[1] == '.' && part[2] == '.'))
+            return false;
+    }
+    return true;
+}
+
+static int check_place(const char *path, struct err *err)
+{
+    if (!is_plain(path))
+        return refuse(err, "mount-not-plain",
+                      "%s has dot segments or doubled slashes; name the place as it is in there",
+                      path);
+    return is_system_path(path)
+               ? refuse(err, "mount-over-system",
+                        "%s would cover a directory of the system; choose another place", path)
+               : 0;
+}
+
 static int check_mount(const struct context *context, const struct plan_mount *mount,
                        struct err *err)
 {
@@ -297,10 +323,7 @@ static int check_mount(const struct context *context, const struct plan_mount *m
         return err_set(err, ERR_UNSUPPORTED, STEP_PLAN,
                        "a tool surface needs the tier namespaces: its doors are in a network");
     if (mount->of_surface) /* which the gate for tools decides about */
-        return is_system_path(mount->agent_path)
-                   ? refuse(err, "mount-over-system", "%s would cover a directory of the system",
-                            mount->agent_path)
-                   : 0;
+        return check_place(mount->agent_path, err);
     if (strcmp(path, context->facts->home) == 0)
         return refuse(err, "mount-secret",
                       "%s is the whole home, where keys and credentials lie; go into a directory "
@@ -317,10 +340,9 @@ static int check_mount(const struct context *context, const struct plan_mount *m
                       "%s lies outside of what the profile allows; add it to "
                       "worktreePlane.allowedPaths: agent-machine profile edit %s",
                       path, context->planning->plan.profile_id);
-    if (is_system_path(mount->agent_path))
-        return refuse(err, "mount-over-system",
-                      "%s would cover a directory of the system; choose another place",
-                      mount->agent_path);
+    int r = check_place(mount->agent_path, err);
+    if (r < 0)
+        return r;
     if (mount->semantics == MOUNT_READ_WRITE && mount->secrets_prohibited)
         return refuse(err, "mount-not-hidden",
                       "%s is mounted read-write, which can hide nothing; mount it staged, or say "
