@@ -264,10 +264,11 @@ static int place_scratch(struct sandbox *sandbox, const char *part, const char *
                     : mounting_attach(tree, sandbox->root, path, err);
 }
 
+/* Of memory, half: where the scratch could take all of it, to fill it would end the run. */
 int view_scratch(struct sandbox *sandbox, struct err *err)
 {
     char size[32];
-    int64_t memory = sandbox->plan->limits.budget[DIMENSION_SANDBOX_MEMORY_BYTES];
+    int64_t memory = sandbox->plan->limits.budget[DIMENSION_SANDBOX_MEMORY_BYTES] / 2;
     int64_t disk = sandbox->plan->limits.budget[DIMENSION_LOCAL_DISK_BYTES];
     snprintf(size, sizeof(size), "%lld", (long long)(memory < disk ? memory : disk));
     struct mounting_option options[] = { { "mode", "0755" }, { "size", size } };
