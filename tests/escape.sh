@@ -4,7 +4,7 @@
 # run, and, so that one that tries nothing is noticed, outside of it too, where those that are
 # harmless must get through. Beside them stand a host that must not notice anything (its victim:
 # tests/escape/host.c), and what needs more than one run: races, refusals, terminals.
-# shellcheck shell=sh disable=SC2016 # what stands in single quotes is for the shells inside
+# shellcheck shell=sh disable=SC2016,SC2317 # single quotes are for shells inside; check calls functions
 . "$(dirname "$0")/lib.sh"
 escape=${AM_ESCAPE:-$(dirname "$program")}
 export HOME="$scratch/home" XDG_STATE_HOME="$scratch/home/.local/state"
@@ -49,7 +49,6 @@ snapshot() {
         -printf '%p %y %m %u %s %l %T@\n' | sort && sha256sum "$secret" "$repository/a.txt")
 }
 
-# shellcheck disable=SC2317 # called by check
 contained() { # NAME
     grep "^ESCAPED $1 " "$scratch/inside"
     grep -q "^contained $1 " "$scratch/inside"
@@ -93,6 +92,33 @@ check "nothing of the host has changed" exits 0
 end_victim
 check "nobody of the host was reached" test ! -s "$HOME/outside/visits"
 check "nobody of the host took a signal" test ! -e "$HOME/outside/visits.signal"
+
+# ---- what stands in the record ----
+
+# The newest document of a type, as its text.
+document() { # TYPE
+    python3 -c 'import sqlite3, sys
+db = sqlite3.connect(sys.argv[1])
+print(db.execute("SELECT json FROM document WHERE type = ? ORDER BY number DESC LIMIT 1",
+    (sys.argv[2],)).fetchone()[0])' "$XDG_STATE_HOME/agent-machine/ledger.db" "$1"
+}
+try document AgentMachineFingerprint
+check "the fingerprint says that every probe was contained" test \
+    "$(grep -o '"outcome":"contained"' "$scratch/out" | wc -l)" -eq 9
+check "and none escaped, and none was skipped" out_lacks '"outcome":"escaped"'
+check "it says the tier" out_has '"tier":"namespaces"'
+check "and what was hidden: env files" out_has '{"kind":"env-file","count":3}'
+check "private keys, a folder of them among these" out_has '{"kind":"private-key","count":4}'
+try document LocalAgentExecution
+check "the execution names its fingerprint" out_has '"fingerprintRef":"urn:srcos:agent-machine-fin'
+check "and says how it ended" out_has '"exit":{"reason":"exited","status":0}'
+run ledger export --jsonl
+check "no secret is in the ledger" out_lacks "$sentinel"
+before=$(wc -l <"$scratch/out")
+run run -m "$HOME/.ssh:/keys:read-only" -- true
+check "what is refused before it is an operation" exits 125
+run ledger export --jsonl
+check "leaves no event" test "$(wc -l <"$scratch/out")" -eq "$before"
 
 # ---- the same attempts, outside: each does what it says ----
 
@@ -138,6 +164,22 @@ for path in "$HOME/src/keys" "$HOME/src/../.ssh" "$HOME//.ssh/." "/proc/self/roo
     check "by a named rule" err_has '[mount-secret]'
 done
 
+# ---- no place inside is made where a link of the repository leads ----
+
+mkdir -m 777 "$scratch/led"
+ln -s "$scratch/led" leading && ln -s "../../../../led" leading-up
+for place in leading/made leading-up/made leading; do
+    run run -m "$HOME/src/escape:$repository/$place:read-only" -- true
+    check "CVE-2025-31133: a mount at $place is refused" err_has "Too many levels"
+    check "CVE-2025-31133: nothing is made on the host for it" test ! -e "$scratch/led/made"
+done
+for place in /work/../usr/share //usr/share /../etc /work/./x; do
+    run run -m "$HOME/src/escape:$place:read-only" -- true
+    check "CVE-2026-25724: a mount at $place is refused" exits 125
+    check "by a named rule" err_has '[mount-not-plain]'
+done
+rm leading leading-up
+
 # ---- where the command starts: no number leads to what the view was built of ----
 
 for number in 3 4 5 6 7 8 9 10 11 12 13 14; do
@@ -158,9 +200,15 @@ done
 run run -m "$HOME/src/escape:/given:read-only" -- sh -c 'mkdir /given/.claude'
 check "CVE-2026-25725: nor can it be made where nothing may be written" exits 1
 
+export XDG_RUNTIME_DIR="$scratch/runtime"
+mkdir -m 700 "$XDG_RUNTIME_DIR"
 mkdir -p "$HOME/src/late" && cd "$HOME/src/late" && git init -q . || exit
 mkfifo "$scratch/go"
-"$program" run -- sh -c 'echo ready; read -r _; cat .env .netrc id_ed25519' \
+"$program" run -m "$helpers:/escape:read-only" -- sh -c 'echo ready
+    while read -r found; do
+        /escape/attempts inside /escape/world only=socket-found "found-socket=$found"
+    done
+    cat .env .netrc id_ed25519' \
     <"$scratch/go" >"$scratch/out" 2>"$scratch/err" &
 waiting=$!
 exec 8>"$scratch/go"
@@ -170,10 +218,14 @@ done
 for name in .env .netrc id_ed25519; do
     echo "$sentinel" >$name
 done
-echo go >&8
+find "$scratch" -type s 2>/dev/null >"$scratch/sockets" # the run's own among them
+cat "$scratch/sockets" >&8
 exec 8>&-
 wait $waiting
-check "secrets that the host makes while the run lasts are not seen" out_is ready
+check "secrets that the host makes while the run lasts are not seen" out_lacks "$sentinel"
+check "no socket of the host is reached, nor the run's own" out_lacks ESCAPED
+check "each was tried" test "$(grep -c '^contained socket-found' "$scratch/out")" -eq \
+    "$(wc -l <"$scratch/sockets")"
 
 # ---- links made inside, followed outside ----
 
@@ -249,4 +301,74 @@ for _ in 1 2 3 4 5 6 7 8; do
 done
 end_swapping
 check "CVE-2025-52881: a hidden file that is swapped stays hidden" test ! -s "$scratch/seen"
+
+# ---- what fills up ----
+
+cd "$repository" || exit
+cat >"$scratch/editor" <<'END'
+#!/bin/sh
+sed -i 's/"processes": 4096/"processes": 40/; s/"outputBytes": 67108864/"outputBytes": 1000000/' "$1"
+END
+chmod +x "$scratch/editor"
+VISUAL="$scratch/editor" run profile edit personal
+check "the limits are narrow" exits 0
+# A number of seconds that nobody else sleeps, and a pattern that does not find itself.
+marker=4$$
+nobody_is_left() {
+    for _ in $(seq 1000); do
+        cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\0' '\n' | grep -q "[4]$$" || return 0
+        sleep 0.01
+    done
+    return 1
+}
+
+run run -b sandboxMemoryBytes=67108864 -- tail /dev/zero
+check "memory: who takes more than the budget is ended" test "$status" -ne 0
+run run -b sandboxMemoryBytes=67108864 -- sh -c 'head -c 512m /dev/zero >/dev/shm/x
+    head -c 512m /dev/zero >/tmp/x; echo here'
+check "memory: what is in the scratch ends before it" out_is here
+check "memory: and says so" err_has "No space left"
+
+run run -b sandboxMemoryBytes=67108864 -- sh -c 'for i in 1 2 3 4 5 6; do
+    (x=$(head -c 30m /dev/zero | tr "\0" a); sleep 1; echo whole) & done; wait'
+check "memory: nor do many have it who are small each" test "$(grep -c whole "$scratch/out")" -lt 6
+run run -b cpuSeconds=1 -b wallClockSeconds=30 -- sh -c 'while :; do
+    head -c 500m /dev/zero >/dev/null; done'
+check "CPU time: many short processes are one run" err_has cpuSeconds
+
+run run -b localDiskBytes=16777216 -- sh -c 'i=0; while :; do
+    head -c 1m /dev/zero >fill$i || exit 9; i=$((i + 1)); done'
+check "disk: filling it ends the run" exits 124
+check "disk: by its budget's name" err_has localDiskBytes
+check "disk: not much later" test "$(du -sk "$XDG_STATE_HOME" 2>/dev/null | cut -f1)" -lt 400000
+run run -b localDiskBytes=16777216 -- dd if=/dev/zero of=one bs=1M count=64
+check "disk: and by one file" test "$status" -ne 0
+
+run run -- sh -c 'i=0; while [ $i -lt 100 ]; do sleep '"$marker"' & i=$((i + 1)); done; echo all'
+check "pid table: it ends at the limit" err_matches "[Cc]annot fork|Resource temporarily"
+check "pid table: not all of them came to be" out_lacks all
+check "pid table: nobody is left" nobody_is_left
+run run -b wallClockSeconds=2 -- sh -c 'b() { b | b & }; b; sleep 60' "bomb-$marker"
+check "pid table: a fork bomb ends with its run" exits 124
+check "pid table: and nothing of it is left" nobody_is_left
+run run -- sh -c "setsid sleep $marker & nohup sleep $marker & sleep $marker & kill -STOP \$!"
+check "processes: detached and stopped, they are gone with the command" nobody_is_left
+"$program" run -- sh -c "echo here; exec sleep $marker" >"$scratch/out" &
+supervisor=$!
+until grep -q here "$scratch/out" || ! kill -0 $supervisor; do
+    sleep 0.01
+done
+kill -9 $supervisor
+wait $supervisor 2>/dev/null
+check "processes: and with a supervisor that is killed" nobody_is_left
+
+before=$("$program" ledger export --jsonl | wc -l)
+run run -- head -c 50000000 /dev/zero
+check "log: the output ends at its limit" test "$(wc -c <"$scratch/out")" -eq 1000000
+check "log: which is said" err_has "the output reached its limit"
+check "log: no line of it is an event" test \
+    "$("$program" ledger export --jsonl | wc -l)" -lt $((before + 40))
+run run -- sh -c 'ulimit -n 1000000 || ulimit -c unlimited || ulimit -f unlimited'
+check "limits: none is raised from inside" test "$status" -ne 0
+chmod -R u+rwx "$scratch" # folders that nobody may enter, for whom is not root
 finish
