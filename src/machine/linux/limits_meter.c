@@ -3,8 +3,11 @@
  *
  * Theory of operation. A run with a pid namespace is read through the /proc
  * that is mounted in its own root: that folder lists its processes and no
- * others. One without (the process tier) is what descends from the supervisor,
- * found by walking up the parents of all processes of the host.
+ * others. Only root is let in there, since the first process of a sandbox is
+ * not dumpable; for others such a run is what descends from that process, to
+ * which every orphan of the namespace is given. One without a namespace (the
+ * process tier) is what descends from the supervisor. Descent is found by
+ * walking up the parents of all processes of the host.
  *
  * CPU time of a process contains that of the children it waited for, so the
  * sum over those that live is whole, but for children that nobody waits for
@@ -252,8 +255,10 @@ static int take_census(struct meter *meter, struct census *census, int *ret_proc
     if (meter->host < 0 || (meter->own_pids && !meter->init)) {
         proc = -1; /* not yet, or no more */
     } else if (proc < 0) {
-        proc = meter->host; /* its root has no /proc yet: nobody but the first has started */
-        if (read_stat(proc, meter->init, &process) == 0)
+        proc = meter->host;
+        r = list_processes(proc, census, err);
+        keep_descendants(census, meter->init);
+        if (r == 0 && read_stat(proc, meter->init, &process) == 0)
             r = census_add(census, &process, err);
     } else {
         r = list_processes(proc, census, err);
