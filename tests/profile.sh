@@ -150,6 +150,44 @@ try python3 -m json.tool effective.json
 check "as JSON too" exits 0
 check "with the place that decided" grep -qF 'user/strict.yaml","pointer":"/profiles/0/denyDomains/0"' effective.json
 
+# What it names is asked of the gates: an image, paths, tools, its network profile.
+cat >"$XDG_CONFIG_HOME/agent-machine/user/gates.yaml" <<END
+rules:
+  - {gate: toolGrant, match: openclaw, answer: deny, reason: Not reviewed.}
+  - {gate: containerExecution, match: docker.io/acme/*, answer: ask}
+  - {gate: artifactAccess, match: $HOME/private, answer: deny}
+  - {gate: networkProfile, match: mine, answer: allow}
+END
+"$program" profile show mine | sed 's|"runtime": "none"|"runtime": "crun"|' |
+    sed 's|"kind": "host-view"|"kind": "oci-image", "allowUnpinnedImage": true,&|' |
+    sed 's|"kind": "host-view"|"image": {"reference": "docker.io/acme/build:1", "source": "containers-storage"}|' >imaged.json
+run profile edit mine --from imaged.json
+check "a profile with an image is stored" exits 0
+run profile show mine --effective
+check "a tool that a layer denies is denied" \
+    out_matches '^  deny +user +tool urn:srcos:agent-tool-surface:openclaw$'
+check "with the rule that decided" out_matches '^ +toolGrant openclaw:'
+check "one that no layer speaks of is allowed by the program" \
+    out_matches '^  allow +built in +tool urn:srcos:agent-tool-surface:codex$'
+check "an image that is asked about" out_matches '^  ask +user +image docker.io/acme/build:1$'
+check "a path that holds what is denied is denied" out_matches '^  deny +user +path ~$'
+check "its network profile" out_matches '^  allow +user +network urn:srcos:network-access-profile:mine$'
+check "still within eighty columns" awk 'length > 80 { exit 1 }' "$scratch/out"
+run profile show mine --effective --json
+cp "$scratch/out" effective.json
+check "JSON has the verdicts by section" python3 - effective.json <<'END'
+import json, sys
+sections = {s["section"]: s["verdicts"] for s in json.load(open(sys.argv[1]))["sections"]}
+image, = sections["containerPlane"]
+path, = sections["worktreePlane"]
+tools = {v["tool"].split(":")[-1]: v for v in sections["agentPlane"] if "tool" in v}
+assert (image["answer"], image["rule"]) == ("ask", "containerExecution docker.io/acme/*")
+assert (path["answer"], path["pointer"]) == ("deny", "/rules/2")
+assert (tools["openclaw"]["layer"], tools["codex"]["layer"]) == ("user", "built in")
+assert not sections["evidence"]
+END
+rm "$XDG_CONFIG_HOME/agent-machine/user/gates.yaml"
+
 # ---- managed by the enterprise: below /etc, which is shown to the program in a view of its own ----
 
 cat >managed.sh <<'END'

@@ -364,8 +364,9 @@ static const struct verb verbs[] = {
         .operands_max = 1,
         .summary = "Print a profile",
         .description = "Prints a profile as the document that it is. With --effective, says for "
-                       "each section whose word it is, and for each host of its network profile "
-                       "which layer allows or denies it.",
+                       "each section whose word it is, and for each tool, model provider, network "
+                       "profile, image, path and host that it names which layer allows or denies "
+                       "it, and by which rule. A path is asked about as if all of it were mounted.",
         .options = show_options,
         .option_count = ARRAY_LEN(show_options),
         .run = run_show,

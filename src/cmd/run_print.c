@@ -134,6 +134,8 @@ void run_print_end(const struct run_report *report)
             say("", failure->cause);
         return;
     }
+    if (result->end == RUN_CANCELLED && report->execution->end_reason[0])
+        say("cancelled: ", report->execution->end_reason);
     print_changes(report);
     print_usage(report);
     if (result->output_truncated)
@@ -157,6 +159,10 @@ void run_print_json(const struct run_report *report)
             buf_addf(&out, "%s\"%s\":%lld", i ? "," : "", dimension_names[i],
                      (long long)execution->used.of[i]);
         buf_add_char(&out, '}');
+    }
+    if (execution->result.end == RUN_CANCELLED && execution->end_reason[0]) {
+        buf_add_text(&out, ",\"cancelled\":");
+        json_add_string(&out, str_from(execution->end_reason));
     }
     if (outcome->failure.code) {
         buf_addf(&out, ",\"failure\":{\"code\":\"%s\",\"message\":", err_id(outcome->failure.code));

@@ -63,7 +63,7 @@ static int ask_to_end(struct work *target, const struct cancel *cancel, struct e
     if (state != STATE_RUNNING && state != STATE_PAUSED) {
         r = state_check(STATE_OF_OPERATION, state, STATE_CANCELED, err);
         if (r == 0)
-            r = finish_canceled(target, cancel->mode, NULL, err);
+            r = finish_canceled(target, cancel->mode, cancel->reason, NULL, err);
         return r < 0 ? r : 1;
     }
     r = work_change_both(target, &change, err);

@@ -154,7 +154,7 @@ static void tell_begun(void *context)
 /* What is asked of the run, as the machine knows it. What cannot be known is no reason to go on. */
 static enum run_wish wish(void *context)
 {
-    const struct watched *watched = context;
+    struct watched *watched = context;
     static const enum run_wish wishes[] = {
         [ASKED_NOTHING] = RUN_ON,     [ASKED_PAUSE] = RUN_PAUSE,
         [ASKED_CANCEL] = RUN_CANCEL,  [ASKED_CANCEL_FORCED] = RUN_CANCEL_NOW,
@@ -162,7 +162,13 @@ static enum run_wish wish(void *context)
     };
     struct work_asked asked;
     struct err unknown;
-    return work_control(watched->work, &asked, &unknown) < 0 ? RUN_CANCEL : wishes[asked.asked];
+    if (work_control(watched->work, &asked, &unknown) < 0)
+        return RUN_CANCEL;
+    if (asked.asked >= ASKED_CANCEL) {
+        watched->execution->revoked = asked.asked == ASKED_REVOKED;
+        memcpy(watched->execution->end_reason, asked.reason, sizeof(asked.reason));
+    }
+    return wishes[asked.asked];
 }
 
 static void measure(struct execution *execution)
@@ -253,6 +259,8 @@ static void conclude(const struct execution *execution, const char *budget,
         break;
     case RUN_CANCELLED:
         ret->end = STATE_CANCELED;
+        if (execution->revoked)
+            err_set(&ret->failure, ERR_DENIED, STEP_EXECUTION, "%s", execution->end_reason);
         break;
     case RUN_REFUSED:
     case RUN_LOST:

@@ -26,6 +26,8 @@ struct execution {
     void *begun_context;
     /* what became of it */
     bool report_taken, started;
+    bool revoked;         /* what it ran under was taken back */
+    char end_reason[512]; /* why others asked for its end; may be empty */
     struct launch_report report;
     struct run_result result;
     struct amounts used;

@@ -34,7 +34,7 @@ static int end_as(struct work *work, const struct effect_result *result, const s
     if (result->end == STATE_FAILED)
         return finish_fail(work, &refusal, used, err);
     if (result->end == STATE_CANCELED)
-        return finish_canceled(work, "graceful", used, err);
+        return finish_canceled(work, "graceful", str_from(result->failure.cause), used, err);
     struct change change = { .to = STATE_RUNNING, .message = "It ended while it was paused." };
     int r = compensate_note(work, err);
     if (r == 0)
@@ -65,7 +65,7 @@ int finish_run(struct work *work, struct err *err)
         inner = (struct err){ 0 };
         r = work_reload(work, &inner);
         if (r == 0 && work_state(work, WORK_OPERATION) == STATE_CANCELING)
-            r = finish_canceled(work, "graceful", &used, &inner);
+            r = finish_canceled(work, "graceful", STR(""), &used, &inner);
         else if (r == 0 && !state_is_end(work_state(work, WORK_OPERATION)))
             r = end_as(work, &result, &used, &inner);
     }
@@ -96,15 +96,17 @@ static int withdraw_card(struct work *work, struct err *err)
     return r;
 }
 
-int finish_canceled(struct work *work, const char *mode, const struct amounts *used,
-                    struct err *err)
+int finish_canceled(struct work *work, const char *mode, struct str reason,
+                    const struct amounts *used, struct err *err)
 {
     static const enum work_document order[] = { WORK_TASK, WORK_OPERATION };
     int r = budget_settle(work, used, err);
     if (r == 0)
         r = withdraw_card(work, err);
     for (size_t i = 0; i < ARRAY_LEN(order) && r == 0; i++) {
-        struct change change = { .of = order[i], .to = STATE_CANCELING, .cancel_mode = mode };
+        struct change change = {
+            .of = order[i], .to = STATE_CANCELING, .cancel_mode = mode, .cancel_reason = reason
+        };
         enum state state = work_state(work, change.of);
         if (state == STATE_RUNNING || state == STATE_PAUSED)
             r = work_change(work, &change, err);

@@ -63,9 +63,10 @@ typedef int plane_gate(void *context, const struct gate_question *question, stru
 
 /* How an effect ended. */
 struct effect_result {
-    /* completed, completed_with_warnings (with a warning), failed, or canceled by its own process */
+    /* completed, completed_with_warnings (with a warning), failed, or canceled by its own process
+     */
     enum state end;
-    struct err failure; /* why, where it failed */
+    struct err failure; /* why, where it failed; of a cancel the cause is its reason */
     char warning[1024];
     struct amounts used; /* wall-clock seconds are measured by the plane */
 };
@@ -134,8 +135,8 @@ struct plane_asks {
     const struct str *providers, *mount_paths, *mount_semantics;
     size_t provider_count, mount_count;
     /*
-     * The command was written by this process itself (plane_write_…), and nothing in it but what has
-     * been held against schema and rules already: it is not held against them again.
+     * The command was written by this process itself (plane_write_…), and nothing in it but what
+     * has been held against schema and rules already: it is not held against them again.
      */
     bool is_checked;
 };
@@ -244,7 +245,5 @@ int work_control_wait(struct work *work, enum asked known, int timeout_ms, struc
  * work_control). The work closes it.
  */
 int work_doorbell(struct work *work, struct err *err) MUST_CHECK;
-/* Whether somebody has asked for its end; <0: it cannot be known. */
-int work_is_canceling(struct work *work, struct err *err) MUST_CHECK;
 
 #endif

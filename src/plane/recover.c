@@ -58,7 +58,7 @@ static int end_abandoned(struct work *work, struct recovered *ret, struct err *e
     switch (work_state(work, WORK_OPERATION)) {
     case STATE_CANCELING:
         ret->canceled++;
-        return finish_canceled(work, "forced", NULL, err);
+        return finish_canceled(work, "forced", STR(""), NULL, err);
     case STATE_RUNNING:
         if (work->type->resumes) {
             ret->resumed++;

@@ -3,6 +3,8 @@
 
 #include "plane/plane_test.h"
 
+#define WAIT_MS 10000
+
 /* --- effects ------------------------------------------------------------------------------- */
 
 /* Waits until somebody asks for the end; reports that it began through its context, a pipe. */
@@ -10,16 +12,11 @@ static int effect_waits(void *context, struct work *work, struct effect_result *
                         struct err *err)
 {
     const int *pipe_in = context;
+    struct work_asked asked;
     ret->end = STATE_COMPLETED;
     if (write(*pipe_in, "", 1) != 1)
         return -EIO;
-    for (int i = 0; i < 500; i++) {
-        int r = work_is_canceling(work, err);
-        if (r != 0)
-            return r < 0 ? r : 0;
-        usleep(20000);
-    }
-    return err_set(err, ERR_IO, "wait", "nobody asked for the end");
+    return work_control_wait(work, ASKED_NOTHING, WAIT_MS, &asked, err);
 }
 
 static int effect_ignores(void *context, struct work *work, struct effect_result *ret,

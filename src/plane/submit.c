@@ -441,7 +441,7 @@ static int end_otherwise(struct work *work, const struct identity *identity,
     if (state_is_end(state))
         return 0;
     if (state == STATE_CANCELING)
-        return finish_canceled(work, "graceful", NULL, &inner) < 0 ? failed : 0;
+        return finish_canceled(work, "graceful", STR(""), NULL, &inner) < 0 ? failed : 0;
     if (refusal->err.code == ERR_NONE)
         refusal->err = *why;
     return finish_fail(work, refusal, NULL, &inner) < 0 ? failed : 0;

@@ -785,17 +785,3 @@ struct str work_operation(const struct work *work)
 {
     return work_text(work, WORK_OPERATION, "id");
 }
-
-int work_is_canceling(struct work *work, struct err *err)
-{
-    _cleanup_(cleanup_json_doc) yyjson_doc *doc = NULL;
-    _cleanup_(buf_release) struct buf text = BUF_INIT;
-    int64_t revision;
-    int r = ledger_get_document(work->plane->ledger, work_operation(work), &text, &revision, err);
-    if (r < 0)
-        return r;
-    if (revision == work->records[WORK_OPERATION].revision)
-        return 0;
-    r = json_read(buf_str(&text), &json_limits_default, &doc, err);
-    return r < 0 ? r : text_is(member(yyjson_doc_get_root(doc), "state"), "canceling");
-}

@@ -199,8 +199,8 @@ int finish_run(struct work *work, struct err *err) MUST_CHECK;
 int finish_fail(struct work *work, const struct refusal *refusal, const struct amounts *used,
                 struct err *err) MUST_CHECK;
 /* Ends an operation that was being cancelled. */
-int finish_canceled(struct work *work, const char *mode, const struct amounts *used,
-                    struct err *err) MUST_CHECK;
+int finish_canceled(struct work *work, const char *mode, struct str reason,
+                    const struct amounts *used, struct err *err) MUST_CHECK;
 void finish_outcome(const struct work *work, struct outcome *ret);
 
 /* Ends one operation whose holder is gone. */
