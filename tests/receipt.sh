@@ -165,6 +165,23 @@ run receipt verify changed.json
 check "the ledger can" exits 1
 check "and says so" err_has "the ledger holds another receipt"
 
+# ---- a run that is cancelled ----
+
+cd "$HOME/src/compass" || exit
+mkfifo "$scratch/up"
+"$program" run -- sh -c 'echo up; exec sleep 60' >"$scratch/up" &
+read -r _ <"$scratch/up"
+cancelled=$("$program" op list --state running | cut -d' ' -f1)
+run op cancel "$cancelled"
+check "a run is cancelled by somebody else" exits 0
+wait
+run receipt verify "$cancelled"
+check "it leaves its receipt" exits 0
+run receipt list
+check "that says how it ended" out_matches "^$cancelled .* cancelled"
+run op list --state canceled
+check "and it is a cancelled operation" out_has "$cancelled"
+
 # ---- where it is not made, and where it is of another ledger ----
 
 cd "$HOME/src/compass" || exit

@@ -12,6 +12,7 @@
 
 #define STEP_FINISH "end an operation"
 #define RACES_MAX   16 /* others who change its state while it ends */
+#define FOLLOWS_MAX 8  /* of these, with what the effect has added */
 
 static int run_effect(struct work *work, struct effect_result *ret, struct err *err)
 {
@@ -47,6 +48,21 @@ static int end_as(struct work *work, const struct effect_result *result, const s
     return r < 0 ? r : work_commit(work, PLANE_STEP_ENDED, err);
 }
 
+/*
+ * Somebody else was faster: the documents are read again, and what the effect has added (the record
+ * of a run) goes along. Where that is itself what is in conflict, the end goes without it.
+ */
+static int catch_up(struct work *work, size_t added, int race, struct err *err)
+{
+    struct err inner = { 0 };
+    int r = race < FOLLOWS_MAX ? work_follow(work, added, &inner) : work_reload(work, &inner);
+    if (r < 0 && inner.code == ERR_CONFLICT && state_is_end(work_state(work, WORK_OPERATION)))
+        return 0;
+    if (r < 0 && err)
+        *err = inner;
+    return r;
+}
+
 int finish_run(struct work *work, struct err *err)
 {
     struct effect_result result = { .end = STATE_FAILED };
@@ -57,13 +73,14 @@ int finish_run(struct work *work, struct err *err)
         result.failure = inner;
     }
     struct amounts used = result.used;
+    size_t added = ledger_batch_size(work->batch);
     int64_t passed = clock_now_ms() - begin;
     used.of[DIMENSION_WALL_CLOCK_SECONDS] = passed > 0 ? (passed + 999) / 1000 : 1;
     inner = (struct err){ 0 };
     int r = end_as(work, &result, &used, &inner);
     for (int race = 0; race < RACES_MAX && r < 0 && inner.code == ERR_CONFLICT; race++) {
         inner = (struct err){ 0 };
-        r = work_reload(work, &inner);
+        r = catch_up(work, added, race, &inner);
         if (r == 0 && work_state(work, WORK_OPERATION) == STATE_CANCELING)
             r = finish_canceled(work, "graceful", STR(""), &used, &inner);
         else if (r == 0 && !state_is_end(work_state(work, WORK_OPERATION)))

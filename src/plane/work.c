@@ -723,6 +723,16 @@ static int follow(struct work *work, struct err *err)
     return 0;
 }
 
+int work_follow(struct work *work, size_t batch_size, struct err *err)
+{
+    ledger_batch_cut(work->batch, batch_size);
+    work->moved = false;
+    int r = follow(work, err);
+    note_moment(work, WORK_OPERATION);
+    note_moment(work, WORK_TASK);
+    return r;
+}
+
 static int commit_once(struct work *work, bool ended, struct err *err)
 {
     struct ledger_position position;

@@ -101,6 +101,11 @@ int work_new(struct plane *plane, yyjson_doc *command, struct work **ret,
 void work_free(struct work *work);
 /* Forgets the batch and reads the documents again. */
 int work_reload(struct work *work, struct err *err) MUST_CHECK;
+/*
+ * Reads the documents again and keeps what this process alone adds to them, and the batch up to a
+ * size that it had: what was added behind it is forgotten. ERR_CONFLICT: the operation has ended.
+ */
+int work_follow(struct work *work, size_t batch_size, struct err *err) MUST_CHECK;
 /* Whether nothing of it stands in the ledger yet. */
 bool work_is_new(const struct work *work);
 /* Keeps documents and batch as they are now; a commit forgets what was kept. */
