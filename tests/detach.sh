@@ -158,6 +158,12 @@ print(client.recv(8192).decode(), end="")
 END
 try python3 speak.py "$state/runs/$id" status
 check "its user may" out_has '"state":"running"'
+try python3 speak.py "$state/runs/$id" pause
+try python3 speak.py "$state/runs/$id" status
+check "and let it pause" out_has '"state":"paused"'
+try python3 speak.py "$state/runs/$id" resume
+try python3 speak.py "$state/runs/$id" status
+check "and go on" out_has '"state":"running"'
 try python3 speak.py "$state/runs/$id" deny
 check "what needs more than a word is refused" out_has '"ok":false'
 if [ "$(id -u)" -eq 0 ]; then

@@ -66,6 +66,12 @@ static void print_safe(struct str text)
     tell_text(stdout, copy.data);
 }
 
+static struct str last_part(struct str path)
+{
+    const char *slash = memrchr(path.ptr, '/', path.len);
+    return slash ? str_from_offset(path, (size_t)(slash - path.ptr) + 1) : path;
+}
+
 static void print_run(const struct told *told)
 {
     char age[AGE_SIZE];
@@ -75,7 +81,7 @@ static void print_run(const struct told *told)
     printf("%-28.*s %-23.*s %4s %-10.*s ",
            STR_ARG(urn_local(text_of(member(told->operation, "id")))),
            STR_ARG(text_of(member(told->operation, "state"))), age, STR_ARG(told->tier));
-    print_safe(told->executable);
+    print_safe(last_part(told->executable));
     putchar('\n');
     if (!mounts)
         return;
