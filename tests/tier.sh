@@ -171,6 +171,36 @@ check "what else the user runs goes on" exits 5
 without run -p reader -- sh -c 'kill -9 $$'
 check "a signal that ends the command is told" exits 137
 
+cat >owner.py <<'END'
+"""Lets the kernel send SIGKILL to a process, as the owner of a pipe in which something arrives."""
+import fcntl, os, sys
+reads, writes = os.pipe()
+fcntl.fcntl(reads, 10, 9)  # F_SETSIG
+fcntl.fcntl(reads, fcntl.F_SETOWN, int(sys.argv[1]))
+fcntl.fcntl(reads, fcntl.F_SETFL, os.O_ASYNC)
+os.write(writes, b"x")
+END
+mkfifo hold
+cat <hold &
+outside=$!
+exec 8>hold
+without run -p reader -- python3 owner.py "$outside"
+check "a process outside takes no signal of a pipe's owner either" kill -0 "$outside"
+try python3 owner.py "$outside"
+try timeout 60 tail --pid="$outside" -f /dev/null
+check "which it does from outside" exits 0
+exec 8>&-
+rm hold
+without run -p writer -- git init -q made
+check "git works there, whatever /etc has for it" exits 0
+less few read-write >/dev/null
+sed -i 's/"processes": *[0-9]*/"processes": 20/' "$scratch/few.json"
+run profile edit few --from "$scratch/few.json"
+# shellcheck disable=SC2016 # the command's own
+without run -p few -- sh -c 'for i in $(seq 60); do sleep 4711 & done; wait'
+check "too many processes end a run" exits 125
+check "and are named" err_has "more than 20 processes"
+
 # What a process of the run holds open is closed when it ends: the reader of a fifo waits for that.
 mkfifo lives
 # shellcheck disable=SC2016 # the command's own
@@ -210,6 +240,49 @@ kill -9 "$supervisor"
 try timeout 60 tail --pid="$reader" -f /dev/null
 check "when the supervisor is killed, nothing of the run lives on" exits 0
 rm lives begun
+
+# ---- the attempts of tests/escape/, where they mean something without namespaces ----
+
+# Those that get through without reaching anything, and why.
+cat >"$scratch/harmless" <<'END'
+write-read-only this mount is read-write
+change-read-only this mount is read-write
+signal-owner naming an owner is not sending: above
+signal-first it looks into /proc/1, which cannot be read
+setuid-mounts the mounts are those of the host; no_new_privs is what counts
+memfd-execveat repeats an attempt whose answer is another one here
+END
+helpers=$HOME/src/escape
+export AM_ESCAPE_SENTINEL="sentinel-$$"
+mkdir -p "$helpers" "$HOME/vault" "$HOME/.ssh" "$HOME/outside" lib .ssh
+echo "$AM_ESCAPE_SENTINEL" | tee "$HOME/vault/secret" "$HOME/.ssh/id" >"$HOME/.ssh/secret"
+ln -s "$HOME/vault/secret" given-link
+ln -s "$HOME/vault" given-folder
+ln -s .env given-env-link
+echo file >"$helpers/file"
+cp "${AM_ESCAPE:-$(dirname "$program")}/escape-attempts" "$helpers/attempts"
+(cd "$HOME/vault" && exec "$helpers/attempts" host "$HOME/outside" "$here" "$HOME/vault/secret") &
+victim=$!
+until [ -f "$HOME/outside/world" ] || ! kill -0 "$victim" 2>/dev/null; do
+    sleep 0.01
+done
+{
+    cat "$HOME/outside/world"
+    printf '%s\n' "sentinel=$AM_ESCAPE_SENTINEL" "read-only=$helpers" "world=$helpers/world" \
+        "found-socket=$HOME/outside/docker.sock"
+} >"$helpers/world"
+without run -p writer -m "$helpers:$helpers:read-write" -- \
+    "$helpers/attempts" inside "$helpers/world" 9<"$HOME/vault/secret"
+check "the attempts come to their end" exits 0
+check "most are contained" test "$(grep -c '^contained' "$scratch/out")" -gt 90
+grep '^ESCAPED .* got-through' "$scratch/out" | while read -r _ name _; do
+    grep -q "^$name " "$scratch/harmless" || echo "$name"
+done >"$scratch/through"
+check "and none gets through" test ! -s "$scratch/through"
+kill "$victim"
+wait "$victim"
+check "nobody of the host was reached" test ! -s "$HOME/outside/visits"
+check "nobody of the host took a signal" test ! -e "$HOME/outside/visits.signal"
 
 # ---- a host that only trying tells about: a container's filter ----
 

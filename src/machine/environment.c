@@ -131,6 +131,8 @@ int environment_build(struct environment *environment, const struct plan_facts *
             r = put(environment, str_from(facts->environment[i]), err);
     if (r == 0 && plan->tier != TIER_PROCESS) /* there it is a folder of the run's own */
         r = putf(environment, err, "HOME", str_from(plan->home));
+    if (r == 0 && plan->tier == TIER_PROCESS) /* it takes a file that is refused for an error */
+        r = put(environment, STR("GIT_CONFIG_NOSYSTEM=1"), err);
     if (r == 0)
         r = putf(environment, err, "USER", str_from(plan->user));
     if (r == 0)

@@ -78,7 +78,7 @@ static void take_signal(struct run *run)
         run_signal(run, number);
 }
 
-/* The dimension that a limit is the meter of; a limit of the sandbox itself ends nothing. */
+/* The dimension that a limit is the meter of; the number of processes is none. */
 static enum dimension dimension_of(enum limit limit)
 {
     return limit == LIMIT_CPU      ? DIMENSION_CPU_SECONDS
@@ -94,7 +94,9 @@ static void meter(struct run *run, int64_t now)
     if (!run->meter_ms || now < run->meter_ms)
         return;
     int r = limits_exhausted(run->of->limits, &limit, &next_ms, &unknown);
-    if (r > 0)
+    if (r > 0 && limit == LIMIT_PROCESSES)
+        run_overcrowd(run);
+    else if (r > 0)
         run_exhaust(run, dimension_of(limit));
     run->meter_ms = r == 0 && next_ms >= 0 ? now + next_ms : 0;
 }

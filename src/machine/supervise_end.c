@@ -52,6 +52,12 @@ void run_exhaust(struct run *run, enum dimension dimension)
     run_begin_end(run, false);
 }
 
+void run_overcrowd(struct run *run)
+{
+    run->crowded = true;
+    run_begin_end(run, true);
+}
+
 void run_take_status(struct run *run, const struct sandbox_message *message)
 {
     struct run_result *result = run->result;
@@ -86,7 +92,12 @@ void run_judge(struct run *run)
     struct run_result *result = run->result;
     if (result->end == RUN_REFUSED)
         return;
-    if (run->exhausted) {
+    if (run->crowded) {
+        result->end = RUN_LOST;
+        result->status = STATUS_REFUSED;
+        err_set(&result->err, ERR_LIMIT, STEP_SUPERVISE, "it had more than %lld processes",
+                (long long)run->of->plan->limits.processes);
+    } else if (run->exhausted) {
         result->end = RUN_EXHAUSTED;
         result->status = STATUS_BUDGET;
     } else if (run->wish >= RUN_CANCEL || run->grace_ms) {

@@ -15,7 +15,7 @@ struct run {
     struct clients *clients;
     int signals;
     enum run_wish wish;
-    bool exhausted, killed, ended;
+    bool exhausted, crowded, killed, ended;
     bool paused;
     int64_t meter_ms;    /* when the limits are to be looked at again; 0: not needed */
     int64_t deadline_ms; /* of the wall clock */
@@ -29,6 +29,8 @@ void run_signal(const struct run *run, int number);
 void run_begin_end(struct run *run, bool at_once);
 void run_kill(struct run *run);
 void run_exhaust(struct run *run, enum dimension dimension);
+/* It has more processes than its limit, which nobody but the meter sees to: it ends at once. */
+void run_overcrowd(struct run *run);
 /* The command has ended, or could not be started. */
 void run_take_status(struct run *run, const struct sandbox_message *message);
 void run_refuse_start(struct run *run, int number);
