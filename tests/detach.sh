@@ -141,7 +141,7 @@ check "more than a socket holds goes both ways" out_matches '^ *3000000$'
 run attach "$id"
 check "there is nothing to attach to when it has ended" exits 1
 try timeout 60 python3 -B "$tree/tests/terminal.py" "$program"
-check "a run with a terminal outlives the one it was started at, and has it back" exits 0
+check "a run at a terminal is interrupted, outlives the one it was started at, and has it back" exits 0
 
 # ---- who may speak to it ----
 

@@ -63,33 +63,6 @@ check "it runs where the caller has closed its streams" out_is out
 try sh -c "'$program' run -- ls -l /proc/self/fd 3<'$scratch/in'"
 check "and gets no other descriptor of the caller's" out_lacks "$scratch"
 
-# ---- at a terminal ----
-
-if command -v script >/dev/null; then
-    cat >"$scratch/at-terminal" <<END
-stty rows 33 cols 77
-'$program' run -- sh -c 'tty; stty size; test -t 0 && test -t 2 && echo terminal'
-END
-    try script -qec "sh '$scratch/at-terminal'" /dev/null
-    check "a command at a terminal has one of its own" out_has /dev/pts/0
-    check "of the caller's size" out_has "33 77"
-    check "and knows it" out_has terminal
-    mkfifo "$scratch/keys"
-    cat >"$scratch/interrupted" <<END
-'$program' run -- sh -c 'echo ready; read line; echo lives'
-END
-    (
-        until grep -q ready "$scratch/seen" 2>/dev/null; do :; done
-        printf '\003'
-    ) >"$scratch/keys" &
-    : >"$scratch/seen"
-    try sh -c "script -qefc \"sh '$scratch/interrupted'\" /dev/null <'$scratch/keys' | tee '$scratch/seen'"
-    wait
-    check "an interrupt reaches the command" out_lacks lives
-else
-    skip "at a terminal" "there is no script(1)"
-fi
-
 # ---- what it leaves ----
 
 run run -- sh -c 'echo two >a.txt; echo new >b.txt; rm .git/HEAD; mkdir sub; cat a.txt'

@@ -1,4 +1,4 @@
-"""A run at a terminal, left and joined again: terminal.py PROGRAM. Silent if all is well."""
+"""A run at a terminal: interrupted; left and joined again. terminal.py PROGRAM; silent if all is well."""
 import fcntl
 import os
 import pty
@@ -48,6 +48,14 @@ def until(master, text):
 def end(pid):
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
+
+pid, master = at_terminal(33, 77, "run", "--", "sh", "-c", "tty; stty size; echo ready; read line")
+shown = until(master, b"ready\r\n")
+assert b"/dev/pts/0\r\n" in shown and b"33 77\r\n" in shown, shown
+os.write(master, b"\x03")
+until(master, None)
+assert end(pid) == 130
+os.close(master)
 
 pid, master = at_terminal(30, 100, "run", "-d", "--", "sh", "-c", COMMAND)
 shown = until(master, None)
