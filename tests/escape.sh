@@ -164,6 +164,19 @@ for path in "$HOME/src/keys" "$HOME/src/../.ssh" "$HOME//.ssh/." "/proc/self/roo
     check "by a named rule" err_has '[mount-secret]'
 done
 
+# What is agent-machine's own is so wherever the environment has put it.
+elsewhere() { # ARGUMENT…
+    try env XDG_STATE_HOME="$HOME/src/own/state" XDG_CONFIG_HOME="$HOME/src/own/config" \
+        "$program" run "$@"
+}
+mkdir -p "$HOME/src/own"
+elsewhere -- true
+check "it can be elsewhere" exits 0
+for place in state state/agent-machine/control config/agent-machine .; do
+    elsewhere -m "$HOME/src/own/$place:/own:read-write" -- ls -A /own
+    check "the key, the ledger and the runs' sockets: own/$place is refused" err_has '[mount-secret]'
+done
+
 # ---- no place inside is made where a link of the repository leads ----
 
 mkdir -m 777 "$scratch/led"
@@ -219,6 +232,7 @@ for name in .env .netrc id_ed25519; do
     echo "$sentinel" >$name
 done
 find "$scratch" -type s 2>/dev/null >"$scratch/sockets" # the run's own among them
+check "the run has one" grep -q /control/ "$scratch/sockets"
 cat "$scratch/sockets" >&8
 exec 8>&-
 wait $waiting

@@ -84,6 +84,7 @@ struct running {
     struct trace trace;
     struct execution execution;
     struct run_surface surface;
+    char own_places[PLAN_OWN_PLACES][FACTS_PATH_SIZE];
     char program[FACTS_PATH_SIZE], secret[PLACE_SIZE + 32], digests[PLACE_SIZE + 32];
     struct outcome outcome;
     struct detached detached; /* where it is to be */
@@ -213,6 +214,18 @@ static int choose_command(struct running *run, struct err *err)
                             MOUNTS_OF_LINE, err);
 }
 
+/* Which no command may see, wherever the environment has put them. */
+static int find_own_places(struct running *run, struct err *err)
+{
+    const char *const places[PLAN_OWN_PLACES] = { run->first.config, run->first.state };
+    int r = 0;
+    for (size_t i = 0; i < PLAN_OWN_PLACES && r == 0; i++) {
+        r = facts_resolve(places[i], run->own_places[i], err);
+        run->facts.plan.own_places[i] = run->own_places[i];
+    }
+    return r;
+}
+
 static int make_plan(struct running *run, struct err *err)
 {
     struct plane_options plug = { 0 };
@@ -220,6 +233,8 @@ static int make_plan(struct running *run, struct err *err)
     int r = facts_read(&run->facts, err);
     if (r == 0)
         r = first_open(&plug, &run->first, &run->plane, err);
+    if (r == 0)
+        r = find_own_places(run, err);
     if (r == 0)
         r = find_profile(run, err);
     trace_note(&run->trace, "cmd/run.c", "options read, profile found");

@@ -247,6 +247,21 @@ static bool touches_secret(const struct context *context, const char *path,
             host_path_touches_secret(STR("~"), ret_secret));
 }
 
+/* This program's own places, which need not be where they usually are. */
+static bool touches_own(const struct context *context, const char *path,
+                        char ret_secret[HOST_SECRET_SIZE])
+{
+    for (size_t i = 0; i < PLAN_OWN_PLACES; i++) {
+        const char *own = context->facts->own_places[i];
+        if (own && (host_path_is_within(str_from(path), str_from(own)) ||
+                    host_path_is_within(str_from(own), str_from(path)))) {
+            snprintf(ret_secret, HOST_SECRET_SIZE, "agent-machine's own folder");
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool is_system_path(const char *path)
 {
     static const char *const places[] = {
@@ -330,7 +345,7 @@ static int check_mount(const struct context *context, const struct plan_mount *m
                       "below it, such as ~/src/NAME (git worktree add moves a repository that is "
                       "the home out of it)",
                       path);
-    if (touches_secret(context, path, secret))
+    if (touches_secret(context, path, secret) || touches_own(context, path, secret))
         return refuse(err, "mount-secret",
                       "%s is, holds or lies within %s, where secrets are; name a directory that "
                       "has none",

@@ -38,10 +38,13 @@ extern const char *const semantics_names[SEMANTICS_COUNT];
 /* --- what goes in -------------------------------------------------------------------------- */
 
 /* What the caller found out about itself and the host; every path is absolute and resolved. */
+#define PLAN_OWN_PLACES 2
+
 struct plan_facts {
     const char *home, *user;
-    const char *directory;  /* where the caller stands */
-    const char *repository; /* its repository's root; without one, the directory */
+    const char *own_places[PLAN_OWN_PLACES]; /* this program's: its key, its ledger; resolved */
+    const char *directory;                   /* where the caller stands */
+    const char *repository;                  /* its repository's root; without one, the directory */
     uid_t uid;
     gid_t gid;
     bool has_groups;                /* supplementary ones */
