@@ -1,4 +1,6 @@
 /* main: the table of verbs. Each stands in a file of its own under src/cmd/. */
+#include <signal.h>
+
 #include "cmd/verb.h"
 
 /* A standard stream that the caller has closed would become the first file that is opened. */
@@ -33,5 +35,6 @@ int main(int argc, char **argv)
         .verbs = verbs,
         .verb_count = ARRAY_LEN(verbs),
     };
+    signal(SIGCHLD, SIG_DFL); /* a caller may ignore it: then children would end unseen */
     return open_standard_streams() ? verb_main(&program, argc, argv) : 1;
 }

@@ -63,6 +63,12 @@ check "it runs where the caller has closed its streams" out_is out
 try sh -c "'$program' run -- ls -l /proc/self/fd 3<'$scratch/in'"
 check "and gets no other descriptor of the caller's" out_lacks "$scratch"
 
+printf 'import os, signal, sys\nsignal.signal(signal.SIGCHLD, signal.SIG_IGN)\n' >"$scratch/deaf.py"
+printf 'os.execv(sys.argv[1], sys.argv[1:])\n' >>"$scratch/deaf.py"
+try timeout 30 python3 "$scratch/deaf.py" "$program" run -- sh -c 'true; echo ended'
+check "it ends where the caller hears of no child" exits 0
+check "as the command did" out_is ended
+
 # ---- what it leaves ----
 
 run run -- sh -c 'echo two >a.txt; echo new >b.txt; rm .git/HEAD; mkdir sub; cat a.txt'
@@ -103,6 +109,14 @@ check "one that a signal ends" exits 139
 run run --budget wallClockSeconds=1 -- sleep 60
 check "a budget that is used up ends it" exits 124
 check "by name" err_has wallClockSeconds
+run run --budget wallClockSeconds=1 -- sh -c 'echo 1 >kept.txt; sleep 60'
+check "what it had changed by then is told" err_has "changed: 1 added"
+run run -C /no/such/directory -- true
+check "a directory that is not there is the machine's refusal" exits 125
+check "and is what is said" err_has "cannot start in /no/such/directory"
+run run -C lib -- pwd
+check "one that is not absolute is wrong usage" exits 2
+check "and the absolute one is named" err_has "$PWD/lib"
 run run --tier vm -- true
 check "a tier that is not there is refused" exits 125
 run run
@@ -126,6 +140,34 @@ run run -m "$scratch/outside:/o:read-only" -- true
 check "what the profile does not allow is refused" err_has mount-not-allowed
 run run -m "$HOME/src/other:/usr/share:read-only" -- true
 check "a directory of the system cannot be covered" err_has mount-over-system
+run run -m "$HOME/src/other:/work/../usr/share:read-only" -- true
+check "nor by another spelling of its path" exits 2
+run run -m "$HOME/src/other:/work/other/:read-only" -- cat /work/other/o
+check "a slash at the end is no other spelling" out_is o
+run run -m "$PWD/a.txt:/work/a.txt:read-only" -- true
+check "a file is not mounted, and it is said" err_has "takes a directory"
+ln -s "$scratch/outside" "$HOME/src/compass/away"
+run run -m "$HOME/src/other:$PWD/away/made:read-only" -- true
+check "no place for a mount is made behind a link" exits 125
+check "nor anything outside" test ! -e "$scratch/outside/made"
+rm away
+# shellcheck disable=SC2016 # the sandbox's own
+printf '#!/bin/sh\necho ran; rm -- "$0"\n' >"$HOME/src/other/once"
+chmod +x "$HOME/src/other/once"
+run run -m "$HOME/src/other:/work/other:read-only" -- /work/other/once
+check "a program is found where its directory is mounted" out_is ran
+run run -C "$PWD/lib" -- ./no-such-program
+check "one that is not there is not found" exits 127
+run run --json -m "$HOME/src/other:/work/other:read-write" -C /work/other -- ./once
+check "a program may remove its own file" exits 0
+check "and the run is recorded all the same" err_has '"state":"completed"'
+check "the file is gone" test ! -e "$HOME/src/other/once"
+run run -m "$HOME/src/other:/a/first:read-only" -- sh -c 'echo >listed.txt'
+changed=$(sed -n 's/.*worktree status //p' "$scratch/err")
+run worktree list
+check "a change set is listed, whichever mount it is of" out_has "$changed"
+try env HOME=/ "$program" run -- true
+check "a home that is the root is refused" err_has home-over-system
 cd "$HOME" || exit
 run run -- true
 check "a repository that is the home is refused, with what to do" err_has "go into a directory"

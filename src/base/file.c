@@ -89,6 +89,18 @@ static int open_to_remove(int parent, const char *name)
     return fd < 0 ? -errno : fd;
 }
 
+/* To a name that nothing has yet: whoever filled the folder may have thought of the first ones. */
+static int move_up(int folder_fd, const char *name, int top, unsigned *moved)
+{
+    char away[32];
+    do {
+        snprintf(away, sizeof(away), ".moved-%u", (*moved)++);
+        if (renameat2(folder_fd, name, top, away, RENAME_NOREPLACE) == 0)
+            return 0;
+    } while (errno == EEXIST);
+    return -errno;
+}
+
 static int remove_children(int folder_fd, int top, unsigned depth, unsigned *moved)
 {
     _cleanup_(cleanup_close) int owned = dup(folder_fd);
@@ -97,22 +109,21 @@ static int remove_children(int folder_fd, int top, unsigned depth, unsigned *mov
     if (!folder)
         return -errno;
     TAKE_FD(owned);
+    rewinddir(folder); /* the copy goes on where the last one of it ended */
     while ((entry = readdir(folder))) {
         const char *name = entry->d_name;
-        char away[32];
         if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0 ||
             unlinkat(folder_fd, name, 0) == 0 || errno == ENOENT)
             continue;
-        if (depth == REMOVE_DEPTH_MAX) {
-            snprintf(away, sizeof(away), ".moved-%u", (*moved)++);
-            if (renameat(folder_fd, name, top, away) < 0)
-                return -errno;
-            continue;
-        }
+        /* Opened also to be moved: its owner may have closed it to himself. */
         _cleanup_(cleanup_close) int inner = open_to_remove(folder_fd, name);
-        int r = inner < 0 ? inner : remove_children(inner, top, depth + 1, moved);
+        int r = inner < 0                   ? inner
+                : depth == REMOVE_DEPTH_MAX ? move_up(folder_fd, name, top, moved)
+                                            : remove_children(inner, top, depth + 1, moved);
         if (r < 0)
             return r;
+        if (depth == REMOVE_DEPTH_MAX)
+            continue;
         if (unlinkat(folder_fd, name, AT_REMOVEDIR) < 0)
             return -errno;
     }

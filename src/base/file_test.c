@@ -108,3 +108,47 @@ TEST(folders_are_made_for_the_user_alone)
     CHECK_INT(unlink(path), 0);
     CHECK_INT(rmdir(folder), 0);
 }
+
+/* Opens one folder more each time: no path is long enough for what is made here. */
+static void make_deep(const char *path, unsigned levels)
+{
+    int at = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    for (unsigned i = 0; i < levels && at >= 0; i++) {
+        CHECK_INT(mkdirat(at, "d", 0700), 0);
+        int inner = openat(at, "d", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        CHECK_INT(fchmod(at, i % 10 ? 0700 : 0), 0); /* closed, as by one who wants it to stay */
+        close(at);
+        at = inner;
+    }
+    CHECK(at >= 0);
+    if (at >= 0)
+        close(at);
+}
+
+TEST(file_remove_tree_removes_what_is_made_to_stay)
+{
+    char folder[] = "/tmp/am-remove-XXXXXX", path[512];
+    struct err err = { 0 };
+    CHECK(mkdtemp(folder) != NULL);
+    snprintf(path, sizeof(path), "%s/beside", folder);
+    CHECK_INT(mkdir(path, 0700), 0);
+    snprintf(path, sizeof(path), "%s/tree", folder);
+    CHECK_INT(mkdir(path, 0700), 0);
+    make_deep(path, 300);
+    CHECK_INT(chmod(path, 0700), 0);   /* it was closed as well */
+    for (unsigned i = 0; i < 8; i++) { /* names that removing itself would take */
+        snprintf(path, sizeof(path), "%s/tree/.moved-%u", folder, i);
+        CHECK_INT(mkdir(path, 0700), 0);
+        snprintf(path, sizeof(path), "%s/tree/.moved-%u/full", folder, i);
+        CHECK_INT(mkdir(path, 0500), 0);
+    }
+    snprintf(path, sizeof(path), "%s/tree/link", folder);
+    CHECK_INT(symlink("../beside", path), 0);
+    snprintf(path, sizeof(path), "%s/tree", folder);
+    CHECK_INT(file_remove_tree(path, &err), 0);
+    CHECK(access(path, F_OK) < 0);
+    CHECK_INT(file_remove_tree(path, &err), 0); /* one that is not there is removed */
+    snprintf(path, sizeof(path), "%s/beside", folder);
+    CHECK_INT(rmdir(path), 0); /* no link was followed */
+    CHECK_INT(rmdir(folder), 0);
+}

@@ -5,6 +5,8 @@
  * plane is asked, so that it is built while the plane decides; the command
  * starts when both are done.
  */
+#include <sys/stat.h>
+
 #include "authority/key.h"
 #include "base/digest.h"
 #include "cmd/detach.h"
@@ -108,6 +110,7 @@ static int usage(struct err *err, const char *format, ...)
 static int read_mount(struct running *run, const char *text, struct err *err)
 {
     size_t at = run->request.mount_count;
+    struct stat status;
     const char *how = strrchr(text, ':');
     if (at == MOUNTS_OF_LINE)
         return usage(err, "--mount may be given %d times", MOUNTS_OF_LINE);
@@ -126,8 +129,12 @@ static int read_mount(struct running *run, const char *text, struct err *err)
     int r = facts_resolve(given, source, err);
     if (r < 0)
         return r;
+    if (stat(source, &status) < 0 || !S_ISDIR(status.st_mode))
+        return usage(err, "--mount takes a directory, and %s is none", source);
     if (inside.len && inside.ptr[0] != '/')
         return usage(err, "where --mount mounts is an absolute path");
+    while (inside.len > 1 && inside.ptr[inside.len - 1] == '/')
+        inside.len--;
     struct str place = inside.len ? inside : str_from(source);
     memcpy(target, place.ptr, place.len);
     target[place.len] = '\0';
@@ -405,7 +412,7 @@ static int execute(struct running *run, struct err *err)
     }
     if (run->surface.doc)
         run->execution.command_path = run->surface.program.resolved;
-    else if (facts_find_program(run->plan->argv[0], run->plan->environment, run->program))
+    else if (facts_find_program(run->plan, run->program))
         run->execution.command_path = run->program;
     r = launch_begin(&launch, &run->execution.launch, err);
     if (r == 0)
@@ -420,9 +427,10 @@ static int exit_status(const struct running *run)
 {
     if (run->outcome.repeated)
         return run->outcome.failure.code == ERR_NONE ? EXIT_OK : STATUS_REFUSED;
-    return run->execution.result.status ? run->execution.result.status
-           : run->execution.started     ? EXIT_OK
-                                        : STATUS_REFUSED;
+    if (run->execution.result.status)
+        return run->execution.result.status;
+    return run->execution.started && run->outcome.failure.code == ERR_NONE ? EXIT_OK
+                                                                           : STATUS_REFUSED;
 }
 
 static int tell_end(const struct running *run)

@@ -111,7 +111,7 @@ static void print_usage(const struct run_report *report)
 {
     char line[160];
     const int64_t *used = report->execution->used.of;
-    if (!isatty(STDERR_FILENO))
+    if (!report->execution->started || !isatty(STDERR_FILENO))
         return;
     snprintf(line, sizeof(line),
              "%lld s of processor, %lld MiB of memory, %lld MiB of disk, %lld s",
@@ -128,14 +128,10 @@ void run_print_end(const struct run_report *report)
     const struct err *failure = &report->outcome->failure;
     if (report->outcome->repeated)
         say("this run was given before: ", report->outcome->operation);
-    if (!report->execution->started || result->end == RUN_REFUSED || result->end == RUN_LOST ||
-        result->end == RUN_EXHAUSTED) {
-        if (failure->code != ERR_NONE)
-            say("", failure->cause);
-        return;
-    }
     if (result->end == RUN_CANCELLED && report->execution->end_reason[0])
         say("cancelled: ", report->execution->end_reason);
+    else if (failure->code != ERR_NONE)
+        say("", failure->cause);
     print_changes(report);
     print_usage(report);
     if (result->output_truncated)

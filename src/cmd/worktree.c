@@ -6,6 +6,7 @@
 #include "cmd/op.h"
 #include "cmd/tell.h"
 #include "contract/rules.h"
+#include "machine/plan.h"
 #include "machine/worktree.h"
 
 #define STEP_WORKTREE "read a change set"
@@ -91,6 +92,18 @@ static int run_status(const struct invocation *invocation)
 
 /* --- list ------------------------------------------------------------------------------------ */
 
+/* A folder of changes below one of the mounts of a run. */
+static bool has_changes(const char *state, const char *run)
+{
+    char path[RUN_PATH_MAX];
+    for (size_t i = 0; i < PLAN_MOUNTS_MAX; i++) {
+        snprintf(path, sizeof(path), "%s/runs/%s/%zu/upper", state, run, i);
+        if (access(path, F_OK) == 0)
+            return true;
+    }
+    return false;
+}
+
 static int run_list(const struct invocation *invocation)
 {
     char state[PLACE_SIZE], path[RUN_PATH_MAX];
@@ -101,8 +114,7 @@ static int run_list(const struct invocation *invocation)
     snprintf(path, sizeof(path), "%s/runs", state);
     int count = scandir(path, &entries, NULL, alphasort);
     for (int i = 0; i < count; i++) {
-        snprintf(path, sizeof(path), "%s/runs/%s/0/upper", state, entries[i]->d_name);
-        if (entries[i]->d_name[0] != '.' && access(path, F_OK) == 0)
+        if (entries[i]->d_name[0] != '.' && has_changes(state, entries[i]->d_name))
             puts(entries[i]->d_name);
         free(entries[i]);
     }

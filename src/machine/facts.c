@@ -97,24 +97,37 @@ int facts_read(struct facts *ret, struct err *err)
     return 0;
 }
 
-static bool is_program(const char *path, char ret[FACTS_PATH_SIZE])
+/* The file on the host that stands at a path of the view. */
+static bool find_on_host(const struct plan *plan, const char *path, char ret[FACTS_PATH_SIZE])
 {
-    return access(path, X_OK) == 0 && facts_resolve(path, ret, NULL) == 0;
+    char host[2 * FACTS_PATH_SIZE];
+    snprintf(host, sizeof(host), "%s", path);
+    for (size_t i = 0; i < plan->mount_count; i++) { /* the last is the innermost */
+        const struct plan_mount *mount = &plan->mounts[i];
+        if (host_path_is_within(str_from(path), str_from(mount->agent_path)))
+            snprintf(host, sizeof(host), "%s%s", mount->host_path,
+                     path + strlen(mount->agent_path));
+    }
+    return facts_resolve(host, ret, NULL) == 0;
 }
 
-bool facts_find_program(const char *name, char *const *environment, char ret[FACTS_PATH_SIZE])
+bool facts_find_program(const struct plan *plan, char ret[FACTS_PATH_SIZE])
 {
     char path[FACTS_PATH_SIZE];
+    const char *name = plan->argv[0];
     struct str rest = { 0 };
-    if (strchr(name, '/')) /* whether it can be executed, the kernel says */
-        return facts_resolve(name, ret, NULL) == 0;
-    for (size_t i = 0; environment[i]; i++)
-        if (strncmp(environment[i], "PATH=", 5) == 0)
-            rest = str_from(environment[i] + 5);
+    if (strchr(name, '/')) { /* whether it can be executed, the kernel says */
+        snprintf(path, sizeof(path), "%s%s%s", name[0] == '/' ? "" : plan->directory,
+                 name[0] == '/' ? "" : "/", name);
+        return find_on_host(plan, path, ret);
+    }
+    for (size_t i = 0; plan->environment[i]; i++)
+        if (strncmp(plan->environment[i], "PATH=", 5) == 0)
+            rest = str_from(plan->environment[i] + 5);
     while (rest.len) {
         size_t end = str_index(rest, ':', 0);
         snprintf(path, sizeof(path), "%.*s/%s", (int)end, rest.ptr, name);
-        if (is_program(path, ret))
+        if (find_on_host(plan, path, ret) && access(ret, X_OK) == 0)
             return true;
         rest = str_from_offset(rest, end + 1);
     }

@@ -26,7 +26,7 @@ int facts_read(struct facts *ret, struct err *err) MUST_CHECK;
 bool facts_try_tier(struct facts *facts) MUST_CHECK;
 /* Resolves a path of the host; ERR_NOT_FOUND, ERR_LIMIT. */
 int facts_resolve(const char *path, char ret[FACTS_PATH_SIZE], struct err *err) MUST_CHECK;
-/* Where a command's file is, by the search path of an environment; false where it is not found. */
-bool facts_find_program(const char *name, char *const *environment, char ret[FACTS_PATH_SIZE]);
+/* Where on the host the file of a plan's command is; false where the view will not have it. */
+bool facts_find_program(const struct plan *plan, char ret[FACTS_PATH_SIZE]);
 
 #endif

@@ -12,9 +12,13 @@
  *   mount-over-system     the agent's path lies in a system directory
  *   mount-not-hidden      a read-write bind cannot hide secrets
  *   mount-twice           two mounts at one place
+<<<<<<< HEAD
  *   mount-not-staged      the tier `process` has no overlay,
  *   mount-elsewhere       and no other place for a directory than its own,
  *   mount-within          and takes nothing back below a mount
+=======
+ *   home-over-system      the home lies in a system directory, or is the root
+>>>>>>> 2743f20 (run: mounts in one spelling, statuses that are true, programs where they are mounted)
  *   tier-below-minimum    the host gives less than profile or command ask for
  *   environment-secret    a variable that speaks of a secret has a value
  */
@@ -236,7 +240,8 @@ static bool touches_secret(const struct context *context, const char *path,
                            char ret_secret[HOST_SECRET_SIZE])
 {
     _cleanup_(buf_release) struct buf short_path = BUF_INIT_LIMIT(PATH_MAX_BYTES);
-    struct str home = str_from(context->facts->home), given = str_from(path);
+    struct str home = str_from(context->facts->home);
+    struct str given = str_from(path[1] ? path : ""); /* the root, in the spelling of host_path */
     if (host_path_is_within(given, home)) {
         buf_add_char(&short_path, '~');
         buf_add_str(&short_path, str_from_offset(given, home.len));
@@ -367,11 +372,30 @@ static int check_mount(const struct context *context, const struct plan_mount *m
                                                         : 0;
 }
 
+/* In another spelling a path would be judged as one place, and be another. */
+static bool is_one_spelling(const char *path)
+{
+    if (path[0] != '/')
+        return false;
+    while (*path) {
+        size_t len = strcspn(++path, "/");
+        if (len == 0 || (len <= 2 && strspn(path, ".") >= len))
+            return false;
+        path += len;
+    }
+    return true;
+}
+
 static int add_mount(struct context *context, const struct plan_mount *mount, struct err *err)
 {
     struct plan *plan = &context->planning->plan;
     if (plan->mount_count >= PLAN_MOUNTS_MAX)
         return err_set(err, ERR_LIMIT, STEP_PLAN, "there are more than %d mounts", PLAN_MOUNTS_MAX);
+    if (!is_one_spelling(mount->agent_path))
+        return err_set(err, ERR_USAGE, STEP_PLAN,
+                       "a mount cannot be at %s; write an absolute path below /, without //, . "
+                       "and ..",
+                       mount->agent_path);
     int r = check_mount(context, mount, err);
     if (r < 0)
         return r;
@@ -426,6 +450,11 @@ static int add_mounts(struct context *context, struct err *err)
     plan->mounts = context->mounts;
     if (!plan->profile_id || !context->mounts)
         return no_memory(err);
+    if (is_system_path(plan->home)) /* an empty one is mounted there */
+        return refuse(err, "home-over-system",
+                      "HOME is %s, which the system has for itself; set HOME to a directory of "
+                      "your own",
+                      plan->home);
     for (size_t i = 0; i < context->request->mount_count && r == 0; i++)
         r = add_mount(context, &context->request->mounts[i], err);
     return r < 0 ? r : add_repository(context, err);
@@ -472,6 +501,10 @@ static int set_command(struct context *context, struct err *err)
     struct plan *plan = &context->planning->plan;
     if (!context->request->argv || !context->request->argv[0] || !context->request->argv[0][0])
         return err_set(err, ERR_USAGE, STEP_PLAN, "there is no command to run");
+    if (context->request->directory && context->request->directory[0] != '/')
+        return err_set(err, ERR_USAGE, STEP_PLAN,
+                       "--directory takes an absolute path, as it is inside: %s/%s",
+                       context->facts->directory, context->request->directory);
     plan->directory = copy(context, str_from(starting_place(context)));
     plan->surface =
         context->request->surface ? copy(context, str_from(context->request->surface)) : NULL;

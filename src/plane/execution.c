@@ -67,14 +67,13 @@ static int gather(struct execution *execution, struct work *work, char budget[PL
     ret->budget = str_from(budget);
     memcpy(ret->profile_digest, execution->profile_digest, sizeof(ret->profile_digest));
     memcpy(ret->plan_digest, execution->plan_digest, sizeof(ret->plan_digest));
+    memcpy(ret->command_digest, execution->command_digest, sizeof(ret->command_digest));
     int r = gate_layers_digest(work_plane(work), ret->policy_digest, err);
     if (r == 0)
         r = ledger_last_digest(work_plane(work)->ledger, ret->previous_event, err);
     if (r == 0)
         r = file_digest(OWN_PROGRAM, execution->digests_folder, ret->program_digest, err);
-    return r < 0 ? r
-                 : file_digest(execution->command_path, execution->digests_folder,
-                               ret->command_digest, err);
+    return r;
 }
 
 static int add_fingerprint(struct execution *execution, struct work *work, struct err *err)
@@ -93,10 +92,12 @@ static int add_fingerprint(struct execution *execution, struct work *work, struc
                               buf_str(&json), err);
 }
 
-/* A program whose file cannot be read cannot be recorded, and is not started. */
+/*
+ * A program whose file cannot be read cannot be recorded, and is not started. Its digest is taken
+ * here once: a command may change or remove its own file.
+ */
 static int find_program(struct execution *execution, struct err *err)
 {
-    char digest[DIGEST_TEXT_SIZE];
     const char *name = execution->plan->argv[0];
     struct err why = { 0 };
     execution->result.end = RUN_REFUSED;
@@ -106,9 +107,12 @@ static int find_program(struct execution *execution, struct err *err)
                        "there is no program %.200s where the sandbox will look: the system's "
                        "directories, and what is mounted",
                        name);
-    if (file_digest(execution->command_path, execution->digests_folder, digest, &why) == 0)
-        return 0;
     execution->result.status = STATUS_NOT_STARTED;
+    if (file_digest(execution->command_path, execution->digests_folder, execution->command_digest,
+                    &why) == 0) {
+        execution->result.status = STATUS_REFUSED; /* what fails from here on is the machine's */
+        return 0;
+    }
     return err_set(err, why.code, STEP_EXECUTION, "%.200s cannot be started: %s", name, why.cause);
 }
 
@@ -127,7 +131,6 @@ static int prepare(void *context, struct work *work, struct effect_result *ret, 
         launch_ready(execution->launch, &execution->report, &why) < 0)
         return fail(ret, &why);
     execution->report_taken = true;
-    execution->result.status = STATUS_REFUSED;
     int r = add_fingerprint(execution, work, err);
     if (r < 0 || !execution->report.escaped)
         return r;

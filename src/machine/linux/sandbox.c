@@ -47,6 +47,7 @@ static int wait_for_map(struct sandbox *sandbox, struct err *err);
 static int leave_namespaces(struct sandbox *sandbox, struct err *err);
 static int become_agent(struct sandbox *sandbox, struct err *err);
 static int close_trees(struct sandbox *sandbox, struct err *err);
+static int go_to_directory(struct sandbox *sandbox, struct err *err);
 static int raise_loopback(struct sandbox *sandbox, struct err *err);
 static int open_terminal(struct sandbox *sandbox, struct err *err);
 static int die_with_supervisor(struct sandbox *sandbox, struct err *err);
@@ -80,6 +81,7 @@ static const struct step {
     { "enter", IN_NAMESPACES, view_enter },
     /* Nor a folder of it by its number, in which the command could be told to start. */
     { "descriptors", IN_NAMESPACES, close_trees },
+    { "directory", IN_BOTH, go_to_directory },
     { "network", IN_NAMESPACES, raise_loopback },
     { "terminal", IN_BOTH, open_terminal },
     /* After the ids have changed, which would clear it. */
@@ -235,6 +237,14 @@ static int become_agent(struct sandbox *sandbox, struct err *err)
     return 0;
 }
 
+static int go_to_directory(struct sandbox *sandbox, struct err *err)
+{
+    const char *path = sandbox->plan->directory;
+    if (chdir(path) == 0)
+        return 0;
+    return err_set_errno(err, errno, STEP_SPAWN, "the command cannot start in %s", path);
+}
+
 static int raise_loopback(struct sandbox *sandbox, struct err *err)
 {
     struct ifreq request = { .ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING };
@@ -343,8 +353,6 @@ static int start_command(const struct sandbox *sandbox)
         signal(number, SIG_DFL);
     sigprocmask(SIG_SETMASK, &none, NULL);
     if (take_stdio(sandbox) < 0 || syscall(SYS_close_range, 3, ~0u, CLOSE_RANGE_CLOEXEC) < 0)
-        return errno;
-    if (chdir(plan->directory) < 0)
         return errno;
     environ = (char **)plan->environment;
     if (sandbox->private_folder && (setenv("HOME", sandbox->private_folder, 0) < 0 ||
