@@ -89,6 +89,15 @@ check "also for programs" out_has '"path":"b.txt"'
 run run --discard -- sh -c 'echo >c.txt'
 run worktree list
 check "a run that discards keeps nothing" out_is "$changed"
+run run -- sh -c 'mkdir shut; echo >shut/in.txt; chmod 0 shut .'
+check "what it has closed to itself is no hindrance" exits 0
+run worktree status "$(sed -n 's/.*worktree status //p' "$scratch/err")"
+check "and is listed" out_matches 'added .* shut/in.txt'
+chmod -R u+rwX "$XDG_STATE_HOME"
+# shellcheck disable=SC2016 # the sandbox's own
+run run --json -- sh -c 'i=0; while [ $i -lt 400 ]; do mkdir d && cd d && i=$((i + 1)); done'
+check "a run that leaves what nobody can read has failed" exits 125
+check "and is recorded" err_has '"state":"failed"'
 run run -- sh -c 'echo x >/usr/x || echo x >/etc/x || echo x >/x'
 check "the system's directories cannot be written to" exits 2
 before=$(find "$XDG_STATE_HOME/agent-machine/runs" -mindepth 1 -maxdepth 1 | wc -l)

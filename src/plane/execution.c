@@ -272,6 +272,16 @@ static void conclude(const struct execution *execution, const char *budget,
     }
 }
 
+/* A run whose changes cannot be read has failed, however its command ended. */
+static void conclude_unread(const struct err *why, struct effect_result *ret)
+{
+    if (ret->end != STATE_COMPLETED && ret->end != STATE_COMPLETED_WITH_WARNINGS)
+        return; /* it has another reason already */
+    ret->end = STATE_FAILED;
+    ret->failure = *why;
+    ret->warning[0] = '\0';
+}
+
 static int start(void *context, struct work *work, struct effect_result *ret, struct err *err)
 {
     struct execution *execution = context;
@@ -284,13 +294,13 @@ static int start(void *context, struct work *work, struct effect_result *ret, st
         return fail(ret, &why);
     trace_note(execution->trace, "machine/supervise.c", "command ended");
     measure(execution);
-    int r = execution->discard ? 0 : gather_changes(execution, work, err);
+    bool unread = !execution->discard && gather_changes(execution, work, &why) < 0;
     trace_note(execution->trace, "machine/worktree.c", "change set read");
-    if (r < 0)
-        return r;
     char budget[PLANE_URN_MAX];
     budget_urn(work_operation(work), budget);
     conclude(execution, budget, ret);
+    if (unread) /* what the command leaves can be made so, and is recorded all the same */
+        conclude_unread(&why, ret);
     ret->used = execution->used;
     ret->used.of[DIMENSION_SANDBOX_MEMORY_BYTES] = 0; /* held while it ran, and given back */
     ret->used.of[DIMENSION_AGENT_CONCURRENCY] = 0;

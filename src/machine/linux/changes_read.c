@@ -377,6 +377,20 @@ static bool is_whiteout_file(const struct layers *in, const char *name, const st
     return fd >= 0 && has_attribute(fd, OVERLAY "whiteout", NULL);
 }
 
+/* What is in a directory that its owner has closed can be looked at while it is open to him. */
+static int scan_opened(struct scan *scan, const struct layers *inner, const struct stat *status,
+                       unsigned depth)
+{
+    bool closed = (status->st_mode & 0500) != 0500;
+    mode_t mode = status->st_mode & 07777;
+    if (closed && fchmod(inner->upper, mode | 0500) < 0)
+        return fail(scan, errno, "");
+    int r = scan_directory(scan, inner, has_attribute(inner->upper, OVERLAY "opaque", "y"), depth);
+    if (closed && fchmod(inner->upper, mode) < 0 && r == 0)
+        r = fail(scan, errno, "");
+    return r;
+}
+
 static int scan_inner(struct scan *scan, const struct layers *in, const char *name,
                       const struct stat *status, const struct stat *below, unsigned depth)
 {
@@ -393,7 +407,7 @@ static int scan_inner(struct scan *scan, const struct layers *in, const char *na
     if (r < 0)
         return r;
     struct layers inner = { .upper = upper, .lower = lower, .mask = mask };
-    r = scan_directory(scan, &inner, has_attribute(upper, OVERLAY "opaque", "y"), depth + 1);
+    r = scan_opened(scan, &inner, status, depth + 1);
     buf_truncate(&scan->path, before);
     return r;
 }
