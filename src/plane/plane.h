@@ -87,6 +87,7 @@ enum plane_step {
     PLANE_STEP_COMPENSATED, /* an artifact has left service, or an effect was taken back */
     PLANE_STEP_ASKED,       /* a run was asked to pause, or to go on */
     PLANE_STEP_CARD,        /* a card was answered, or its time is over */
+    PLANE_STEP_COUNT,
 };
 
 /* For whom an operation waits. */
