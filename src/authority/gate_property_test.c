@@ -378,6 +378,42 @@ TEST(adding_a_rule_that_denies_at_any_gate_never_turns_anything_into_allow)
     each_model(check_denies);
 }
 
+static bool remove_allow(struct model *model)
+{
+    for (int tries = 0; tries < 20 && model->count; tries++) {
+        struct model_document *document = &model->documents[pick(model->count)];
+        unsigned at = document->count ? pick(document->count) : 0;
+        if (!document->count || document->facts[at].answer != ANSWER_ALLOW)
+            continue;
+        document->facts[at] = document->facts[--document->count];
+        return true;
+    }
+    return false;
+}
+
+static void check_allows(struct model *model, struct fixture *fixture, unsigned set)
+{
+    struct fixture less;
+    struct model left = *model;
+    if (!remove_allow(&left))
+        return;
+    compile(&less, &left, false);
+    for (int kind = 0; kind < KIND_COUNT; kind++) {
+        for (unsigned name = 0; name < NAMES_MAX && names[kind][name]; name++) {
+            enum answer before = strictness(ask(fixture, (enum kind)kind, name));
+            enum answer after = strictness(ask(&less, (enum kind)kind, name));
+            expect(set, (enum kind)kind, name, after,
+                   after != ANSWER_ALLOW || before == ANSWER_ALLOW, "by one allow less");
+        }
+    }
+    fixture_release(&less);
+}
+
+TEST(removing_an_allow_at_any_gate_never_turns_anything_into_allow)
+{
+    each_model(check_allows);
+}
+
 static void check_enterprise(struct model *model, struct fixture *fixture, unsigned set)
 {
     for (int kind = 0; kind < KIND_COUNT; kind++) {
