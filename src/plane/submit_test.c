@@ -681,6 +681,32 @@ TEST(of_processes_that_give_the_same_key_at_once_one_runs_it)
 
 /* --- retry --------------------------------------------------------------------------------- */
 
+struct pauses {
+    int64_t failed_at, ms[4];
+    size_t count;
+};
+
+/* How long after each failure an operation was running again. */
+static int note_pause(void *context, int64_t sequence, struct str json, struct err *err)
+{
+    struct pauses *pauses = context;
+    _cleanup_(cleanup_json_doc) yyjson_doc *doc = NULL;
+    int64_t at_ms;
+    (void)sequence;
+    if (json_read(json, &json_limits_default, &doc, err) < 0)
+        return -EIO;
+    const yyjson_val *event = yyjson_doc_get_root(doc), *change = member(event, "transition");
+    if (!text_is(member(change, "of"), "operation") ||
+        !clock_parse(text_of(member(event, "occurredAt")), &at_ms))
+        return 0;
+    if (text_is(member(change, "to"), "failed"))
+        pauses->failed_at = at_ms;
+    else if (text_is(member(change, "to"), "running") && pauses->failed_at &&
+             pauses->count < ARRAY_LEN(pauses->ms))
+        pauses->ms[pauses->count++] = at_ms - pauses->failed_at;
+    return 0;
+}
+
 TEST(a_failed_run_with_a_key_is_tried_again_up_to_its_limit)
 {
     struct stage stage;
@@ -713,6 +739,12 @@ TEST(a_failed_run_with_a_key_is_tried_again_up_to_its_limit)
     outcome = stage_submit(&stage, &command);
     CHECK_INT(outcome.state, STATE_COMPLETED);
     CHECK_TEXT(outcome.failure.cause, "");
+    struct pauses pauses = { 0 };
+    CHECK_INT(ledger_each_event(plane_ledger(stage.plane), 0, str_from(operation), note_pause,
+                                &pauses, NULL),
+              0);
+    CHECK_INT(pauses.count, 2);
+    CHECK(pauses.ms[0] >= 1000 && pauses.ms[1] >= 2000); /* each waits longer than the last */
     err = (struct err){ 0 };
     command_retry(&stage, &command, operation, "r");
     CHECK(plane_submit(stage.plane, buf_str(&command), NULL, &outcome, &err) < 0);

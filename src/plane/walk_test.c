@@ -16,6 +16,7 @@
 
 #define COMMITS_MAX 16 /* of one command */
 #define WAIT_MS     60000
+#define ASKED_MS    100 /* of a command that nobody answers */
 #define CEILING                                                                                    \
     ",\"budgetCeiling\":{\"modelCalls\":100,\"tokens\":1000000,\"connectorCalls\":0,"              \
     "\"cpuSeconds\":0,\"gpuSeconds\":0,\"localDiskBytes\":0,\"sandboxMemoryBytes\":0,"             \
@@ -27,6 +28,7 @@ struct walk {
     enum state end;  /* of the effect */
     pid_t child;     /* stopped in the middle of the operation; 0: none */
     unsigned rounds; /* each has keys of its own */
+    unsigned *steps; /* after which somebody was killed, as bits; shared with children */
     char where[96];  /* in the walk, for what fails */
     char operation[PLANE_URN_MAX], card[PLANE_URN_MAX];
 };
@@ -89,8 +91,8 @@ static int gate_misses(void *context, const struct gate_question *question, stru
 struct halt {
     int signal, after; /* so many times the step is passed */
     int step;          /* an enum plane_step; -1: any */
-    unsigned *steps;   /* where it was killed, as bits; may be NULL */
-    plane_gate *gate;  /* of this process alone */
+    unsigned *steps;
+    plane_gate *gate; /* of this process alone */
     int64_t wait_ms;
 };
 
@@ -99,8 +101,7 @@ static void halt_at(void *context, enum plane_step step)
     struct halt *halt = context;
     if ((halt->step >= 0 && (int)step != halt->step) || halt->after-- != 0)
         return;
-    if (halt->steps)
-        *halt->steps |= 1u << step;
+    *halt->steps |= 1u << step; /* who is stopped is killed later */
     kill(getpid(), halt->signal);
 }
 
@@ -115,6 +116,7 @@ static pid_t halted_child(struct walk *walk, const struct buf *command, struct h
     if (child == 0) {
         struct outcome outcome;
         struct recovered recovered = { 0 };
+        halt.steps = walk->steps;
         stage->options.gate = halt.gate;
         stage->options.wait_ms = halt.wait_ms;
         stage->options.committed = halt_at;
@@ -443,16 +445,14 @@ static void check_ended(struct walk *walk)
 }
 
 /* Whether the command was killed after so many steps; else it got through, or was refused. */
-static bool crash_after(struct walk *walk, size_t situation, size_t command, int commits,
-                        unsigned *steps)
+static bool crash_after(struct walk *walk, size_t situation, size_t command, int commits)
 {
     struct buf text = BUF_INIT;
     struct halt halt = { .signal = SIGKILL,
                          .step = -1,
                          .after = commits,
-                         .steps = steps,
                          .gate = commands[command].gate,
-                         .wait_ms = commands[command].gate ? 1 : 0 };
+                         .wait_ms = commands[command].gate ? ASKED_MS : 0 };
     size_t before = 0;
     struct outcome outcome;
     struct err err = { 0 };
@@ -489,7 +489,7 @@ static bool crash_after(struct walk *walk, size_t situation, size_t command, int
 
 static bool walk_situation(size_t situation, unsigned *steps)
 {
-    struct walk walk = { .end = STATE_COMPLETED };
+    struct walk walk = { .end = STATE_COMPLETED, .steps = steps };
     if (!stage_begin(&walk.stage))
         return false;
     walk.stage.options.execution_start = effect_draws;
@@ -499,7 +499,7 @@ static bool walk_situation(size_t situation, unsigned *steps)
         return false;
     for (size_t command = 0; command < ARRAY_LEN(commands); command++) {
         int commits = 0;
-        while (commits < COMMITS_MAX && crash_after(&walk, situation, command, commits, steps))
+        while (commits < COMMITS_MAX && crash_after(&walk, situation, command, commits))
             commits++;
         EXPECT(&walk, commits < COMMITS_MAX);
     }
