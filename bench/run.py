@@ -215,7 +215,8 @@ def built(identity, project, command, prefix, number):
     os.sync()
     used, begin = processor_seconds(), time.perf_counter()
     done = subprocess.run([*prefix, *command], stdin=subprocess.DEVNULL, capture_output=True,
-                          text=True, **{**identity.as_child(), "cwd": folder})
+                          text=True, start_new_session=True,  # a share of the processor of its own
+                          **{**identity.as_child(), "cwd": folder})
     taken = time.perf_counter() - begin, processor_seconds() - used
     remove(folder)
     remove(identity.home / ".local/state/agent-machine/runs")
@@ -275,7 +276,7 @@ def measure(identity, covered):
 def main():
     adopt()
     DATA.mkdir(parents=True, exist_ok=True)
-    scratch = pathlib.Path(tempfile.mkdtemp(dir=DATA))
+    scratch = pathlib.Path(tempfile.mkdtemp(dir=DATA)).resolve()
     scratch.chmod(0o755)
     covered = Covered()
     identities = []

@@ -1,7 +1,8 @@
 """What is built inside and outside of the staged overlay: a C project, and `npm ci` offline.
 
 The C project is generated, always the same: many files, each with system headers and functions that
-give an optimiser something to do. The npm project comes once from the registry, with the cache that
+give an optimiser something to do. Its compiler writes no temporary files (-pipe): /tmp is memory
+inside, and may be a disk outside. The npm project comes once from the registry, with the cache that
 `npm ci --offline` then reads; both stay under build/.
 """
 
@@ -60,7 +61,7 @@ def make_c(folder):
     (folder / "Makefile").write_text(
         "objects = $(patsubst %.c,%.o,$(wildcard src/*.c))\n"
         "program: $(objects)\n\tcc -o $@ $(objects)\n"
-        "%.o: %.c src/parts.h\n\tcc -O2 -c -o $@ $<\n")
+        "%.o: %.c src/parts.h\n\tcc -O2 -pipe -c -o $@ $<\n")
     return folder
 
 
