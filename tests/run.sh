@@ -173,8 +173,10 @@ check "and the run is recorded all the same" err_has '"state":"completed"'
 check "the file is gone" test ! -e "$HOME/src/other/once"
 run run -m "$HOME/src/other:/a/first:read-only" -- sh -c 'echo >listed.txt'
 changed=$(sed -n 's/.*worktree status //p' "$scratch/err")
+mkdir -p "$XDG_STATE_HOME/agent-machine/runs/killed-early/0/upper"
 run worktree list
 check "a change set is listed, whichever mount it is of" out_has "$changed"
+check "the empty layer of a run that was killed is none" out_lacks killed-early
 try env HOME=/ "$program" run -- true
 check "a home that is the root is refused" err_has home-over-system
 cd "$HOME" || exit

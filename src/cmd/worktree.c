@@ -92,13 +92,23 @@ static int run_status(const struct invocation *invocation)
 
 /* --- list ------------------------------------------------------------------------------------ */
 
-/* A folder of changes below one of the mounts of a run. */
+static bool is_empty(const char *path)
+{
+    struct dirent **entries = NULL;
+    int count = scandir(path, &entries, NULL, NULL);
+    for (int i = 0; i < count; i++)
+        free(entries[i]);
+    free(entries);
+    return count >= 0 && count <= 2; /* . and .. */
+}
+
+/* An upper layer with something in it: a run that was killed leaves empty ones. */
 static bool has_changes(const char *state, const char *run)
 {
     char path[RUN_PATH_MAX];
     for (size_t i = 0; i < PLAN_MOUNTS_MAX; i++) {
         snprintf(path, sizeof(path), "%s/runs/%s/%zu/upper", state, run, i);
-        if (access(path, F_OK) == 0)
+        if (access(path, F_OK) == 0 && !is_empty(path))
             return true;
     }
     return false;
@@ -113,6 +123,10 @@ static int run_list(const struct invocation *invocation)
         return tell_error(invocation, &err);
     snprintf(path, sizeof(path), "%s/runs", state);
     int count = scandir(path, &entries, NULL, alphasort);
+    if (count < 0 && errno != ENOENT) {
+        err_set_errno(&err, errno, STEP_WORKTREE, "%s", path);
+        return tell_error(invocation, &err);
+    }
     for (int i = 0; i < count; i++) {
         if (entries[i]->d_name[0] != '.' && has_changes(state, entries[i]->d_name))
             puts(entries[i]->d_name);
