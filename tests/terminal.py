@@ -1,4 +1,8 @@
-"""A run at a terminal: interrupted; left and joined again. terminal.py PROGRAM; silent if all is well."""
+"""A run at a terminal: interrupted; left and joined again. terminal.py PROGRAM [TERMINAL]
+
+TERMINAL is how the name of the run's terminal begins: the first of the sandbox's own where none is
+given. Silent if all is well.
+"""
 import fcntl
 import os
 import pty
@@ -9,6 +13,7 @@ import sys
 import termios
 
 PROGRAM = sys.argv[1]
+TERMINAL = (sys.argv[2] if len(sys.argv) > 2 else "/dev/pts/0\r\n").encode()
 COMMAND = 'stty size; while read -r line; do echo "<$line>"; stty size; done; exit 3'
 LEAVE = b"\x1d"
 
@@ -51,7 +56,7 @@ def end(pid):
 
 pid, master = at_terminal(33, 77, "run", "--", "sh", "-c", "tty; stty size; echo ready; read line")
 shown = until(master, b"ready\r\n")
-assert b"/dev/pts/0\r\n" in shown and b"33 77\r\n" in shown, shown
+assert TERMINAL in shown and b"33 77\r\n" in shown, shown
 os.write(master, b"\x03")
 until(master, None)
 assert end(pid) == 130

@@ -236,6 +236,12 @@ check "one that does not end when it is asked to is ended" test "$?" -eq 130
 try timeout 60 tail --pid="$reader" -f /dev/null
 check "and all its processes" exits 0
 begin "$leave echo >begun; sleep 4711"
+kill -9 "$(pgrep -P "$supervisor")"
+wait "$supervisor"
+check "when somebody ends the process that reaps, the run has failed" test "$?" -eq 125
+try timeout 60 tail --pid="$reader" -f /dev/null
+check "and nothing of it lives on" exits 0
+begin "$leave echo >begun; sleep 4711"
 kill -9 "$supervisor"
 try timeout 60 tail --pid="$reader" -f /dev/null
 check "when the supervisor is killed, nothing of the run lives on" exits 0
@@ -309,6 +315,32 @@ check "with the remedy, or where to look for one" err_matches 'to mend it: |see 
 try python3 "$scratch/filtered.py" "$program" run -p reader --json -- cat a.txt
 check "one that is content with less runs" out_is two
 check "at the tier process" err_has '"isolationTier":"process"'
+
+# ---- a run on its own, and at a terminal, without namespaces ----
+
+cat >"$scratch/writer" <<END
+#!/bin/sh
+[ "\$1" != run ] || { shift && set -- run -p writer "\$@"; }
+exec python3 "$scratch/filtered.py" "$program" "\$@"
+END
+chmod +x "$scratch/writer"
+try timeout 60 python3 -B "$tree/tests/terminal.py" "$scratch/writer" /dev/pts/
+check "a run at a terminal is left and joined again" exits 0
+check "and says nothing of being other" out_empty
+mkfifo lives
+cat lives >/dev/null &
+reader=$!
+try "$scratch/writer" run -d -- sh -c "$leave exec sleep 4711"
+id=$(cat "$scratch/out")
+run ps
+check "one on its own is listed with its tier" out_matches "^$id .* process "
+run op pause "$id"
+check "it can be paused" exits 0
+run stop "$id"
+check "and stopped" exits 0
+try timeout 60 tail --pid="$reader" -f /dev/null
+check "with all that it left behind" exits 0
+rm lives
 run ledger verify
 check "the ledger is whole" exits 0
 finish

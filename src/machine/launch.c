@@ -11,6 +11,7 @@
 #include "machine/launch.h"
 
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -361,6 +362,9 @@ static int blame_host(const struct launch *launch, int r, struct err *err)
 
 static int spawn(struct launch *launch, struct err *err)
 {
+    /* What the first process cannot end, because somebody has ended it, is to be found below us. */
+    if (launch->plan->tier == TIER_PROCESS)
+        prctl(PR_SET_CHILD_SUBREAPER, 1);
     int r = sandbox_spawn(&launch->sandbox, launch->control, &launch->pid, &launch->pidfd, err);
     if (r < 0)
         r = blame_host(launch, r, err);
@@ -377,8 +381,11 @@ static void kill_all(struct launch *launch)
 {
     if (launch->pidfd < 0)
         return;
+    int status = 0;
     sandbox_kill(&launch->sandbox, launch->control, launch->pidfd);
-    waitpid(launch->pid, NULL, 0); /* with it ends whatever is in there */
+    waitpid(launch->pid, &status, 0); /* with it ends whatever is in there */
+    if (launch->plan->tier == TIER_PROCESS && WIFSIGNALED(status))
+        (void)!limits_kill(launch->limits, NULL); /* somebody else was quicker than its own end */
     close(launch->pidfd);
 }
 

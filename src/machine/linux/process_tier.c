@@ -20,12 +20,14 @@
  * 2. While it waits it may have been stopped with all others: whoever tells it
  *    also continues it.
  * 3. It is in a session of its own: no signal for a terminal's group meets it.
+ * 4. Where somebody outside has ended it, the supervisor, to whom the rest falls
+ *    then, looks for what descends from it.
  *
- * Limits. Who sends SIGKILL to this process from outside, and not by way of the
- * supervisor, leaves running what the command has started, as confined as
- * before. Landlock does not see stat, access and chdir: names and sizes of the
- * user's files can be learned. Of /proc there is the command's own folder and
- * some files about the machine; none for the processes that it starts.
+ * Limits. Who ends both at once, from outside and with SIGKILL, leaves running
+ * what the command has started, as confined as before. Landlock does not see
+ * stat, access and chdir: names and sizes of the user's files can be learned.
+ * Of /proc there is the command's own folder and some files about the machine;
+ * none for the processes that it starts.
  */
 #include <signal.h>
 #include <sys/prctl.h>

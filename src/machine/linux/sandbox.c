@@ -132,11 +132,12 @@ int sandbox_receive(int control, struct sandbox_message *ret, int *ret_fd)
     };
     ssize_t got;
     *ret_fd = -1;
+    /* ECONNRESET, once: the other end left something unread. What it said before still comes. */
     do
         got = recvmsg(control, &header, MSG_CMSG_CLOEXEC);
-    while (got < 0 && errno == EINTR);
+    while (got < 0 && (errno == EINTR || errno == ECONNRESET));
     if (got <= 0)
-        return got == 0 || errno == ECONNRESET ? 0 : -errno;
+        return got == 0 ? 0 : -errno;
     struct cmsghdr *extra = CMSG_FIRSTHDR(&header);
     if (extra && extra->cmsg_level == SOL_SOCKET && extra->cmsg_type == SCM_RIGHTS)
         memcpy(ret_fd, CMSG_DATA(extra), sizeof(*ret_fd));
