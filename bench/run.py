@@ -26,7 +26,8 @@ import time
 
 from run_builds import builds
 from run_peers import (OURS, ORDINARY, PROGRAM, ROOT, Covered, Identity, able, adopt, apart,
-                       contestants, descendants, end_descendants, reason, remove)
+                       contestants, descendants, end_descendants, reason, remove,
+                       runtimes_kept)
 
 ROUNDS = 100
 SLOW_EVERY = 5
@@ -273,14 +274,11 @@ def measure(identity, covered):
     return OURS not in left_out
 
 
-def main():
-    adopt()
-    DATA.mkdir(parents=True, exist_ok=True)
+def measure_all():
     scratch = pathlib.Path(tempfile.mkdtemp(dir=DATA)).resolve()
     scratch.chmod(0o755)
     covered = Covered()
     identities = []
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     try:
         if os.getloadavg()[0] >= QUIET_LOAD:
             print(f"{load()}: the machine is busy, and figures are worth little")
@@ -296,6 +294,14 @@ def main():
         for identity in identities:
             identity.close()
         shutil.rmtree(scratch)
+
+
+def main():
+    adopt()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    DATA.mkdir(parents=True, exist_ok=True)
+    with runtimes_kept():
+        measure_all()
 
 
 if __name__ == "__main__":
