@@ -57,6 +57,8 @@ check "as one that was cancelled" out_has '"state":"canceled"'
 check "and it is told why" out_matches '"cancelled":"[^"]*revoked'
 run op events --json "$operation"
 check "as the record says too" out_matches '"mode":"graceful","reason":"[^"]*revoked'
+run op events "$operation"
+check "and in words" out_matches 'operation canceling: .*revoked'
 check "whoever watches sees its account settled" watched_until "(settled)"
 check "and what it has used" watched_until 'wallClockSeconds   [.'
 wait "$watcher"

@@ -247,6 +247,8 @@ static void describe(const yyjson_val *root, struct buf *ret)
     struct str more = text_of(at(root, "/failure/message"));
     if (!more.len)
         more = text_of(at(root, "/message"));
+    if (!more.len)
+        more = text_of(at(root, "/cancel/reason"));
     if (more.len)
         buf_addf(ret, "%s%.*s", ret->len ? ": " : "", STR_ARG(more));
 }
