@@ -140,6 +140,9 @@ check "a directory is mounted where it is asked for" out_is o
 check "read-only" exits 2
 run run -m "$HOME/src/other:/work/other:read-write" -- sh -c 'echo p >/work/other/p'
 check "read-write reaches the host" test -f "$HOME/src/other/p"
+run run -m "$HOME/src/other:/w:read-write" -m "$HOME/src/other:/w/in/ner:read-only" -- true
+check "a mount inside another makes no folder there" test ! -e "$HOME/src/other/in"
+check "and says what is missing" err_has "make it there first"
 run run -m "$HOME/.ssh:/keys:read-only" -- true
 check "a place of keys is refused" exits 125
 check "with the rule named" err_has mount-secret
@@ -183,6 +186,11 @@ cd "$HOME" || exit
 run run -- true
 check "a repository that is the home is refused, with what to do" err_has "go into a directory"
 cd "$HOME/src/compass" || exit
+
+ln -s "$HOME" "$scratch/linked"
+try env HOME="$scratch/linked" XDG_STATE_HOME="$scratch/linked/.local/state" \
+    XDG_CONFIG_HOME="$scratch/linked/.config" "$program" run -- cat a.txt
+check "a home behind a link is a home" out_is one
 
 # ---- the record ----
 

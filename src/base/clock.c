@@ -6,11 +6,21 @@
 #define MS_PER_SECOND 1000
 #define MOMENT_MS_MAX INT64_C(253402300799999) /* the last of the year 9999 */
 
-int64_t clock_now_ms(void)
+static int64_t read_clock(clockid_t clock)
 {
     struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
+    clock_gettime(clock, &now);
     return (int64_t)now.tv_sec * MS_PER_SECOND + now.tv_nsec / 1000000;
+}
+
+int64_t clock_now_ms(void)
+{
+    return read_clock(CLOCK_REALTIME);
+}
+
+int64_t clock_passed_ms(void)
+{
+    return read_clock(CLOCK_BOOTTIME);
 }
 
 /*

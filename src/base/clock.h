@@ -8,6 +8,8 @@
 #define CLOCK_TEXT_SIZE 25 /* "2026-11-20T09:00:00.012Z" and NUL */
 
 int64_t clock_now_ms(void);
+/* Milliseconds since the machine started, also while it slept: nobody can set it. */
+int64_t clock_passed_ms(void);
 /* For years 1970 to 9999; earlier and later moments are written as the nearest of these. */
 void clock_text(int64_t moment_ms, char ret[CLOCK_TEXT_SIZE]);
 /*

@@ -386,15 +386,17 @@ static int submit(struct running *run, struct str command, struct err *err)
 static int execute(struct running *run, struct err *err)
 {
     _cleanup_(buf_release) struct buf command = BUF_INIT_LIMIT(PLANE_COMMAND_BYTES_MAX);
-    char name[PLANE_URN_MAX];
+    char name[PLANE_URN_MAX], state[FACTS_PATH_SIZE]; /* no link leads to what is mounted */
     int r = write_command(run, &command, err);
+    if (r == 0)
+        r = facts_resolve(run->first.state, state, err);
     if (r < 0)
         return r;
     name_run(buf_str(&command), name);
     snprintf(run->secret, sizeof(run->secret), "%s/" KEY_FILE, run->first.config);
     snprintf(run->digests, sizeof(run->digests), "%s/digests", run->first.state);
     struct launch_options launch = { .plan = run->plan,
-                                     .state_folder = run->first.state,
+                                     .state_folder = state,
                                      .name = name,
                                      .secret = run->secret,
                                      .discard = run->invocation->values[OPTION_DISCARD],

@@ -154,7 +154,7 @@ static bool give(struct client *client)
         if (taken == 0)
             return true;
         client->off += (size_t)taken;
-        client->patience_ms = clock_now_ms() + STALL_MS;
+        client->patience_ms = clock_passed_ms() + STALL_MS;
     }
     buf_reset(&client->waiting);
     client->off = 0;
@@ -167,7 +167,7 @@ static void give_all(struct client *client)
 {
     while (client->of && client->patience_ms) {
         struct pollfd room = { .fd = control_client_fd(client->of), .events = POLLOUT };
-        int64_t left = client->patience_ms - clock_now_ms();
+        int64_t left = client->patience_ms - clock_passed_ms();
         if (left <= 0 || poll(&room, 1, (int)left) <= 0 || !give(client))
             leave(client);
     }
@@ -183,7 +183,7 @@ void clients_hear(struct clients *clients, struct str bytes)
             give_all(client);
         if (!client->of)
             continue;
-        client->patience_ms = clock_now_ms() + STALL_MS;
+        client->patience_ms = clock_passed_ms() + STALL_MS;
         if (buf_add_str(&client->waiting, bytes) < 0 || !give(client))
             leave(client);
     }

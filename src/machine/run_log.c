@@ -125,7 +125,8 @@ void run_log_add(struct run_log *log, size_t channel, struct str bytes)
         return;
     }
     char last = bytes.ptr[bytes.len - 1];
-    to->due_ms = last == '\n' ? 0 : clock_now_ms() + (is_of_word(last) ? QUIET_WORD_MS : QUIET_MS);
+    to->due_ms =
+        last == '\n' ? 0 : clock_passed_ms() + (is_of_word(last) ? QUIET_WORD_MS : QUIET_MS);
 }
 
 int64_t run_log_due(const struct run_log *log)

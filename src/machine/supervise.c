@@ -64,6 +64,17 @@ static bool take_message(struct run *run)
     return true;
 }
 
+/* The caller's shell stops the job: nothing of it runs on, unmetered, behind a supervisor that
+ * sleeps. */
+static void stop_with_command(struct run *run)
+{
+    bool paused = run->paused;
+    (void)!run_pause(run, true, NULL);
+    kill(getpid(), SIGSTOP);
+    if (!paused)
+        (void)!run_pause(run, false, NULL);
+}
+
 static void take_signal(struct run *run)
 {
     struct signalfd_siginfo info;
@@ -72,6 +83,8 @@ static void take_signal(struct run *run)
     int number = (int)info.ssi_signo;
     if (number == SIGWINCH)
         relay_resize(run->of->relay);
+    else if (number == SIGTSTP)
+        stop_with_command(run);
     else if (number == SIGTERM || number == SIGHUP)
         run_begin_end(run, run->grace_ms != 0); /* the second time it is meant */
     else
@@ -125,7 +138,7 @@ static void hear(void *context, size_t channel, struct str bytes)
 
 static void look(struct run *run)
 {
-    int64_t now = clock_now_ms();
+    int64_t now = clock_passed_ms();
     if (now >= run->deadline_ms)
         run_exhaust(run, DIMENSION_WALL_CLOCK_SECONDS);
     meter(run, now);
@@ -145,7 +158,7 @@ static void keep_earlier(int64_t *until, int64_t moment)
 /* How long the loop may sleep, in milliseconds. */
 static int patience(const struct run *run)
 {
-    int64_t now = clock_now_ms(), until = now + LOOP_SLEEP_MAX_MS;
+    int64_t now = clock_passed_ms(), until = now + LOOP_SLEEP_MAX_MS;
     keep_earlier(&until, run->exhausted ? 0 : run->deadline_ms);
     keep_earlier(&until, run->killed ? 0 : run->grace_ms);
     keep_earlier(&until, run->meter_ms);
@@ -197,7 +210,8 @@ static int settle(struct run *run, struct err *err)
 
 static int hear_signals(sigset_t *ret_before, struct err *err)
 {
-    static const int heard[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH };
+    static const int heard[] = { SIGINT,  SIGTERM, SIGHUP,   SIGQUIT,
+                                 SIGUSR1, SIGUSR2, SIGWINCH, SIGTSTP };
     sigset_t set;
     sigemptyset(&set);
     for (size_t i = 0; i < ARRAY_LEN(heard); i++)
@@ -215,7 +229,7 @@ int supervise(const struct supervised *supervised, const struct run_watch *watch
     struct run run = { .of = supervised, .watch = watch, .result = ret };
     struct clients_run seen = { &run, run_act, takes_input, type };
     sigset_t before;
-    run.deadline_ms = clock_now_ms() + wall * 1000;
+    run.deadline_ms = clock_passed_ms() + wall * 1000;
     int r = clients_new(supervised->socket, &seen, &run.clients, err);
     if (r < 0)
         return r;
@@ -226,7 +240,7 @@ int supervise(const struct supervised *supervised, const struct run_watch *watch
     }
     relay_listen(supervised->relay, hear, &run);
     ret->end = RUN_LOST;
-    run.meter_ms = clock_now_ms(); /* the limits say when first */
+    run.meter_ms = clock_passed_ms(); /* the limits say when first */
     if (watch->doorbell >= 0)
         run_take_wish(&run); /* what was asked before anybody listened */
     loop(&run);

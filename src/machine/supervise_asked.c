@@ -30,7 +30,7 @@ void run_take_wish(struct run *run)
     if (run->wish >= RUN_CANCEL && wish <= run->wish)
         return; /* one that is to end is not asked to go on */
     run->wish = wish;
-    (void)!run_pause(run, wish == RUN_PAUSE, NULL);
+    (void)!run_pause(run, wish == RUN_PAUSE && !run->grace_ms, NULL);
     if (wish >= RUN_CANCEL)
         run_begin_end(run, wish == RUN_CANCEL_NOW);
 }
@@ -59,7 +59,7 @@ static void stop(struct run *run, int timeout_ms)
 {
     run_begin_end(run, false);
     if (timeout_ms >= 0)
-        run->grace_ms = clock_now_ms() + timeout_ms;
+        run->grace_ms = clock_passed_ms() + timeout_ms;
 }
 
 int run_act(void *context, const struct control_request *request, struct buf *members,

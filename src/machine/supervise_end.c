@@ -38,7 +38,7 @@ void run_begin_end(struct run *run, bool at_once)
         run_kill(run);
     if (run->grace_ms)
         return;
-    run->grace_ms = clock_now_ms() + GRACE_MS;
+    run->grace_ms = clock_passed_ms() + GRACE_MS;
     run_signal(run, SIGTERM);
     (void)!run_pause(run, false, NULL); /* one that is paused could not hear it */
 }

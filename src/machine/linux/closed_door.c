@@ -42,7 +42,8 @@ int closed_door_open(struct closed_door *door, struct err *err)
 static void let_go(int fd)
 {
     char unread[4096];
-    while (recv(fd, unread, sizeof(unread), MSG_DONTWAIT) > 0)
+    for (int i = 0; i < CLOSED_DOOR_CLIENTS && recv(fd, unread, sizeof(unread), MSG_DONTWAIT) > 0;
+         i++)
         ;
     close(fd);
 }
@@ -56,7 +57,10 @@ void closed_door_answer(struct closed_door *door)
                        "HTTP/1.1 403 Forbidden\r\nContent-Type: application/json\r\n"
                        "Content-Length: %zu\r\nConnection: close\r\n\r\n%s",
                        strlen(body), body);
-    while ((fd = accept4(door->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
+    for (int i = 0; i < CLOSED_DOOR_CLIENTS; i++) { /* whoever is left is answered next time */
+        fd = accept4(door->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd < 0)
+            return;
         (void)!send(fd, answer, (size_t)len, MSG_NOSIGNAL);
         shutdown(fd, SHUT_WR);
         if (door->clients[door->next] >= 0)

@@ -270,7 +270,8 @@ int view_scratch(struct sandbox *sandbox, struct err *err)
     char size[32];
     int64_t memory = sandbox->plan->limits.budget[DIMENSION_SANDBOX_MEMORY_BYTES] / 2;
     int64_t disk = sandbox->plan->limits.budget[DIMENSION_LOCAL_DISK_BYTES];
-    snprintf(size, sizeof(size), "%lld", (long long)(memory < disk ? memory : disk));
+    int64_t bytes = memory < disk ? memory : disk;
+    snprintf(size, sizeof(size), "%lld", (long long)(bytes > 0 ? bytes : 1)); /* 0 is no limit */
     struct mounting_option options[] = { { "mode", "0755" }, { "size", size } };
     sandbox->scratch = mounting_new("tmpfs", options, ARRAY_LEN(options), NOTHING_SPECIAL, err);
     int r = sandbox->scratch < 0 ? sandbox->scratch : 0;

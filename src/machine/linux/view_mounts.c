@@ -14,6 +14,7 @@
  */
 #include <sys/stat.h>
 
+#include "contract/host_path.h"
 #include "machine/linux/mounting.h"
 #include "machine/linux/sandbox.h"
 
@@ -21,12 +22,18 @@
 #define LAYER_PATH_MAX 64
 
 /* The place in the view, which is made where nothing has it yet. */
-static int open_place(struct sandbox *sandbox, const char *agent_path, struct err *err)
+static int open_place(struct sandbox *sandbox, size_t index, struct err *err)
 {
-    const char *path = agent_path + 1;
-    int place = mounting_open(sandbox->root, path, NULL);
-    if (place >= 0)
+    const struct plan_mount *mounts = sandbox->plan->mounts;
+    const char *path = mounts[index].agent_path + 1;
+    int place = mounting_open(sandbox->root, path, err);
+    if (place != -ENOENT)
         return place;
+    for (size_t i = 0; i < index; i++) /* a folder made there would be made in the one above */
+        if (host_path_is_within(str_from(mounts[index].agent_path), str_from(mounts[i].agent_path)))
+            return err_set(err, ERR_NOT_FOUND, STEP_VIEW,
+                           "%s has no such folder to mount on; make it there first",
+                           mounts[i].agent_path);
     int r = mounting_folder(sandbox->root, path, 0755, err);
     return r < 0 ? r : mounting_open(sandbox->root, path, err);
 }
@@ -131,7 +138,7 @@ int view_mounts(struct sandbox *sandbox, struct err *err)
     int r = 0;
     for (size_t i = 0; i < sandbox->plan->mount_count && r == 0; i++) {
         const char *path = sandbox->plan->mounts[i].agent_path;
-        _cleanup_(cleanup_close) int place = open_place(sandbox, path, err);
+        _cleanup_(cleanup_close) int place = open_place(sandbox, i, err);
         int tree = place < 0 ? place : mount_one(sandbox, i, err);
         r = tree < 0 ? tree : mounting_attach(tree, place, "", err);
         if (r < 0)
