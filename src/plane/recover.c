@@ -13,6 +13,7 @@
  */
 #include "base/json.h"
 #include "contract/rules.h"
+#include "machine/sweep.h"
 #include "plane/work.h"
 
 #define STEP_RECOVER "recover"
@@ -103,6 +104,8 @@ int recover_operation(struct plane *plane, struct str operation, struct recovere
     r = end_abandoned(work, &found, &inner);
     if (r < 0 && inner.code == ERR_CONFLICT) /* somebody else is at it */
         return 0;
+    if (r == 0 && work->operation_type == OPERATION_EXECUTION_START)
+        run_sweep(plane->options.state_folder, urn_local(operation));
     if (r == 0)
         *ret = found;
     else if (err)
