@@ -71,6 +71,12 @@ int json_add_string(struct buf *buf, struct str s)
     return buf_add_char(buf, '"');
 }
 
+int json_add_name(struct buf *object, const char *name)
+{
+    bool first = object->len == 0 || object->data[object->len - 1] == '{';
+    return buf_addf(object, "%s\"%s\":", first ? "" : ",", name);
+}
+
 /* JSON cannot say infinity or NaN, which no document holds: they are written as null. */
 size_t json_number_text(const yyjson_val *number, char ret_text[JSON_NUMBER_TEXT_SIZE])
 {

@@ -156,7 +156,7 @@ static void tell_verdict(const struct loaded_policy *loaded, const struct policy
 
 void policy_add_member(struct buf *out, const char *name, struct str value)
 {
-    buf_addf(out, "%s\"%s\":", out->data[out->len - 1] == '{' ? "" : ",", name);
+    json_add_name(out, name);
     json_add_string(out, value);
 }
 

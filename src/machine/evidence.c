@@ -11,14 +11,9 @@
 #define OS_RELEASE_FILE  "/etc/os-release"
 #define OS_RELEASE_BYTES ((size_t)16 << 10)
 
-static void add_name(struct buf *ret, const char *name)
-{
-    buf_addf(ret, "%s\"%s\":", ret->data[ret->len - 1] == '{' ? "" : ",", name);
-}
-
 static void add_str(struct buf *ret, const char *name, struct str text)
 {
-    add_name(ret, name);
+    json_add_name(ret, name);
     json_add_string(ret, text);
 }
 
@@ -29,7 +24,7 @@ static void add_text(struct buf *ret, const char *name, const char *text)
 
 static void add_count(struct buf *ret, const char *name, int64_t value)
 {
-    add_name(ret, name);
+    json_add_name(ret, name);
     buf_addf(ret, "%lld", (long long)value);
 }
 
@@ -75,7 +70,7 @@ static void add_host(struct buf *ret)
 {
     struct utsname kernel;
     uname(&kernel);
-    add_name(ret, "host");
+    json_add_name(ret, "host");
     buf_add_char(ret, '{');
     add_text(ret, "adapter", "linux-native");
     add_text(ret, "architecture", kernel.machine);
@@ -87,7 +82,7 @@ static void add_host(struct buf *ret)
 static void add_isolation(struct buf *ret, const struct evidence *evidence)
 {
     const struct plan *plan = evidence->plan;
-    add_name(ret, "isolation");
+    json_add_name(ret, "isolation");
     buf_add_char(ret, '{');
     add_text(ret, "tier", tier_names[evidence->report->tier]);
     add_text(ret, "minimumTier", tier_names[plan->minimum_tier]);
@@ -96,7 +91,7 @@ static void add_isolation(struct buf *ret, const struct evidence *evidence)
              plan->has_groups ? "kept"
              : plan->as_root  ? "dropped"
                               : "none");
-    add_name(ret, "limits");
+    json_add_name(ret, "limits");
     buf_add_char(ret, '[');
     for (size_t i = 0; i < evidence->report->limit_count; i++) {
         const struct limit_row *row = &evidence->report->limits[i];
@@ -121,7 +116,7 @@ static void add_container(struct buf *ret, const struct plan *plan)
 
 static void add_mounts(struct buf *ret, const struct evidence *evidence)
 {
-    add_name(ret, "mounts");
+    json_add_name(ret, "mounts");
     buf_add_char(ret, '[');
     for (size_t i = 0; i < evidence->plan->mount_count; i++) {
         const struct plan_mount *mount = &evidence->plan->mounts[i];
@@ -132,10 +127,10 @@ static void add_mounts(struct buf *ret, const struct evidence *evidence)
         add_text(ret, "hostPath", mount->host_path);
         add_text(ret, "agentPath", mount->agent_path);
         add_text(ret, "semantics", semantics_names[mount->semantics]);
-        add_name(ret, "secretsProhibited");
+        json_add_name(ret, "secretsProhibited");
         buf_add_text(ret, mount->secrets_prohibited ? "true" : "false");
         if (mount->secrets_prohibited) {
-            add_name(ret, "maskedCounts");
+            json_add_name(ret, "maskedCounts");
             if (masks)
                 mask_write_counts(masks, ret);
             else
@@ -148,7 +143,7 @@ static void add_mounts(struct buf *ret, const struct evidence *evidence)
 
 static void add_probes(struct buf *ret, const struct launch_report *report)
 {
-    add_name(ret, "probes");
+    json_add_name(ret, "probes");
     buf_add_char(ret, '[');
     for (size_t i = 0; i < PROBE_COUNT; i++) {
         const struct probe_result *probe = &report->probes[i];
@@ -163,7 +158,7 @@ static void add_probes(struct buf *ret, const struct launch_report *report)
 
 static void add_amounts(struct buf *ret, const char *name, const int64_t amounts[DIMENSION_COUNT])
 {
-    add_name(ret, name);
+    json_add_name(ret, name);
     buf_add_char(ret, '{');
     for (size_t i = 0; i < DIMENSION_COUNT; i++)
         add_count(ret, dimension_names[i], amounts[i]);
@@ -191,7 +186,7 @@ int evidence_write_fingerprint(const struct evidence *evidence, struct buf *ret,
     add_text(ret, "planDigest", evidence->plan_digest);
     buf_addf(ret, ",\"program\":{\"version\":\"%s\",\"digest\":\"%s\"}", AM_VERSION,
              evidence->program_digest);
-    add_name(ret, "launch");
+    json_add_name(ret, "launch");
     if (evidence->report->escaped)
         buf_addf(ret, "{\"outcome\":\"stopped\",\"reason\":\"The probe %s escaped.\"}",
                  evidence->report->escaped);
@@ -202,13 +197,13 @@ int evidence_write_fingerprint(const struct evidence *evidence, struct buf *ret,
     buf_add_text(ret, ",\"machine\":{\"provider\":\"none\"}");
     add_container(ret, plan);
     if (evidence->repository) {
-        add_name(ret, "repository");
+        json_add_name(ret, "repository");
         git_state_write(evidence->repository, ret);
     }
     add_mounts(ret, evidence);
     buf_addf(ret, ",\"policy\":{\"digest\":\"%s\",\"layers\":%.*s}", evidence->policy_digest,
              STR_ARG(evidence->policy_layers));
-    add_name(ret, "tools");
+    json_add_name(ret, "tools");
     buf_add_char(ret, '[');
     if (evidence->command_digest[0]) {
         buf_add_char(ret, '{');
@@ -230,7 +225,7 @@ int evidence_write_fingerprint(const struct evidence *evidence, struct buf *ret,
 
 static void add_failure(struct buf *ret, const struct err *failure)
 {
-    add_name(ret, "failure");
+    json_add_name(ret, "failure");
     buf_addf(ret, "{\"code\":\"%s\",\"message\":", err_id(failure->code));
     json_add_string(ret, str_from(failure->cause));
     buf_add_char(ret, '}');
@@ -247,7 +242,7 @@ static void add_exit(struct buf *ret, const struct evidence *evidence,
         [RUN_REFUSED] = "refused",
         [RUN_LOST] = "lost",
     };
-    add_name(ret, "exit");
+    json_add_name(ret, "exit");
     buf_addf(ret, "{\"reason\":\"%s\"", reasons[result->end]);
     if (result->end != RUN_LOST)
         add_count(ret, "status", result->status);
@@ -267,13 +262,13 @@ static void add_exit(struct buf *ret, const struct evidence *evidence,
 static void add_output(struct buf *ret, const struct run_result *result)
 {
     const struct run_log_end *log = &result->log;
-    add_name(ret, "output");
+    json_add_name(ret, "output");
     buf_addf(ret, "{\"bytes\":%lld", (long long)result->output_bytes);
     if (log->kept)
         add_text(ret, "digest", log->digest);
     buf_addf(ret, ",\"truncated\":%s",
              result->output_truncated || log->truncated ? "true" : "false");
-    add_name(ret, "redactions");
+    json_add_name(ret, "redactions");
     buf_add_char(ret, '{');
     for (enum redact_kind kind = 0; kind < REDACT_KIND_COUNT; kind++)
         if (log->masked[kind])
@@ -298,12 +293,12 @@ int evidence_write_execution(const struct evidence *evidence, const struct run_r
     add_text(ret, "isolationTier", tier_names[evidence->report->tier]);
     add_text(ret, "planDigest", evidence->plan_digest);
     add_text(ret, "policyDigest", evidence->policy_digest);
-    add_name(ret, "command");
+    json_add_name(ret, "command");
     buf_add_char(ret, '{');
     add_text(ret, "executable", plan->argv[0]);
     if (evidence->command_digest[0])
         add_text(ret, "executableDigest", evidence->command_digest);
-    add_name(ret, "arguments");
+    json_add_name(ret, "arguments");
     int r = plan_write_arguments(plan->argv + 1, ret, err);
     if (r < 0)
         return r;
@@ -315,7 +310,7 @@ int evidence_write_execution(const struct evidence *evidence, const struct run_r
     buf_add_text(ret, ",\"promptEgress\":{\"bytes\":0,\"calls\":0,\"destinations\":[]},"
                       "\"denials\":[]");
     if (change_set.len) {
-        add_name(ret, "changeSet");
+        json_add_name(ret, "changeSet");
         buf_add_str(ret, change_set);
     }
     if (result->output_bytes)

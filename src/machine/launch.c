@@ -22,6 +22,7 @@
 #include "machine/linux/idmap.h"
 #include "machine/linux/mounting.h"
 #include "machine/linux/sandbox.h"
+#include "machine/run_folder.h"
 #include "machine/supervise.h"
 #include "machine/worktree.h"
 
@@ -32,7 +33,7 @@
 struct launch {
     struct launch_options options;
     const struct plan *plan;
-    char folder[PATH_BYTES_MAX];
+    char folder[RUN_FOLDER_SIZE];                  /* empty: none */
     char layers[PLAN_MOUNTS_MAX][LAYER_BYTES_MAX]; /* empty: none */
     struct mask_list masks[PLAN_MOUNTS_MAX];
     struct sandbox sandbox;
@@ -142,10 +143,9 @@ static int make_private(struct launch *launch, struct err *err)
 
 static int make_folder(struct launch *launch, struct err *err)
 {
-    int len = snprintf(launch->folder, sizeof(launch->folder), "%s/runs/%s",
-                       launch->options.state_folder, launch->options.name);
-    if (len >= (int)sizeof(launch->folder))
-        return err_set(err, ERR_LIMIT, STEP_LAUNCH, "the path of the run's folder is too long");
+    if (!run_folder_path(launch->options.state_folder, str_from(launch->options.name),
+                         launch->folder))
+        return err_set(err, ERR_LIMIT, STEP_LAUNCH, "the run's folder has no path that fits");
     int r = file_make_folder(launch->folder, err);
     for (size_t i = 0; i < launch->plan->mount_count && r == 0; i++)
         if (launch->plan->mounts[i].semantics == MOUNT_STAGED)
@@ -155,28 +155,9 @@ static int make_folder(struct launch *launch, struct err *err)
     return r < 0 ? r : make_private(launch, err);
 }
 
-/* What nobody wrote to goes with the run; all of it, where nothing is to be kept. */
-static void remove_layer(const char *layer, bool discard)
-{
-    char path[LAYER_BYTES_MAX + 16];
-    snprintf(path, sizeof(path), "%s/work", layer);
-    (void)!file_remove_tree(path, NULL);
-    snprintf(path, sizeof(path), "%s/upper", layer);
-    if (discard)
-        (void)!file_remove_tree(path, NULL);
-    if (discard || rmdir(path) == 0)
-        rmdir(layer);
-}
-
 static void remove_folder(struct launch *launch)
 {
-    for (size_t i = 0; i < launch->plan->mount_count; i++)
-        if (launch->sandbox.mounts[i].layer_path &&
-            launch->plan->mounts[i].semantics == MOUNT_STAGED)
-            remove_layer(launch->layers[i], launch->options.discard);
-    if (launch->sandbox.private_folder)
-        (void)!file_remove_tree(launch->private_folder, NULL);
-    rmdir(launch->folder); /* stays where a change set or a log is in it */
+    run_folder_clear(launch->folder, launch->options.discard);
 }
 
 int launch_changes(const struct launch *launch, size_t mount, struct changes *ret, struct err *err)

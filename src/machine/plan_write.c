@@ -28,7 +28,7 @@ int plan_write_arguments(char *const *argv, struct buf *ret, struct err *err)
 
 static void add_text(struct buf *ret, const char *name, const char *text)
 {
-    buf_addf(ret, "%s\"%s\":", ret->data[ret->len - 1] == '{' ? "" : ",", name);
+    json_add_name(ret, name);
     json_add_string(ret, str_from(text));
 }
 

@@ -26,6 +26,7 @@
 
 #include "authority/key.h"
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/json.h"
 #include "contract/rules.h"
 #include "plane/card.h"
@@ -215,8 +216,9 @@ static int open_folder(const char *state_folder, struct err *err)
     char path[PATH_MAX];
     if (snprintf(path, sizeof(path), "%s/" CONTROL_FOLDER, state_folder) >= (int)sizeof(path))
         return err_set(err, ERR_LIMIT, STEP_CONTROL, "the state folder's name is too long");
-    if (mkdir(path, 0700) < 0 && errno != EEXIST)
-        return err_set_errno(err, errno, STEP_CONTROL, "%s", path);
+    int r = file_make_folder(path, err);
+    if (r < 0)
+        return r;
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     return fd < 0 ? err_set_errno(err, errno, STEP_CONTROL, "%s", path) : fd;
 }

@@ -39,7 +39,7 @@ struct asking {
 
 static void add_member(struct buf *json, const char *name, struct str text)
 {
-    buf_addf(json, "%s\"%s\":", json->data[json->len - 1] == '{' ? "" : ",", name);
+    json_add_name(json, name);
     json_add_string(json, text);
 }
 

@@ -13,7 +13,7 @@
  */
 #include "base/json.h"
 #include "contract/rules.h"
-#include "machine/sweep.h"
+#include "machine/run_folder.h"
 #include "plane/work.h"
 
 #define STEP_RECOVER "recover"
@@ -88,6 +88,14 @@ static int end_abandoned(struct work *work, struct recovered *ret, struct err *e
     return 0;
 }
 
+/* Of what its process had made, the record alone stays, and what the command has written. */
+static void clear_folder(const struct plane *plane, struct str operation)
+{
+    char folder[RUN_FOLDER_SIZE];
+    if (run_folder_path(plane->options.state_folder, urn_local(operation), folder))
+        run_folder_clear(folder, false);
+}
+
 int recover_operation(struct plane *plane, struct str operation, struct recovered *ret,
                       struct err *err)
 {
@@ -105,7 +113,7 @@ int recover_operation(struct plane *plane, struct str operation, struct recovere
     if (r < 0 && inner.code == ERR_CONFLICT) /* somebody else is at it */
         return 0;
     if (r == 0 && work->operation_type == OPERATION_EXECUTION_START)
-        run_sweep(plane->options.state_folder, urn_local(operation));
+        clear_folder(plane, operation);
     if (r == 0)
         *ret = found;
     else if (err)

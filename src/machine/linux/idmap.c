@@ -16,13 +16,13 @@
 
 #include "machine/linux/mounting.h"
 
-#define STEP_IDMAP "map the owner of a directory"
+#define STEP_IDMAP "map ids"
 
-static int write_map(pid_t pid, const char *file, unsigned on_disk, unsigned seen, struct err *err)
+int idmap_write(pid_t pid, const char *file, uint32_t inside, uint32_t outside, struct err *err)
 {
     char path[64], line[64];
     snprintf(path, sizeof(path), "/proc/%d/%s", pid, file);
-    int len = snprintf(line, sizeof(line), "%u %u 1", on_disk, seen);
+    int len = snprintf(line, sizeof(line), "%u %u 1", inside, outside);
     _cleanup_(cleanup_close) int fd = open(path, O_WRONLY | O_CLOEXEC);
     if (fd < 0 || write(fd, line, (size_t)len) != len)
         return err_set_errno(err, errno, STEP_IDMAP, "cannot write %s", path);
@@ -39,9 +39,9 @@ static int open_mapping(const struct stat *owner, uid_t uid, gid_t gid, struct e
     if (pid == 0)
         for (;;)
             pause();
-    int r = write_map(pid, "uid_map", owner->st_uid, uid, err);
+    int r = idmap_write(pid, "uid_map", owner->st_uid, uid, err);
     if (r == 0)
-        r = write_map(pid, "gid_map", owner->st_gid, gid, err);
+        r = idmap_write(pid, "gid_map", owner->st_gid, gid, err);
     snprintf(path, sizeof(path), "/proc/%d/ns/user", pid);
     int fd = r < 0 ? r : open(path, O_RDONLY | O_CLOEXEC);
     if (r == 0 && fd < 0)

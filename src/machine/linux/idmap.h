@@ -14,4 +14,8 @@
  */
 int idmap_tree(const char *path, uid_t uid, gid_t gid, int *ret_tree, struct err *err) MUST_CHECK;
 
+/* Writes one line into a map (`uid_map`, `gid_map`) of a process's user namespace. */
+int idmap_write(pid_t pid, const char *file, uint32_t inside, uint32_t outside,
+                struct err *err) MUST_CHECK;
+
 #endif

@@ -34,6 +34,7 @@
 #include <termios.h>
 
 #include "machine/linux/capabilities.h"
+#include "machine/linux/idmap.h"
 #include "machine/linux/landlock.h"
 #include "machine/linux/mounting.h"
 #include "machine/linux/seccomp.h"
@@ -481,17 +482,6 @@ static int live(struct sandbox *sandbox)
 
 /* --- spawning ------------------------------------------------------------------------------ */
 
-static int write_map(pid_t pid, const char *file, long inside, long outside, struct err *err)
-{
-    char path[64], line[64];
-    snprintf(path, sizeof(path), "/proc/%d/%s", pid, file);
-    int len = snprintf(line, sizeof(line), "%ld %ld 1", inside, outside);
-    _cleanup_(cleanup_close) int fd = open(path, O_WRONLY | O_CLOEXEC);
-    if (fd < 0 || write(fd, line, (size_t)len) != len)
-        return err_set_errno(err, errno, STEP_SPAWN, "cannot write %s", path);
-    return 0;
-}
-
 /* Without privilege a group can be mapped only where no process in there may change its groups. */
 static int deny_groups(pid_t pid, struct err *err)
 {
@@ -508,9 +498,9 @@ static int map_ids(const struct sandbox *sandbox, pid_t pid, struct err *err)
     const struct plan *plan = sandbox->plan;
     int r = plan->as_root ? 0 : deny_groups(pid, err);
     if (r == 0)
-        r = write_map(pid, "gid_map", (long)plan->inside_gid, (long)plan->host_gid, err);
+        r = idmap_write(pid, "gid_map", plan->inside_gid, plan->host_gid, err);
     if (r == 0)
-        r = write_map(pid, "uid_map", (long)plan->inside_uid, (long)plan->host_uid, err);
+        r = idmap_write(pid, "uid_map", plan->inside_uid, plan->host_uid, err);
     return r;
 }
 

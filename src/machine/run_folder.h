@@ -1,0 +1,20 @@
+/* run_folder: where a run keeps its layers, its log and its sockets, and how that is cleared away.
+ */
+#ifndef AM_MACHINE_RUN_FOLDER_H
+#define AM_MACHINE_RUN_FOLDER_H
+
+#include "base/base.h"
+#include "base/str.h"
+
+#define RUN_FOLDER_SIZE 4096
+
+/* False, with an empty path, for a name that is no plain word, or where the path does not fit. */
+bool run_folder_path(const char *state_folder, struct str name, char ret[RUN_FOLDER_SIZE]);
+/*
+ * The run is over, or its supervisor has died: removes what only a living run needs, and what
+ * nobody wrote to; a change set stays unless it is to be discarded, a log always. What cannot be
+ * removed stays too. An empty path is no folder.
+ */
+void run_folder_clear(const char *folder, bool discard);
+
+#endif
