@@ -199,7 +199,15 @@ shift
 exec "$@"
 END
 mkdir etc
-cp company.json etc/personal.json
+mount='"urn:srcos:agent-workspace-mount:handbook"'
+sed "s|\"mountRefs\": \[\]|\"mountRefs\": [$mount]|" company.json >etc/personal.json
+cat >mount.json <<END
+{"id":$mount,"type":"AgentWorkspaceMount","specVersion":"1.0.0","hostPath":"/srv/handbook",
+ "agentPath":"/work/the enterprise's","semantics":"read-only","secretsProhibited":true}
+END
+run profile create --kind personal --name with-mount
+run profile mount with-mount mount.json
+check "a mount of the user's has the same name" exits 0
 managed() { # ARGUMENT…
     try unshare -rm sh managed.sh etc "$program" "$@"
 }
@@ -212,6 +220,13 @@ if unshare -rm mount -t tmpfs none /etc 2>/dev/null; then
     check "JSON says the store" out_has '"store":"enterprise"'
     managed profile show personal
     check "the enterprise's is found first" out_has "the company"
+    managed profile mount personal
+    check "what it mounts is not the user's to choose" err_has "no managed mount"
+    cp mount.json etc/
+    managed profile mount personal
+    check "but managed with it" out_has "the enterprise's, read-only"
+    managed profile mount personal mount.json
+    check "and nobody else adds to it" exits 77
     managed profile edit personal
     check "it cannot be edited" exits 77
     check "and it is said whose it is" err_has "managed by the enterprise"

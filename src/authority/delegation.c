@@ -488,6 +488,8 @@ static int cover_mounts(const struct delegation *delegation,
     const yyjson_val *mounts = at(yyjson_doc_get_root(delegation->doc), "/scope/mounts");
     for (size_t i = 0; i < request->mount_count; i++) {
         struct str path = request->mount_paths[i], semantics = request->mount_semantics[i];
+        if (request->profile.len && request->mounts_by_profile && request->mounts_by_profile[i])
+            continue; /* what covers the profile covers it */
         if (!narrow_mount_admits(mounts, path, semantics))
             return uncovered(delegation, "/scope/mounts", err,
                              "mounting %.*s %.*s is not delegated; have a delegation issued with "

@@ -82,6 +82,7 @@ struct delegation_request {
     const struct str *tools, *providers;
     size_t tool_count, provider_count;
     const struct str *mount_paths, *mount_semantics; /* absolute host paths, beside one another */
+    const bool *mounts_by_profile; /* beside them: the profile's scope is enough; NULL: of none */
     size_t mount_count;
     struct amounts budget;
 };

@@ -638,6 +638,30 @@ TEST(a_delegation_covers_what_it_names_and_says_what_it_does_not)
     world_release(&world);
 }
 
+TEST(a_mount_that_asks_for_no_grant_is_covered_with_its_profile)
+{
+    static const bool by_profile[] = { true };
+    struct world world;
+    struct delegation delegation = { 0 };
+    struct delegation_request request = {
+        .operation_type = OPERATION_EXECUTION_START,
+        .profile = STR("urn:srcos:agent-machine-profile:personal-linux"),
+        .mount_paths = ONE("/home/ada/docs"),
+        .mount_semantics = ONE("read-only"),
+        .mount_count = 1,
+    };
+    world_init(&world);
+    keep_outer(&world, world.ada, (struct change){ 0 });
+    CHECK_INT(verify(&world, OUTER, NOON, &delegation, NULL), 0);
+    CHECK_INT(delegation_covers(&delegation, &request, NULL), -EACCES);
+    request.mounts_by_profile = by_profile;
+    CHECK_INT(delegation_covers(&delegation, &request, NULL), 0);
+    request.profile = STR("");
+    CHECK_INT(delegation_covers(&delegation, &request, NULL), -EACCES);
+    delegation_release(&delegation);
+    world_release(&world);
+}
+
 TEST(no_network_delegated_covers_none)
 {
     struct world world;

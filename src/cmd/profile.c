@@ -387,6 +387,23 @@ static const struct verb verbs[] = {
         .run = run_profile_edit,
     },
     {
+        .name = "mount",
+        .operands = "NAME [FILE...]",
+        .operand_kind = OPERAND_FILE,
+        .operands_min = 1,
+        .operands_max = 64,
+        .summary = "Name the directories that a profile mounts",
+        .description =
+            "Stores the AgentWorkspaceMount of each FILE and names it in the profile, by one "
+            "recorded operation: every launch under the profile mounts it. One of the same name "
+            "takes the place of the one before. Prints the mounts that the profile names; without "
+            "a FILE does nothing else. To take one out, `profile edit` removes it from "
+            "worktreePlane.mountRefs.",
+        .options = profile_mount_options,
+        .option_count = PROFILE_MOUNT_OPTION_COUNT,
+        .run = run_profile_mount,
+    },
+    {
         .name = "validate",
         .operands = "NAME",
         .operand_kind = OPERAND_FILE,

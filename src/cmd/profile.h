@@ -32,4 +32,8 @@ int run_profile_edit(const struct invocation *invocation);
 #define PROFILE_EDIT_OPTION_COUNT 2
 extern const struct option_row profile_edit_options[PROFILE_EDIT_OPTION_COUNT];
 
+int run_profile_mount(const struct invocation *invocation);
+#define PROFILE_MOUNT_OPTION_COUNT 1
+extern const struct option_row profile_mount_options[PROFILE_MOUNT_OPTION_COUNT];
+
 #endif

@@ -126,7 +126,7 @@ static int store(struct edit *edit, struct err *err)
 {
     _cleanup_(buf_release) struct buf parameters = BUF_INIT;
     int r = profile_write_replace(&parameters, edit->before.root,
-                                  yyjson_doc_get_root(edit->after.doc), err);
+                                  yyjson_doc_get_root(edit->after.doc), STR(""), err);
     return r < 0 ? r : profile_submit(edit->profiles.plane, buf_str(&parameters), STR(""), err);
 }
 

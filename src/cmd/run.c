@@ -5,13 +5,12 @@
  * plane is asked, so that it is built while the plane decides; the command
  * starts when both are done.
  */
-#include <sys/stat.h>
-
 #include "authority/key.h"
 #include "base/digest.h"
 #include "cmd/detach.h"
 #include "cmd/first.h"
 #include "cmd/op.h"
+#include "cmd/run_mounts.h"
 #include "cmd/run_print.h"
 #include "cmd/run_surface.h"
 #include "cmd/tell.h"
@@ -24,7 +23,6 @@
 #define STEP_RUN           "run a command"
 #define STATUS_REFUSED     125
 #define WORKSPACE_NAME_MAX 64
-#define MOUNTS_OF_LINE     32
 
 enum {
     OPTION_PROFILE,
@@ -49,8 +47,8 @@ static const struct option_row options[OPTION_COUNT] = {
     [OPTION_PROFILE] = { "profile", 'p', "NAME",
                          "the machine profile; personal where none is named" },
     [OPTION_MOUNT] = { "mount", 'm', "SRC:DST:HOW",
-                       "mount a directory: read-only, read-write, staged or cache; may be "
-                       "repeated" },
+                       "mount a directory: read-only, read-write, staged or cache; or the NAME of "
+                       "a stored mount; may be repeated" },
     [OPTION_ENV] = { "env", 'e', "NAME[=VALUE]", "pass a variable on, or set it; may be repeated" },
     [OPTION_DIRECTORY] = { "directory", 'C', "PATH", "where the command starts, inside" },
     [OPTION_TIER] = { "tier", 0, "TIER", "refuse less isolation than this" },
@@ -78,8 +76,7 @@ struct running {
     struct layers *layers;
     struct profile profile;
     struct plan_request request;
-    struct plan_mount mounts[MOUNTS_OF_LINE];
-    char paths[MOUNTS_OF_LINE][2][FACTS_PATH_SIZE];
+    struct run_mounts mounts;
     const char *variables[VERB_GIVEN_MAX + 1];
     int64_t ceiling[DIMENSION_COUNT];
     struct plan *plan;
@@ -106,47 +103,6 @@ static int usage(struct err *err, const char *format, ...)
     return err_set(err, ERR_USAGE, STEP_RUN, "%s", text);
 }
 
-/* SRC:DST:HOW, or SRC:HOW where both places are the same. */
-static int read_mount(struct running *run, const char *text, struct err *err)
-{
-    size_t at = run->request.mount_count;
-    struct stat status;
-    const char *how = strrchr(text, ':');
-    if (at == MOUNTS_OF_LINE)
-        return usage(err, "--mount may be given %d times", MOUNTS_OF_LINE);
-    int semantics =
-        how ? vocabulary_index(semantics_names, SEMANTICS_COUNT, str_from(how + 1)) : -1;
-    if (semantics < 0)
-        return usage(err, "--mount takes SRC:DST:HOW, where HOW is read-only, read-write, staged "
-                          "or cache");
-    struct str places = str_make(text, (size_t)(how - text));
-    size_t colon = str_index(places, ':', 0);
-    char *source = run->paths[at][0], *target = run->paths[at][1], given[FACTS_PATH_SIZE];
-    struct str inside = colon < places.len ? str_from_offset(places, colon + 1) : STR("");
-    if (colon >= FACTS_PATH_SIZE || inside.len >= FACTS_PATH_SIZE)
-        return usage(err, "a path of --mount is too long");
-    snprintf(given, sizeof(given), "%.*s", (int)colon, places.ptr);
-    int r = facts_resolve(given, source, err);
-    if (r < 0)
-        return r;
-    if (stat(source, &status) < 0 || !S_ISDIR(status.st_mode))
-        return usage(err, "--mount takes a directory, and %s is none", source);
-    if (inside.len && inside.ptr[0] != '/')
-        return usage(err, "where --mount mounts is an absolute path");
-    while (inside.len > 1 && inside.ptr[inside.len - 1] == '/')
-        inside.len--;
-    struct str place = inside.len ? inside : str_from(source);
-    memcpy(target, place.ptr, place.len);
-    target[place.len] = '\0';
-    run->mounts[at] = (struct plan_mount){ .host_path = source,
-                                           .agent_path = target,
-                                           .semantics = (enum semantics)semantics,
-                                           .secrets_prohibited = semantics != MOUNT_READ_WRITE &&
-                                                                 semantics != MOUNT_CACHE };
-    run->request.mount_count++;
-    return 0;
-}
-
 static int read_budget(struct running *run, const char *text, struct err *err)
 {
     struct str name = str_make(text, str_index(str_from(text), '=', 0));
@@ -170,7 +126,7 @@ static int read_options(struct running *run, struct err *err)
     for (size_t i = 0; i < invocation->given_count && r == 0; i++) {
         const char *value = invocation->given[i].value;
         if (invocation->given[i].option == OPTION_MOUNT)
-            r = read_mount(run, value, err);
+            r = run_mounts_read(&run->mounts, value, err);
         else if (invocation->given[i].option == OPTION_ENV)
             run->variables[variables++] = value;
         else if (invocation->given[i].option == OPTION_BUDGET)
@@ -183,7 +139,6 @@ static int read_options(struct running *run, struct err *err)
     run->request.minimum_tier = (enum tier)minimum;
     run->request.variables = run->variables;
     run->request.ceiling = run->ceiling;
-    run->request.mounts = run->mounts;
     run->request.directory = invocation->values[OPTION_DIRECTORY];
     return r;
 }
@@ -217,8 +172,8 @@ static int choose_command(struct running *run, struct err *err)
     run->request.argv = (const char *const *)invocation->operands;
     if (invocation->dashes || !run_surface_is(invocation->operands[0]))
         return 0;
-    return run_surface_open(&run->surface, &place, invocation->operands, &run->request, run->mounts,
-                            MOUNTS_OF_LINE, err);
+    return run_surface_open(&run->surface, &place, invocation->operands, &run->request,
+                            run->mounts.items, PLAN_MOUNTS_MAX, err);
 }
 
 /* Which no command may see, wherever the environment has put them. */
@@ -245,6 +200,11 @@ static int make_plan(struct running *run, struct err *err)
     if (r == 0)
         r = find_profile(run, err);
     trace_note(&run->trace, "cmd/run.c", "options read, profile found");
+    if (r == 0)
+        r = run_mounts_find(&run->mounts, run->plane, run->layers, &run->profile, &run->facts.plan,
+                            err);
+    run->request.mounts = run->mounts.items;
+    run->request.mount_count = run->mounts.count;
     if (r == 0)
         r = choose_command(run, err);
     if (r == 0)
@@ -290,6 +250,8 @@ static int write_parameters(const struct running *run, struct buf *ret, struct e
     buf_addf(ret, ",\"minimumIsolationTier\":\"%s\"", tier_names[plan->minimum_tier]);
     if (run->variables[0])
         add_list(ret, "environmentNames", run->variables);
+    if (run->mounts.named[0])
+        add_list(ret, "mountRefs", run->mounts.named);
     if (run->invocation->values[OPTION_DETACH])
         buf_add_text(ret, ",\"detached\":true");
     buf_add_char(ret, '}');
@@ -369,13 +331,16 @@ static void name_run(struct str command, char ret[PLANE_URN_MAX])
 static int submit(struct running *run, struct str command, struct err *err)
 {
     struct str paths[PLAN_MOUNTS_MAX], semantics[PLAN_MOUNTS_MAX];
+    bool by_profile[PLAN_MOUNTS_MAX];
     struct plane_asks asks = { .mount_paths = paths,
                                .mount_semantics = semantics,
+                               .mounts_by_profile = by_profile,
                                .mount_count = run->plan->mount_count,
                                .is_checked = true };
     for (size_t i = 0; i < run->plan->mount_count; i++) {
         paths[i] = str_from(run->plan->mounts[i].host_path);
         semantics[i] = str_from(semantics_names[run->plan->mounts[i].semantics]);
+        by_profile[i] = run->plan->mounts[i].by_profile;
     }
     trace_note(&run->trace, "plane/submit.c", "command submitted");
     int r = plane_submit(run->plane, command, &asks, &run->outcome, err);
@@ -458,6 +423,7 @@ static int tell_refusal(const struct running *run, const struct err *err)
 static void release(struct running *run)
 {
     plan_free(run->plan);
+    run_mounts_release(&run->mounts);
     run_surface_close(&run->surface);
     profile_release(&run->profile);
     layers_close(run->layers);

@@ -37,6 +37,8 @@ static void print_mounts(const struct plan *plan)
         print_row(i ? "" : "mounts", plan->mounts[i].agent_path);
         printf("%-*s%s%s\n", LABEL_WIDTH + 2, "", what[plan->mounts[i].semantics],
                plan->mounts[i].secrets_prohibited ? "; secrets are hidden" : "");
+        if (plan->mounts[i].include || plan->mounts[i].exclude)
+            printf("%-*sand what its patterns leave out\n", LABEL_WIDTH + 2, "");
     }
 }
 

@@ -136,6 +136,8 @@ static void add_mounts(struct buf *ret, const struct evidence *evidence)
             else
                 buf_add_text(ret, "[]");
         }
+        if (mount->include || mount->exclude)
+            add_count(ret, "excludedCount", masks ? (int64_t)masks->excluded : 0);
         buf_add_char(ret, '}');
     }
     buf_add_char(ret, ']');

@@ -162,11 +162,11 @@ static void remove_folder(struct launch *launch)
 
 int launch_changes(const struct launch *launch, size_t mount, struct changes *ret, struct err *err)
 {
+    const struct plan_mount *of = &launch->plan->mounts[mount];
     *ret = (struct changes){ 0 };
-    return launch->plan->mounts[mount].semantics == MOUNT_STAGED
-               ? worktree_keep(launch->layers[mount], launch->plan->mounts[mount].host_path, ret,
-                               err)
-               : 0;
+    return of->semantics == MOUNT_STAGED ? worktree_keep(launch->layers[mount], of->host_path,
+                                                         launch_masks(launch, mount), ret, err)
+                                         : 0;
 }
 
 const char *launch_folder(const struct launch *launch)
@@ -183,14 +183,17 @@ static int find_masks(struct launch *launch, struct err *err)
     snprintf(cache, sizeof(cache), "%s/masks", launch->options.state_folder);
     for (size_t i = 0; i < launch->plan->mount_count && r == 0; i++) {
         const struct plan_mount *mount = &launch->plan->mounts[i];
-        if (!mount->secrets_prohibited || mount->semantics == MOUNT_CACHE)
+        const struct mask_patterns patterns = { mount->include, mount->exclude };
+        bool filtered = mount->include || mount->exclude;
+        if (!mount->secrets_prohibited && !filtered)
             continue;
         _cleanup_(cleanup_close) int tree = mounting_open(AT_FDCWD, mount->host_path, err);
         r = tree < 0 ? tree : file_make_folder(cache, err);
-        if (r == 0)
+        launch->sandbox.mounts[i].masks = &launch->masks[i];
+        if (r == 0 && mount->secrets_prohibited)
             r = mask_find(tree, cache, &launch->masks[i], err);
-        if (r == 0)
-            launch->sandbox.mounts[i].masks = &launch->masks[i];
+        if (r == 0 && filtered)
+            r = mask_exclude(tree, &patterns, &launch->masks[i], err);
     }
     return r;
 }

@@ -1,10 +1,11 @@
 /*
- * mask: which files of a tree are hidden because they are secrets by name, and the layer that does.
+ * mask: which files of a tree are hidden, and the layer that hides them.
  *
- * mask_find walks the tree, or what changed of it since the last walk. mask_build makes from the
- * result an overlay layer that lies above the tree: whiteouts for what is hidden and, in the root,
- * for every name of the table that is one spelling, so that what the host creates or replaces there
- * later stays hidden too. Whatever was not looked at is hidden as a whole, or is an error.
+ * mask_find walks the tree, or what changed of it since the last walk, for secrets by name;
+ * mask_exclude adds what a mount's patterns hide. mask_build makes from the result an overlay layer
+ * that lies above the tree: whiteouts for what is hidden and, in the root, for every name of the
+ * table that is one spelling, so that what the host creates or replaces there later stays hidden
+ * too. Whatever was not looked at is hidden as a whole, or is an error.
  *
  * Not covered (docs/THREATS.md): a name that only matches a pattern, or lies deeper, and is first
  * created on the host after the walk; a harmless candidate whose contents become a secret after it;
@@ -34,7 +35,7 @@ enum mask_action {
 
 struct mask_entry {
     const char *path; /* relative to the tree */
-    const char *kind;
+    const char *kind; /* of secret; NULL where a pattern hides it */
     enum mask_action action;
 };
 
@@ -49,6 +50,7 @@ struct mask_list {
     size_t count;
     struct mask_count counts[MASK_KINDS_MAX]; /* of what is hidden, by kind, only those there are */
     size_t kind_count;
+    size_t excluded; /* entries of the tree that patterns hide, each directory as one */
     size_t directories_read, directories_kept; /* by this walk; taken from the last one */
 };
 
@@ -60,6 +62,17 @@ struct mask_list {
 int mask_find(int tree_fd, const char *cache_folder, struct mask_list *ret,
               struct err *err) MUST_CHECK;
 void mask_list_release(struct mask_list *list);
+
+/* Lists of path_patterns.h, NULL where there is none. */
+struct mask_patterns {
+    const char *const *include; /* shown is what one of these matches; without them, everything */
+    const char *const *exclude; /* hidden is what one of these matches */
+};
+/* Adds to a list, which may be empty; fails as mask_find does, and then the list is as it was. */
+int mask_exclude(int tree_fd, const struct mask_patterns *patterns, struct mask_list *list,
+                 struct err *err) MUST_CHECK;
+/* Sorts the entries, keeps of what stands twice the strongest, and counts anew. */
+void mask_list_finish(struct mask_list *list);
 
 /*
  * Makes the layer in an empty directory, best of a tmpfs: lowerdir=LAYER:TREE. No privilege is

@@ -11,14 +11,12 @@
  *   mount-not-plain       the agent's path has dot segments or doubled slashes
  *   mount-over-system     the agent's path lies in a system directory
  *   mount-not-hidden      a read-write bind cannot hide secrets
+ *   mount-not-filtered    nor follow include and exclude patterns
  *   mount-twice           two mounts at one place
-<<<<<<< HEAD
  *   mount-not-staged      the tier `process` has no overlay,
  *   mount-elsewhere       and no other place for a directory than its own,
  *   mount-within          and takes nothing back below a mount
-=======
  *   home-over-system      the home lies in a system directory, or is the root
->>>>>>> 2743f20 (run: mounts in one spelling, statuses that are true, programs where they are mounted)
  *   tier-below-minimum    the host gives less than profile or command ask for
  *   environment-secret    a variable that speaks of a secret has a value
  */
@@ -295,6 +293,11 @@ static int check_process_mount(const struct context *context, const struct plan_
                       "the tier process can hide no secrets in %s; --mount %s:%s:read-write, or a "
                       "profile that says secretsProhibited false",
                       path, path, path);
+    if (mount->include || mount->exclude)
+        return refuse(err, "mount-not-filtered",
+                      "the tier process can keep no patterns of %s; mount a smaller directory "
+                      "without them",
+                      path);
     if (strcmp(path, mount->agent_path) != 0)
         return refuse(err, "mount-elsewhere",
                       "at the tier process %s has no other place than its own; --mount %s:%s:%s",
@@ -363,11 +366,18 @@ static int check_mount(const struct context *context, const struct plan_mount *m
     int r = check_place(mount->agent_path, err);
     if (r < 0)
         return r;
-    if (mount->semantics == MOUNT_READ_WRITE && mount->secrets_prohibited)
+    bool is_bind = mount->semantics == MOUNT_READ_WRITE || mount->semantics == MOUNT_CACHE;
+    const char *how = semantics_names[mount->semantics];
+    if (is_bind && mount->secrets_prohibited)
         return refuse(err, "mount-not-hidden",
-                      "%s is mounted read-write, which can hide nothing; mount it staged, or say "
+                      "%s is mounted %s, which can hide nothing; mount it staged, or say "
                       "secretsProhibited false",
-                      path);
+                      path, how);
+    if (is_bind && (mount->include || mount->exclude))
+        return refuse(err, "mount-not-filtered",
+                      "%s is mounted %s, which shows the directory as it is; mount it staged or "
+                      "read-only, or leave its patterns out",
+                      path, how);
     return context->planning->plan.tier == TIER_PROCESS ? check_process_mount(context, mount, err)
                                                         : 0;
 }
@@ -384,6 +394,18 @@ static bool is_one_spelling(const char *path)
         path += len;
     }
     return true;
+}
+
+static int copy_list(struct context *context, const char *const *list, size_t count_max,
+                     char *const **ret, struct err *err);
+
+static int copy_patterns(struct context *context, const char *const *patterns,
+                         const char *const **ret, struct err *err)
+{
+    char *const *copied = NULL;
+    int r = patterns ? copy_list(context, patterns, PLAN_PATTERNS_MAX, &copied, err) : 0;
+    *ret = (const char *const *)copied;
+    return r;
 }
 
 static int add_mount(struct context *context, const struct plan_mount *mount, struct err *err)
@@ -415,11 +437,15 @@ static int add_mount(struct context *context, const struct plan_mount *mount, st
         .agent_path = copy(context, str_from(mount->agent_path)),
         .semantics = mount->semantics,
         .secrets_prohibited = mount->secrets_prohibited,
+        .by_profile = mount->by_profile,
         .of_surface = mount->of_surface,
     };
+    struct plan_mount *added = &context->mounts[place];
     plan->mount_count++;
-    return context->mounts[place].host_path && context->mounts[place].agent_path ? 0
-                                                                                 : no_memory(err);
+    if ((mount->ref && !added->ref) || !added->host_path || !added->agent_path)
+        return no_memory(err);
+    r = copy_patterns(context, mount->include, &added->include, err);
+    return r < 0 ? r : copy_patterns(context, mount->exclude, &added->exclude, err);
 }
 
 /* The repository in which the launch starts, where the profile says how. */
@@ -435,8 +461,9 @@ static int add_repository(struct context *context, struct err *err)
         .secrets_prohibited = yyjson_get_bool(member(asked, "secretsProhibited")),
     };
     for (size_t i = 0; i < context->request->mount_count; i++)
-        if (strcmp(context->request->mounts[i].agent_path, mount.agent_path) == 0)
-            return 0; /* the command says itself how */
+        if (strcmp(context->request->mounts[i].agent_path, mount.agent_path) == 0 ||
+            strcmp(context->request->mounts[i].host_path, mount.host_path) == 0)
+            return 0; /* command or profile say themselves how */
     return asked && semantics >= 0 ? add_mount(context, &mount, err) : 0;
 }
 
@@ -472,7 +499,8 @@ static int copy_list(struct context *context, const char *const *list, size_t co
     }
     if (count > count_max || bytes > PLAN_ARGUMENT_BYTES)
         return err_set(err, ERR_LIMIT, STEP_PLAN,
-                       "arguments or variables are too many: at most %zu of %zu bytes together",
+                       "arguments, variables or patterns are too many: at most %zu of %zu bytes "
+                       "together",
                        count_max, PLAN_ARGUMENT_BYTES);
     char **copied = arena_array(&context->planning->arena, char *, count + 1);
     for (size_t i = 0; copied && i < count; i++) {
@@ -484,20 +512,43 @@ static int copy_list(struct context *context, const char *const *list, size_t co
     return copied ? 0 : no_memory(err);
 }
 
-/* Where the command starts: where it was asked for if that is in the view, else at home. */
-static const char *starting_place(const struct context *context)
+/* Where inside a path of the host is, by the innermost mount that has it; NULL: nowhere. */
+static const char *place_inside(struct context *context, const char *path, struct buf *ret)
 {
     const struct plan *plan = &context->planning->plan;
-    const char *asked =
-        context->request->directory ? context->request->directory : context->facts->directory;
+    const struct plan_mount *found = NULL;
+    for (size_t i = 0; i < plan->mount_count; i++) {
+        const struct plan_mount *mount = &plan->mounts[i];
+        if (host_path_is_within(str_from(path), str_from(mount->host_path)) &&
+            (!found || strlen(found->host_path) < strlen(mount->host_path)))
+            found = mount;
+    }
+    if (!found)
+        return NULL;
+    buf_addf(ret, "%s%s", found->agent_path, path + strlen(found->host_path));
+    return ret->error ? NULL : ret->data;
+}
+
+/*
+ * Where the command starts: where it was asked for; else where the caller stands, if that is in
+ * the view, at its own place or at another; else at home.
+ */
+static const char *starting_place(struct context *context, struct buf *place)
+{
+    const struct plan *plan = &context->planning->plan;
+    const char *here = context->facts->directory;
+    if (context->request->directory)
+        return context->request->directory;
     for (size_t i = 0; i < plan->mount_count; i++)
-        if (host_path_is_within(str_from(asked), str_from(plan->mounts[i].agent_path)))
-            return asked;
-    return context->request->directory ? asked : plan->tier == TIER_PROCESS ? "/" : plan->home;
+        if (host_path_is_within(str_from(here), str_from(plan->mounts[i].agent_path)))
+            return here;
+    const char *inside = place_inside(context, here, place);
+    return inside ? inside : plan->tier == TIER_PROCESS ? "/" : plan->home;
 }
 
 static int set_command(struct context *context, struct err *err)
 {
+    _cleanup_(buf_release) struct buf place = BUF_INIT_LIMIT(PATH_MAX_BYTES);
     struct plan *plan = &context->planning->plan;
     if (!context->request->argv || !context->request->argv[0] || !context->request->argv[0][0])
         return err_set(err, ERR_USAGE, STEP_PLAN, "there is no command to run");
@@ -505,7 +556,7 @@ static int set_command(struct context *context, struct err *err)
         return err_set(err, ERR_USAGE, STEP_PLAN,
                        "--directory takes an absolute path, as it is inside: %s/%s",
                        context->facts->directory, context->request->directory);
-    plan->directory = copy(context, str_from(starting_place(context)));
+    plan->directory = copy(context, str_from(starting_place(context, &place)));
     plan->surface =
         context->request->surface ? copy(context, str_from(context->request->surface)) : NULL;
     int r = copy_list(context, context->request->argv, PLAN_ARGUMENTS_MAX, &plan->argv, err);

@@ -22,6 +22,7 @@
 #define PLAN_ARGUMENTS_MAX   4096
 #define PLAN_MOUNTS_MAX      64
 #define PLAN_ENVIRONMENT_MAX 256
+#define PLAN_PATTERNS_MAX    1000              /* of one list, as the schema has it */
 #define PLAN_ARGUMENT_BYTES  ((size_t)2 << 20) /* of all arguments and variables together */
 
 #define SEMANTICS_TABLE(X)                                                                         \
@@ -62,6 +63,8 @@ struct plan_mount {
     const char *agent_path;
     enum semantics semantics;
     bool secrets_prohibited;
+    const char *const *include, *const *exclude; /* path_patterns.h; NULL: none */
+    bool by_profile; /* a delegation that covers the profile covers it */
     bool of_surface; /* the tool's program or state: its surface names it, no allow-list need */
 };
 

@@ -27,7 +27,6 @@ static const struct {
     const char *pointer, *instead;
 } empty[] = {
     { "/containerPlane/capabilities", "the sandbox keeps no capability" },
-    { "/worktreePlane/mountRefs", "name the directories by --mount SRC:DST:HOW" },
 };
 
 static int unsupported(const char *pointer, struct str value, const char *instead, struct err *err)

@@ -23,8 +23,6 @@ static const struct {
       ERR_UNSUPPORTED, "/containerPlane/rootFilesystem/kind" },
     { BEFORE "\"containerPlane\":{\"capabilities\":[\"CAP_CHOWN\"]}}", NULL, ERR_UNSUPPORTED,
       "/containerPlane/capabilities" },
-    { BEFORE "\"worktreePlane\":{\"mountRefs\":[\"urn:srcos:agent-workspace-mount:m\"]}}", NULL,
-      ERR_UNSUPPORTED, "/worktreePlane/mountRefs" },
     { BEFORE "\"agentPlane\":{\"toolSurfaceRefs\":[\"" SHELL "\"]}}", SHELL, ERR_NONE, "" },
     { BEFORE "\"agentPlane\":{\"toolSurfaceRefs\":[]}}", SHELL, ERR_DENIED, "" },
     { BEFORE "\"agentPlane\":{\"toolSurfaceRefs\":[]}}", NULL, ERR_NONE, "" },

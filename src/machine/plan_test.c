@@ -129,6 +129,47 @@ TEST(a_request_is_refused_by_its_rule)
     }
 }
 
+TEST(patterns_are_kept_or_the_mount_is_refused)
+{
+    static const char *const patterns[] = { "*.o", "/dist/", NULL };
+    static const struct {
+        enum semantics semantics;
+        bool kept;
+    } cases[] = {
+        { MOUNT_READ_ONLY, true },
+        { MOUNT_STAGED, true },
+        { MOUNT_READ_WRITE, false },
+        { MOUNT_CACHE, false },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        _cleanup_(cleanup_plan) struct plan *plan = NULL;
+        struct err err = { 0 };
+        struct plan_mount mount = { .host_path = HOME "/src/o",
+                                    .agent_path = "/work/o",
+                                    .semantics = cases[i].semantics,
+                                    .exclude = patterns };
+        struct plan_request request = { .mounts = &mount, .mount_count = 1 };
+        CHECK_INT(build(&usual, &request, &plan, &err) == 0, cases[i].kept);
+        CHECK(cases[i].kept || strstr(err.cause, "[mount-not-filtered]"));
+        for (size_t j = 0; plan && j < plan->mount_count; j++)
+            if (strcmp(plan->mounts[j].agent_path, "/work/o") == 0)
+                CHECK_TEXT(plan->mounts[j].exclude[1], "/dist/");
+    }
+}
+
+TEST(a_command_starts_where_the_caller_stands_wherever_that_is_mounted)
+{
+    _cleanup_(cleanup_plan) struct plan *plan = NULL;
+    struct err err = { 0 };
+    struct plan_mount mount = { .host_path = REPOSITORY,
+                                .agent_path = "/work/compass",
+                                .semantics = MOUNT_STAGED };
+    struct plan_request request = { .mounts = &mount, .mount_count = 1 };
+    CHECK_INT(build(&usual, &request, &plan, &err), 0);
+    CHECK_INT(plan->mount_count, 1); /* it takes the place of the repository's own */
+    CHECK_TEXT(plan->directory, "/work/compass/lib");
+}
+
 TEST(two_mounts_are_at_two_places)
 {
     struct plan *plan = NULL;

@@ -32,6 +32,18 @@ static void add_text(struct buf *ret, const char *name, const char *text)
     json_add_string(ret, str_from(text));
 }
 
+static void add_texts(struct buf *ret, const char *name, const char *const *texts)
+{
+    if (!texts)
+        return;
+    json_add_name(ret, name);
+    for (size_t i = 0; texts[i]; i++) {
+        buf_add_char(ret, i ? ',' : '[');
+        json_add_string(ret, str_from(texts[i]));
+    }
+    buf_add_char(ret, ']');
+}
+
 static void add_mounts(struct buf *ret, const struct plan *plan)
 {
     buf_add_text(ret, ",\"mounts\":[");
@@ -43,7 +55,10 @@ static void add_mounts(struct buf *ret, const struct plan *plan)
         add_text(ret, "hostPath", mount->host_path);
         add_text(ret, "agentPath", mount->agent_path);
         add_text(ret, "semantics", semantics_names[mount->semantics]);
-        buf_addf(ret, ",\"secretsProhibited\":%s}", mount->secrets_prohibited ? "true" : "false");
+        buf_addf(ret, ",\"secretsProhibited\":%s", mount->secrets_prohibited ? "true" : "false");
+        add_texts(ret, "includePatterns", mount->include);
+        add_texts(ret, "excludePatterns", mount->exclude);
+        buf_add_char(ret, '}');
     }
     buf_add_char(ret, ']');
 }

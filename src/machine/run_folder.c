@@ -32,7 +32,10 @@ static void clear_layer(const char *folder, const char *layer, bool discard)
     snprintf(path, sizeof(path), "%s/%s/upper", folder, layer);
     if (discard)
         (void)!file_remove_tree(path, NULL);
-    rmdir(path);
+    if (rmdir(path) == 0 || errno == ENOENT) { /* then nothing needs to say what was hidden */
+        snprintf(path, sizeof(path), "%s/%s/mask", folder, layer);
+        (void)!file_remove_tree(path, NULL);
+    }
     snprintf(path, sizeof(path), "%s/%s", folder, layer);
     rmdir(path); /* stays where the layer has something in it */
 }

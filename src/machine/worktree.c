@@ -6,9 +6,13 @@
  */
 #include "machine/worktree.h"
 
+#include <dirent.h>
 #include <sys/stat.h>
 
+#include "base/file.h"
+
 #define STEP_WORKTREE  "read a change set"
+#define MASK_LAYER     "mask"
 #define PATH_BYTES_MAX 8192
 
 static int open_folder(const char *path, struct err *err)
@@ -27,8 +31,45 @@ static int open_upper(const char *path, struct err *err)
     return open_folder(path, err);
 }
 
-static int read_layer(const char *layer, const char *host_path, bool keep, struct changes *ret,
-                      struct err *err)
+static bool is_empty(int folder)
+{
+    _cleanup_(cleanup_close) int fd = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *entries = fd < 0 ? NULL : fdopendir(fd);
+    size_t count = 0;
+    if (!entries)
+        return false;
+    (void)TAKE_FD(fd); /* the stream's now */
+    while (readdir(entries))
+        count++;
+    closedir(entries);
+    return count <= 2; /* . and .. */
+}
+
+/* What hid something from the run, again: the one that it had went with its namespaces. */
+static int keep_mask(const char *layer, int upper, int lower, const struct mask_list *masks,
+                     struct err *err)
+{
+    char path[PATH_BYTES_MAX];
+    if (!masks || !masks->count || is_empty(upper))
+        return 0;
+    if (snprintf(path, sizeof(path), "%s/" MASK_LAYER, layer) >= (int)sizeof(path))
+        return err_set(err, ERR_LIMIT, STEP_WORKTREE, "the path of a layer is too long");
+    int r = file_make_folder(path, err);
+    _cleanup_(cleanup_close) int mask = r < 0 ? r : open_folder(path, err);
+    return mask < 0 ? mask : mask_build(mask, lower, masks, err);
+}
+
+/* The layer that keep_mask has left; -ENOENT where there is none. */
+static int open_mask(const char *layer)
+{
+    char path[PATH_BYTES_MAX];
+    snprintf(path, sizeof(path), "%s/" MASK_LAYER, layer);
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return fd < 0 ? -errno : fd;
+}
+
+static int read_layer(const char *layer, const char *host_path, bool keep,
+                      const struct mask_list *masks, struct changes *ret, struct err *err)
 {
     char path[PATH_BYTES_MAX];
     *ret = (struct changes){ 0 };
@@ -38,7 +79,13 @@ static int read_layer(const char *layer, const char *host_path, bool keep, struc
         return 0;
     _cleanup_(cleanup_close) int upper = open_upper(path, err);
     _cleanup_(cleanup_close) int lower = upper < 0 ? upper : open_folder(host_path, err);
-    int r = lower < 0 ? lower : changes_read(upper, lower, -1, ret, err);
+    int r = lower < 0 ? lower : keep_mask(layer, upper, lower, masks, err);
+    if (r < 0)
+        return r;
+    _cleanup_(cleanup_close) int mask = open_mask(layer);
+    r = mask < 0 && mask != -ENOENT
+            ? err_set_errno(err, -mask, STEP_WORKTREE, "cannot open what was hidden from the run")
+            : changes_read(upper, lower, mask, ret, err);
     if (r == 0 && keep && ret->count && syncfs(upper) < 0) {
         changes_release(ret);
         return err_set_errno(err, errno, STEP_WORKTREE, "cannot make %s durable", path);
@@ -48,10 +95,11 @@ static int read_layer(const char *layer, const char *host_path, bool keep, struc
 
 int worktree_changes(const char *layer, const char *host_path, struct changes *ret, struct err *err)
 {
-    return read_layer(layer, host_path, false, ret, err);
+    return read_layer(layer, host_path, false, NULL, ret, err);
 }
 
-int worktree_keep(const char *layer, const char *host_path, struct changes *ret, struct err *err)
+int worktree_keep(const char *layer, const char *host_path, const struct mask_list *masks,
+                  struct changes *ret, struct err *err)
 {
-    return read_layer(layer, host_path, true, ret, err);
+    return read_layer(layer, host_path, true, masks, ret, err);
 }

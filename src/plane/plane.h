@@ -134,6 +134,7 @@ struct ledger *plane_ledger(struct plane *plane);
 struct plane_asks {
     struct str network_profile;
     const struct str *providers, *mount_paths, *mount_semantics;
+    const bool *mounts_by_profile; /* see delegation_request */
     size_t provider_count, mount_count;
     /*
      * The command was written by this process itself (plane_write_…), and nothing in it but what

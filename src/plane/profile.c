@@ -136,7 +136,7 @@ int profile_write_create(struct buf *ret, const struct profile_kind *kind, struc
 }
 
 int profile_write_replace(struct buf *ret, const yyjson_val *before, const yyjson_val *after,
-                          struct err *err)
+                          struct str mounts, struct err *err)
 {
     _cleanup_(buf_release) struct buf text = BUF_INIT;
     char old[DIGEST_TEXT_SIZE], new[DIGEST_TEXT_SIZE];
@@ -154,6 +154,10 @@ int profile_write_replace(struct buf *ret, const yyjson_val *before, const yyjso
              old);
     buf_add_text(ret, ",\"document\":");
     json_add_string(ret, buf_str(&text));
+    if (mounts.len) {
+        buf_add_text(ret, ",\"mounts\":");
+        buf_add_str(ret, mounts);
+    }
     buf_add_char(ret, '}');
     return 0;
 }

@@ -46,9 +46,12 @@ int profile_check(struct plane *plane, const yyjson_val *document, struct err *e
 /* Appends the parameters of the operation that makes a profile of a kind; presets are bits. */
 int profile_write_create(struct buf *ret, const struct profile_kind *kind, struct str urn,
                          unsigned presets, struct err *err) MUST_CHECK;
-/* The same for a changed profile, which takes the place of the one before. */
+/*
+ * The same for a changed profile, which takes the place of the one before; `mounts` is the JSON
+ * array of those stored with it, or empty.
+ */
 int profile_write_replace(struct buf *ret, const yyjson_val *before, const yyjson_val *after,
-                          struct err *err) MUST_CHECK;
+                          struct str mounts, struct err *err) MUST_CHECK;
 /*
  * Submits a profile.create with these parameters, in PROFILE_WORKSPACE where `workspace` is
  * empty. An operation that failed is this call's error.

@@ -192,7 +192,7 @@ static enum err_code replace(struct scene *scene, yyjson_doc *before, yyjson_doc
     struct buf parameters = BUF_INIT;
     struct err err = { 0 };
     CHECK_INT(profile_write_replace(&parameters, yyjson_doc_get_root(before),
-                                    yyjson_doc_get_root(after), &err),
+                                    yyjson_doc_get_root(after), STR(""), &err),
               0);
     int r = profile_submit(scene->stage.plane, buf_str(&parameters), STR(""), &err);
     CHECK_INT(r == 0, err.code == ERR_NONE);
@@ -226,6 +226,35 @@ TEST(a_change_is_a_new_revision_and_names_the_one_it_replaces)
     yyjson_doc_free(unused);
     yyjson_doc_free(first);
     yyjson_doc_free(second);
+    scene_end(&scene);
+}
+
+TEST(a_mount_is_stored_with_the_profile_that_names_it_and_else_not)
+{
+    static const char mounts[] =
+        "[{\"document\":\"{\\\"id\\\":\\\"urn:srcos:agent-workspace-mount:m\\\",\\\"type\\\":"
+        "\\\"AgentWorkspaceMount\\\",\\\"specVersion\\\":\\\"1.0.0\\\",\\\"hostPath\\\":"
+        "\\\"/srv/m\\\",\\\"agentPath\\\":\\\"/work/m\\\",\\\"semantics\\\":\\\"read-only\\\","
+        "\\\"secretsProhibited\\\":true}\"}]";
+    struct scene scene;
+    struct buf parameters = BUF_INIT;
+    struct err err = { 0 };
+    yyjson_doc *before;
+    bool made;
+    if (!scene_begin(&scene))
+        return;
+    CHECK_INT(profile_ensure_personal(scene.stage.plane, &made, NULL), 0);
+    yyjson_doc *after = changed(&scene, "It names no mount.", &before);
+    CHECK_INT(profile_write_replace(&parameters, yyjson_doc_get_root(before),
+                                    yyjson_doc_get_root(after), str_from(mounts), &err),
+              0);
+    CHECK(profile_submit(scene.stage.plane, buf_str(&parameters), STR(""), &err) < 0);
+    CHECK_INT(err.code, ERR_DOCUMENT);
+    CHECK(strstr(err.cause, "does not name the mount"));
+    CHECK_INT(stage_count(&scene.stage, "AgentWorkspaceMount"), 0);
+    buf_release(&parameters);
+    yyjson_doc_free(before);
+    yyjson_doc_free(after);
     scene_end(&scene);
 }
 

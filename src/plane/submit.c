@@ -148,6 +148,7 @@ static void read_demand(const struct work *work, const struct plane_asks *asks, 
         .provider_count = asks->provider_count,
         .mount_paths = asks->mount_paths,
         .mount_semantics = asks->mount_semantics,
+        .mounts_by_profile = asks->mounts_by_profile,
         .mount_count = asks->mount_count,
     };
     if (!request->profile.len)

@@ -461,7 +461,9 @@ static int by_path(const void *a, const void *b)
 {
     const struct mask_entry *x = a, *y = b;
     int order = compare_paths(x->path, y->path);
-    return order ? order : (int)x->action - (int)y->action;
+    if (order == 0)
+        order = (int)x->action - (int)y->action;
+    return order ? order : (x->kind == NULL) - (y->kind == NULL); /* a secret is counted as one */
 }
 
 /* Whether an entry says nothing more after the one before it: the same path, or hidden with it. */
@@ -490,18 +492,22 @@ static int by_kind(const void *a, const void *b)
     return strcmp(x->kind, y->kind);
 }
 
-/* Sorts, keeps of what stands twice the strongest, and counts. */
-static void finish_list(struct mask_list *list)
+void mask_list_finish(struct mask_list *list)
 {
     size_t kept = 0;
+    list->kind_count = list->excluded = 0;
     if (list->count)
         qsort(list->entries, list->count, sizeof(*list->entries), by_path);
     for (size_t i = 0; i < list->count; i++) {
         if (kept && is_covered(&list->entries[kept - 1], &list->entries[i]))
             continue;
         list->entries[kept++] = list->entries[i];
-        if (list->entries[i].action == MASK_HIDE)
+        if (list->entries[i].action != MASK_HIDE)
+            continue;
+        if (list->entries[i].kind)
             count_kind(list, list->entries[i].kind);
+        else
+            list->excluded++;
     }
     list->count = kept;
     qsort(list->counts, list->kind_count, sizeof(*list->counts), by_kind);
@@ -601,7 +607,7 @@ int mask_find(int tree_fd, const char *cache_folder, struct mask_list *ret, stru
     if (r == 0 && keep && walk.changed)
         (void)!mask_cache_save(&walk.next, path, NULL); /* then the next walk is as slow */
     if (r == 0) {
-        finish_list(&list);
+        mask_list_finish(&list);
         *ret = list;
     } else {
         mask_list_release(&list);

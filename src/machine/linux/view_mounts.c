@@ -122,8 +122,8 @@ static int mount_one(struct sandbox *sandbox, size_t index, struct err *err)
     case MOUNT_STAGED:
         return overlay(sandbox, index, true, err);
     case MOUNT_READ_ONLY:
-        return mount->secrets_prohibited ? overlay(sandbox, index, false, err)
-                                         : mount_plain(sandbox, index, MOUNT_ATTR_RDONLY, err);
+        return sandbox->mounts[index].masks ? overlay(sandbox, index, false, err)
+                                            : mount_plain(sandbox, index, MOUNT_ATTR_RDONLY, err);
     case MOUNT_READ_WRITE:
     case MOUNT_CACHE:
         return mount_plain(sandbox, index, 0, err);
