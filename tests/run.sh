@@ -118,6 +118,17 @@ check "one that a signal ends" exits 139
 run run --budget wallClockSeconds=1 -- sleep 60
 check "a budget that is used up ends it" exits 124
 check "by name" err_has wallClockSeconds
+# shellcheck disable=SC2016 # the sandbox's own
+hog='x=$(head -c 200000000 /dev/zero | tr "\0" x); echo survived'
+run run --json --budget sandboxMemoryBytes=40000000 -- sh -c "$hog"
+if [ -w /sys/fs/cgroup/memory ] || [ -w /sys/fs/cgroup/cgroup.procs ]; then
+    check "a command that the kernel kills for its memory is ended by its budget" exits 124
+    check "the dimension is named" err_has sandboxMemoryBytes
+    run run --budget sandboxMemoryBytes=40000000 -- sh -c "(sh -c '$hog'); exit 3"
+    check "whichever of its processes that was" exits 124
+    check "that too is said by its name" err_has sandboxMemoryBytes
+fi
+check "no command has more memory than its budget" out_lacks survived
 run run --budget wallClockSeconds=1 -- sh -c 'echo 1 >kept.txt; sleep 60'
 check "what it had changed by then is told" err_has "changed: 1 added"
 run run -C /no/such/directory -- true

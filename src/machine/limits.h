@@ -10,6 +10,7 @@
  *     limits_rows       what enforces what, for the fingerprint
  *     limits_exhausted  from the supervisor's loop, when the time it named is over
  *     limits_ended      the first process was reaped
+ *     limits_starved    whether the kernel had to end something of the run for its memory
  *     limits_read       what was used
  *     limits_free
  *
@@ -134,6 +135,11 @@ size_t limits_rows(const struct limits *limits, struct limit_row ret[LIMIT_COUNT
  */
 int limits_exhausted(struct limits *limits, enum limit *ret_limit, int *ret_next_ms,
                      struct err *err) MUST_CHECK;
+/*
+ * Whether the kernel has killed a process of the run because its memory was used up, also where
+ * that was too late for limits_exhausted to see. Only a control group tells.
+ */
+bool limits_starved(const struct limits *limits);
 /* A full reading, now. */
 int limits_read(struct limits *limits, struct limits_usage *ret, struct err *err) MUST_CHECK;
 

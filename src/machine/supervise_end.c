@@ -92,6 +92,12 @@ void run_judge(struct run *run)
     struct run_result *result = run->result;
     if (result->end == RUN_REFUSED)
         return;
+    /* What the kernel killed for its memory had no other end, even where the loop saw none. */
+    if (!run->exhausted && !run->crowded && !run->grace_ms && run->wish < RUN_CANCEL &&
+        limits_starved(run->of->limits)) {
+        run->exhausted = true;
+        result->dimension = DIMENSION_SANDBOX_MEMORY_BYTES;
+    }
     if (run->crowded) {
         result->end = RUN_LOST;
         result->status = STATUS_REFUSED;

@@ -497,11 +497,16 @@ static int64_t headroom_ms(const struct limits *limits, int64_t cost_ns, bool *r
     return least_ms;
 }
 
+bool limits_starved(const struct limits *limits)
+{
+    return is_wanted(limits, LIMIT_MEMORY) &&
+           cgroups_figure(&limits->cgroups, FIGURE_OOM_KILLS) > 0;
+}
+
 /* A use that stands at its ceiling has not passed it; what is used up has no headroom at all. */
 static bool is_reached(const struct limits *limits, enum limit limit)
 {
-    if (limit == LIMIT_MEMORY && is_wanted(limits, limit) &&
-        cgroups_figure(&limits->cgroups, FIGURE_OOM_KILLS) > 0)
+    if (limit == LIMIT_MEMORY && limits_starved(limits))
         return true;
     int64_t headroom = headroom_of(limits, limit);
     return is_metered(limits, limit) && (limit == LIMIT_CPU ? headroom <= 0 : headroom < 0);
