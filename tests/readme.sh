@@ -16,6 +16,12 @@ cp /bin/true "$scratch/bin/codex" # a tool that is granted
 PATH=$scratch/bin:$PATH HOME=$scratch/h
 export PATH HOME
 unset XDG_STATE_HOME XDG_CONFIG_HOME
+if command -v dbus-daemon >/dev/null; then # the reader sits in a session
+    DBUS_SESSION_BUS_ADDRESS=unix:path=$scratch/bus
+    export DBUS_SESSION_BUS_ADDRESS
+    bus=$(dbus-daemon --session --fork --print-pid --address="$DBUS_SESSION_BUS_ADDRESS")
+    trap 'kill "$bus"; ended_early' EXIT
+fi
 cp -r "$tree/tests/readme" "$scratch/folder"
 cd "$scratch/folder" || exit
 
@@ -39,6 +45,9 @@ check "a receipt is" out_has "as shown  env -i"
 check "a ledger that was tampered with is" out_has "as shown  sqlite3"
 
 : >"$HOME/.local/state/agent-machine/.tampered"
+
+[ -z "${bus:-}" ] || kill "$bus"
+trap 'ended_early' EXIT
 
 # ---- what is not as shown is found ----
 

@@ -1,4 +1,5 @@
 /* doctor: what this host gives, and what would mend it. */
+#include "cmd/doctor.h"
 #include "base/buf.h"
 #include "base/json.h"
 #include "cmd/tell.h"
@@ -148,12 +149,33 @@ static const struct verb doctor_verbs[] = {
         .option_count = ARRAY_LEN(host_options),
         .run = run_host,
     },
+    {
+        .name = "phase",
+        .operands = "[CONTRACT...]",
+        .operand_kind = OPERAND_FILE,
+        .operands_max = CONTRACTS_MAX,
+        .summary = "Say how far boot and session have come, and who has to wait",
+        .description =
+            "Finds the phase (sealed-boot, pre-login, post-login-locked, unlocked-user-session, "
+            "degraded-session, recovery-session) from the boot, systemd, the session manager, the "
+            "session's keyring and marks of a repair, and prints what each of them said; what "
+            "could not be seen is said too. Nothing is started or changed by it.\n\n"
+            "Components whose CapabilityContract asks for a later phase are named as waiting: "
+            "those of the contracts given, or of all that lie in the layers' folders.\n\n"
+            "With --wait it prints nothing until the phase is reached; it waits for the signals "
+            "of the buses and for files, and looks at nothing by the clock. The exit status is 0 "
+            "where ordinary work can start, or the phase waited for is reached, else 1.",
+        .options = doctor_phase_options,
+        .option_count = ARRAY_LEN(doctor_phase_options),
+        .run = run_doctor_phase,
+    },
 };
 
 const struct verb verb_doctor = {
     .name = "doctor",
-    .summary = "Say what this host can do",
-    .description = "Looks at the host and says what works, what does not, and what would mend it.",
+    .summary = "Say what works here, what does not, and what would mend it",
+    .description = "Looks at the host, its boot and session, and says what works, what does not, "
+                   "and what would mend it.",
     .verbs = doctor_verbs,
     .verb_count = ARRAY_LEN(doctor_verbs),
 };

@@ -16,6 +16,7 @@
 #include "cmd/tell.h"
 #include "contract/jcs.h"
 #include "contract/rules.h"
+#include "doctor/phase_gate.h"
 #include "machine/facts.h"
 #include "plane/execution.h"
 #include "plane/profile.h"
@@ -200,6 +201,8 @@ static int make_plan(struct running *run, struct err *err)
     if (r == 0)
         r = find_profile(run, err);
     trace_note(&run->trace, "cmd/run.c", "options read, profile found");
+    if (r == 0)
+        r = phase_gate(run->layers, run->profile.root, err);
     if (r == 0)
         r = run_mounts_find(&run->mounts, run->plane, run->layers, &run->profile, &run->facts.plan,
                             err);

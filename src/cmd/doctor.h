@@ -1,0 +1,22 @@
+/* doctor: what the verbs below `doctor` share. */
+#ifndef AM_CMD_DOCTOR_H
+#define AM_CMD_DOCTOR_H
+
+#include "authority/layers.h"
+#include "cmd/verb.h"
+#include "doctor/contracts.h"
+
+/* The contracts that are named or, where none is, those of the layers' folders. */
+struct doctor_contracts {
+    struct layers *layers;
+    struct contracts *contracts;
+};
+int doctor_contracts_open(char *const *names, int count, struct doctor_contracts *ret,
+                          struct err *err) MUST_CHECK;
+void doctor_contracts_close(struct doctor_contracts *opened);
+
+int run_doctor_phase(const struct invocation *invocation);
+#define DOCTOR_PHASE_OPTION_COUNT 2
+extern const struct option_row doctor_phase_options[DOCTOR_PHASE_OPTION_COUNT];
+
+#endif
