@@ -22,6 +22,16 @@ run run shell -- -c 'exec 3<>/dev/tcp/127.0.0.1/11434; printf "GET / HTTP/1.0\r\
 check "who asks for a model is answered" out_has "403 Forbidden"
 check "with the reason" out_has "no model is bound"
 
+run run --json shell -- --norc -c 'true private-words' --login
+operation=$(sed -n 's/.*"operation":"\([^"]*\)".*/\1/p' "$scratch/err")
+run op show "$operation"
+check "what of its arguments is safe is recorded, at its place" \
+    out_matches 'bash .*--norc -c \.\.\. --login \([0-9]+ arguments\)'
+check "and nothing else of them" out_lacks private-words
+run run --json -- sh -c true
+run op show "$(sed -n 's/.*"operation":"\([^"]*\)".*/\1/p' "$scratch/err")"
+check "of a plain command nothing is" out_has "sh ... (2 arguments)"
+
 if ! command -v npm >/dev/null; then
     skip "codex and claude" "there is no npm"
     finish
@@ -32,6 +42,10 @@ check "the tools can be installed" exits 0
 PATH=$HOME/.npm-global/bin:$PATH
 run run codex -- --version
 check "codex starts" out_matches '^codex-cli [0-9]'
+run run --json codex -- --model ghp_0123456789abcdefghijABCDEFGHIJ012345 --version
+run op show "$(sed -n 's/.*"operation":"\([^"]*\)".*/\1/p' "$scratch/err")"
+check "a word that is safe is recorded" out_has "--model ... --version"
+check "a secret is not, wherever it stands" out_lacks ghp_
 run run claude-code -- --version
 check "claude starts" out_matches '\(Claude Code\)'
 run run --budget wallClockSeconds=60 codex -- exec --skip-git-repo-check hello

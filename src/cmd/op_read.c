@@ -147,6 +147,37 @@ static void show_text(const yyjson_val *root, const char *label, const char *poi
         op_print_wrapped(label, 13, text);
 }
 
+/* What a run was given: its program, and of its arguments those that may be known. */
+static int show_run(struct plane *plane, const yyjson_val *operation, struct err *err)
+{
+    _cleanup_(buf_release) struct buf text = BUF_INIT, line = BUF_INIT;
+    _cleanup_(cleanup_json_doc) yyjson_doc *doc = NULL;
+    int64_t revision;
+    size_t i, count, next = 0;
+    yyjson_val *safe;
+    int r = ledger_get_document(plane_ledger(plane), text_of(member(operation, "commandRef")),
+                                &text, &revision, err);
+    if (r == 0)
+        r = json_read(buf_str(&text), &json_limits_default, &doc, err);
+    const yyjson_val *start = at(yyjson_doc_get_root(doc), "/parameters/executionStart");
+    if (r < 0 || !start)
+        return r;
+    buf_add_str(&line, text_of(member(start, "executable")));
+    yyjson_arr_foreach(at(start, "/arguments/safe"), i, count, safe)
+    {
+        size_t index = count_of(member(safe, "index"));
+        buf_addf(&line, "%s %.*s", index > next ? " ..." : "",
+                 STR_ARG(text_of(member(safe, "text"))));
+        next = index + 1;
+    }
+    size_t all = count_of(at(start, "/arguments/count"));
+    if (all > next)
+        buf_add_text(&line, " ...");
+    buf_addf(&line, " (%zu argument%s)", all, all == 1 ? "" : "s");
+    op_print_wrapped("runs", 13, buf_str(&line));
+    return 0;
+}
+
 static void show_operation(const yyjson_val *root)
 {
     static const struct {
@@ -209,7 +240,9 @@ int run_op_show(const struct invocation *invocation)
         return tell_error(invocation, &err);
     if (!invocation->values[0]) {
         show_operation(yyjson_doc_get_root(doc));
-        r = op_print_cards(plane, str_from(urn), &err);
+        r = show_run(plane, yyjson_doc_get_root(doc), &err);
+        if (r == 0)
+            r = op_print_cards(plane, str_from(urn), &err);
         return r < 0 ? tell_error(invocation, &err) : EXIT_OK;
     }
     struct buf out = BUF_INIT;

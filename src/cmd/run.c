@@ -245,7 +245,7 @@ static int write_parameters(const struct running *run, struct buf *ret, struct e
     buf_add_text(ret, ",\"executable\":");
     json_add_string(ret, str_from(plan->argv[0]));
     buf_add_text(ret, ",\"arguments\":");
-    int r = plan_write_arguments(plan->argv + 1, ret, err);
+    int r = plan_write_arguments(plan, ret, err);
     if (r < 0)
         return r;
     buf_add_text(ret, ",\"workingDirectory\":");

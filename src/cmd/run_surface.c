@@ -8,6 +8,7 @@
 #include "cmd/run_surface.h"
 
 #include "base/file.h"
+#include "base/redact.h"
 #include "contract/rules.h"
 #include "machine/surface.h"
 
@@ -92,6 +93,38 @@ static int add_program(struct run_surface *surface, const struct run_surface_pla
     return add_mount(request, mounts, mounts_max, &mount, err);
 }
 
+static int note_secret(void *context, size_t index, const struct redact_match *match,
+                       struct err *err)
+{
+    bool *safe = context;
+    (void)match;
+    (void)err;
+    safe[index] = false;
+    return 0;
+}
+
+/*
+ * Which of the caller's words documents may keep: those that the surface declares safe, and in
+ * which the scanner sees no secret. Where it cannot look, none.
+ */
+static void find_safe(const yyjson_val *surface, char *const *words, size_t count,
+                      const struct str *texts, bool *ret_safe)
+{
+    struct redact_scanner *scanner = NULL;
+    bool any = false;
+    surface_safe_arguments(surface, words, count, ret_safe);
+    for (size_t i = 0; i < count; i++)
+        any = any || ret_safe[i];
+    if (!any)
+        return;
+    int r = redact_scanner_new(&scanner, NULL);
+    if (r == 0)
+        r = redact_scan_strings(scanner, texts, count, note_secret, ret_safe, NULL);
+    for (size_t i = 0; r < 0 && i < count; i++)
+        ret_safe[i] = false;
+    redact_scanner_free(scanner);
+}
+
 /* The surface's own words, then the caller's. */
 static int join(struct run_surface *surface, const struct surface_launch *launch, char **words,
                 struct plan_request *request, struct err *err)
@@ -101,16 +134,22 @@ static int join(struct run_surface *surface, const struct surface_launch *launch
         words++;
     while (words[given])
         given++;
-    const char **argv =
-        arena_array(&surface->arena, const char *, launch->argument_count + given + 1);
-    if (!argv)
+    size_t own = launch->argument_count;
+    const char **argv = arena_array(&surface->arena, const char *, own + given + 1);
+    bool *safe = arena_array(&surface->arena, bool, own + given + 1);
+    struct str *texts = arena_array(&surface->arena, struct str, given + 1);
+    if (!argv || !safe || !texts)
         return err_set(err, ERR_MEMORY, STEP_SURFACE, "there is not enough memory");
-    for (size_t i = 0; i < launch->argument_count; i++)
+    for (size_t i = 0; i < own; i++)
         argv[i] = launch->argv[i];
     argv[0] = surface->program.resolved;
-    for (size_t i = 0; i < given; i++)
-        argv[launch->argument_count + i] = words[i];
+    for (size_t i = 0; i < given; i++) {
+        argv[own + i] = words[i];
+        texts[i] = str_from(words[i]);
+    }
+    find_safe(yyjson_doc_get_root(surface->doc), words, given, texts, safe + own);
     request->argv = argv;
+    request->safe = safe;
     request->surface_variables = (const char *const *)launch->environment;
     return 0;
 }

@@ -301,7 +301,7 @@ int evidence_write_execution(const struct evidence *evidence, const struct run_r
     if (evidence->command_digest[0])
         add_text(ret, "executableDigest", evidence->command_digest);
     json_add_name(ret, "arguments");
-    int r = plan_write_arguments(plan->argv + 1, ret, err);
+    int r = plan_write_arguments(plan, ret, err);
     if (r < 0)
         return r;
     buf_add_char(ret, '}');

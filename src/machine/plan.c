@@ -546,6 +546,22 @@ static const char *starting_place(struct context *context, struct buf *place)
     return inside ? inside : plan->tier == TIER_PROCESS ? "/" : plan->home;
 }
 
+static int copy_safe(struct context *context, struct err *err)
+{
+    struct plan *plan = &context->planning->plan;
+    const bool *safe = context->request->safe;
+    size_t count = 0;
+    while (safe && plan->argv[count])
+        count++;
+    bool *copied = safe ? arena_array(&context->planning->arena, bool, count) : NULL;
+    if (safe && !copied)
+        return no_memory(err);
+    if (safe)
+        memcpy(copied, safe, count * sizeof(*safe));
+    plan->safe = copied;
+    return 0;
+}
+
 static int set_command(struct context *context, struct err *err)
 {
     _cleanup_(buf_release) struct buf place = BUF_INIT_LIMIT(PATH_MAX_BYTES);
@@ -560,6 +576,8 @@ static int set_command(struct context *context, struct err *err)
     plan->surface =
         context->request->surface ? copy(context, str_from(context->request->surface)) : NULL;
     int r = copy_list(context, context->request->argv, PLAN_ARGUMENTS_MAX, &plan->argv, err);
+    if (r == 0)
+        r = copy_safe(context, err);
     return r < 0 ? r : plan->directory ? 0 : no_memory(err);
 }
 

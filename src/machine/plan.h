@@ -71,6 +71,7 @@ struct plan_mount {
 struct plan_request {
     const yyjson_val *profile;
     const char *const *argv; /* NULL-terminated */
+    const bool *safe;        /* beside argv: documents may keep its text; NULL: of none */
     const char *directory;   /* inside; NULL: as outside */
     const struct plan_mount *mounts;
     size_t mount_count;
@@ -92,6 +93,7 @@ struct plan {
     const char *profile_id;
     const char *surface; /* may be NULL */
     char *const *argv;
+    const bool *safe; /* beside argv; NULL: none is */
     char *const *environment;
     const char *directory; /* inside */
     const char *home;      /* inside: at the same place as outside, and empty */
@@ -117,10 +119,10 @@ int plan_build(const struct plan_facts *facts, const struct plan_request *reques
                struct plan **ret, struct err *err) MUST_CHECK;
 void plan_free(struct plan *plan);
 
-/* The plan as a document: of arguments count, length and digest alone. */
+/* The plan as a document: of arguments count, length and digest, and the text of those safe. */
 int plan_write(const struct plan *plan, struct buf *ret, struct err *err) MUST_CHECK;
 /* The record of arguments: `"arguments":{…}`'s object, as the operations family has it. */
-int plan_write_arguments(char *const *argv, struct buf *ret, struct err *err) MUST_CHECK;
+int plan_write_arguments(const struct plan *plan, struct buf *ret, struct err *err) MUST_CHECK;
 
 static inline void cleanup_plan(struct plan **plan)
 {

@@ -268,4 +268,20 @@ TEST(a_document_of_a_plan_holds_no_argument)
     CHECK(strstr(json.data, "\"executable\":\"tool\"") != NULL);
     CHECK(strstr(json.data, "\"ADDED\"") != NULL);
     CHECK(strstr(json.data, "hunter") == NULL);
+    CHECK(strstr(json.data, "\"safe\"") == NULL);
+}
+
+TEST(an_argument_that_is_safe_is_kept_at_its_place)
+{
+    static const char *const argv[] = { "tool", "exec", "hunter2", "--json", "bad\xff", NULL };
+    static const bool safe[] = { false, true, false, true, true };
+    _cleanup_(cleanup_plan) struct plan *plan = NULL;
+    _cleanup_(buf_release) struct buf json = BUF_INIT;
+    struct err err = { 0 };
+    struct plan_request request = { .argv = argv, .safe = safe };
+    CHECK_INT(build(&usual, &request, &plan, &err), 0);
+    CHECK_INT(plan_write_arguments(plan, &json, &err), 0);
+    CHECK(str_starts(buf_str(&json), STR("{\"count\":4,\"digest\":\"sha256:")));
+    CHECK(str_ends(buf_str(&json), STR(",\"lengthBytes\":21,\"safe\":[{\"index\":0,\"text\":"
+                                       "\"exec\"},{\"index\":2,\"text\":\"--json\"}]}")));
 }

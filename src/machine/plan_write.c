@@ -2,16 +2,35 @@
  * plan_write: a plan as a document.
  *
  * Of arguments and variables a document holds how many, how long and their
- * digest, and names; their text is the caller's.
+ * digest, and names; their text is the caller's, but for the arguments that a
+ * tool surface declares safe.
  */
 #include "base/digest.h"
 #include "base/json.h"
+#include "base/utf8.h"
 #include "machine/plan.h"
 
-#define STEP_WRITE "write the plan"
+#define STEP_WRITE     "write the plan"
+#define SAFE_MAX       1000 /* as the schema has it */
+#define SAFE_BYTES_MAX 4000
 
-int plan_write_arguments(char *const *argv, struct buf *ret, struct err *err)
+static void add_safe(struct buf *ret, const struct plan *plan)
 {
+    size_t shown = 0;
+    for (size_t i = 1; plan->safe && plan->argv[i] && shown < SAFE_MAX; i++) {
+        struct str text = str_from(plan->argv[i]);
+        if (!plan->safe[i] || text.len > SAFE_BYTES_MAX || !utf8_valid(text))
+            continue;
+        buf_addf(ret, "%s{\"index\":%zu,\"text\":", shown++ ? "," : ",\"safe\":[", i - 1);
+        json_add_string(ret, text);
+        buf_add_char(ret, '}');
+    }
+    buf_add_text(ret, shown ? "]" : "");
+}
+
+int plan_write_arguments(const struct plan *plan, struct buf *ret, struct err *err)
+{
+    char *const *argv = plan->argv + 1;
     _cleanup_(buf_release) struct buf bytes = BUF_INIT_LIMIT(2 * PLAN_ARGUMENT_BYTES);
     char digest[DIGEST_TEXT_SIZE];
     size_t count = 0;
@@ -20,10 +39,13 @@ int plan_write_arguments(char *const *argv, struct buf *ret, struct err *err)
     if (bytes.error)
         return err_set(err, ERR_LIMIT, STEP_WRITE, "the arguments do not fit");
     int r = digest_text(buf_str(&bytes), digest, err);
-    if (r == 0)
-        buf_addf(ret, "{\"count\":%zu,\"digest\":\"%s\",\"lengthBytes\":%zu}", count, digest,
-                 bytes.len - count);
-    return r;
+    if (r < 0)
+        return r;
+    buf_addf(ret, "{\"count\":%zu,\"digest\":\"%s\",\"lengthBytes\":%zu", count, digest,
+             bytes.len - count);
+    add_safe(ret, plan);
+    buf_add_char(ret, '}');
+    return 0;
 }
 
 static void add_text(struct buf *ret, const char *name, const char *text)
@@ -96,7 +118,7 @@ int plan_write(const struct plan *plan, struct buf *ret, struct err *err)
     add_text(ret, "minimumIsolationTier", tier_names[plan->minimum_tier]);
     add_text(ret, "executable", plan->argv[0]);
     buf_add_text(ret, ",\"arguments\":");
-    int r = plan_write_arguments(plan->argv + 1, ret, err);
+    int r = plan_write_arguments(plan, ret, err);
     if (r < 0)
         return r;
     add_text(ret, "workingDirectory", plan->directory);
