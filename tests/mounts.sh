@@ -124,16 +124,22 @@ run run -p other -- sh -c 'echo kept >/work/cache/kept'
 check "a cache is made where it is not there" exits 0
 run run -p other -- cat /work/cache/kept
 check "and kept from run to run" out_is kept
-mount_document away /srv/away /work/away read-only true '' >"$scratch/away.json"
+mount_document away "$scratch/outside" /work/away read-only true '' >"$scratch/away.json"
 run profile create --kind personal --name third
+run profile mount third "$scratch/away.json"
+check "what the profile does not allow is not stored" exits 65
+check "and the rule is named" err_has machine.mount-outside-allow-list
+mount_document away "~/src/away" /work/away read-only true '' >"$scratch/away.json"
 run profile mount third "$scratch/away.json"
 run run -p third -- true
 check "a directory that is not there is said" exits 125
 mkdir -p "$scratch/outside"
-mount_document away "$scratch/outside" /work/away read-only true '' >"$scratch/away.json"
-run profile mount third "$scratch/away.json"
+ln -s "$scratch/outside" "$HOME/src/away"
 run run -p third -- true
-check "what the profile does not allow is refused" err_has mount-not-allowed
+check "one that a link leads elsewhere is refused" err_has mount-not-allowed
+"$program" profile show third | sed 's|^      "~"$|      "~/lib"|' >"$scratch/narrow.json"
+run profile edit third --from "$scratch/narrow.json"
+check "a profile is held against the mounts that it names" err_has machine.mount-outside-allow-list
 
 mount_document repository "~/src/compass" /work/compass read-only true \
     ',"repository":{"url":"https://example.org/compass.git","ref":"refs/heads/main"}' \

@@ -202,7 +202,7 @@ mkdir etc
 mount='"urn:srcos:agent-workspace-mount:handbook"'
 sed "s|\"mountRefs\": \[\]|\"mountRefs\": [$mount]|" company.json >etc/personal.json
 cat >mount.json <<END
-{"id":$mount,"type":"AgentWorkspaceMount","specVersion":"1.0.0","hostPath":"/srv/handbook",
+{"id":$mount,"type":"AgentWorkspaceMount","specVersion":"1.0.0","hostPath":"~/src/handbook",
  "agentPath":"/work/the enterprise's","semantics":"read-only","secretsProhibited":true}
 END
 run profile create --kind personal --name with-mount

@@ -134,15 +134,24 @@ int lint_run(struct lint *lint, struct err *err)
 int lint_alone(const yyjson_val *root, const struct embedded_schema *schema, const char *step,
                struct err *err)
 {
+    return lint_among(root, schema, &(struct lint_beside){ 0 }, step, err);
+}
+
+int lint_among(const yyjson_val *root, const struct embedded_schema *schema,
+               const struct lint_beside *beside, const char *step, struct err *err)
+{
     struct lint *lint = NULL;
     int r = lint_new(&lint, err);
     if (r == 0)
         r = lint_add(lint, schema->type, root, schema, err);
+    for (size_t i = 0; r == 0 && i < beside->count; i++)
+        r = lint_add(lint, beside->schema->type, yyjson_doc_get_root(beside->documents[i]),
+                     beside->schema, err);
     if (r == 0)
         r = lint_run(lint, err);
     for (size_t i = 0; r == 0 && i < lint->finding_count; i++) {
         const struct finding *finding = &lint->findings[i];
-        if (finding->rule->severity != SEVERITY_ERROR ||
+        if (finding->document != 0 || finding->rule->severity != SEVERITY_ERROR ||
             strcmp(finding->rule->id, "document.references-resolve") == 0)
             continue;
         r = err_set(err, ERR_DOCUMENT, step, "%s [%s]", finding->message, finding->rule->id);

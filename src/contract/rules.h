@@ -68,6 +68,14 @@ void lint_free(struct lint *lint);
  */
 int lint_alone(const yyjson_val *root, const struct embedded_schema *schema, const char *step,
                struct err *err) MUST_CHECK;
+/* The same beside others of one type, to which it may refer; of these no fault is told. */
+struct lint_beside {
+    const struct embedded_schema *schema;
+    yyjson_doc *const *documents;
+    size_t count;
+};
+int lint_among(const yyjson_val *root, const struct embedded_schema *schema,
+               const struct lint_beside *beside, const char *step, struct err *err) MUST_CHECK;
 /* The document must outlive the lint. */
 int lint_add(struct lint *lint, const char *name, const yyjson_val *root,
              const struct embedded_schema *schema, struct err *err) MUST_CHECK;

@@ -11,19 +11,19 @@
  * way. The command stays in the ledger, and with it each revision that there was.
  */
 #include "base/json.h"
+#include "contract/catalogue.h"
 #include "contract/jcs.h"
 #include "contract/rules.h"
 #include "plane/mount.h"
 #include "plane/work.h"
 
 #define STEP_PROFILE "create a profile"
+#define MOUNTS_MAX   64 /* of one profile: a launch takes no more */
 
-static int digest_of(const struct buf *json, char ret[DIGEST_TEXT_SIZE], struct err *err)
+static int parse(const struct buf *json, yyjson_doc **ret, struct err *err)
 {
-    _cleanup_(cleanup_json_doc) yyjson_doc *doc = NULL;
-    int r = json->error ? err_set(err, ERR_MEMORY, STEP_PROFILE, "there is not enough memory")
-                        : json_read(buf_str(json), &json_limits_default, &doc, err);
-    return r < 0 ? r : jcs_digest(yyjson_doc_get_root(doc), ret, err);
+    return json->error ? err_set(err, ERR_MEMORY, STEP_PROFILE, "there is not enough memory")
+                       : json_read(buf_str(json), &json_limits_default, ret, err);
 }
 
 /*
@@ -118,41 +118,102 @@ static int put_network(struct work *work, const struct profile_kind *kind, struc
                       err);
 }
 
-/* One mount that the command brings; the profile, as it will be, has to name it. */
-static int put_mount(struct work *work, const yyjson_val *mount, const yyjson_val *profile,
-                     struct err *err)
+/* --- mounts -------------------------------------------------------------------------------- */
+
+/* Those that a profile names, as they will be. */
+struct mount_set {
+    yyjson_doc *docs[MOUNTS_MAX];
+    size_t count;
+};
+
+static void mount_set_release(struct mount_set *set)
 {
-    _cleanup_(cleanup_json_doc) yyjson_doc *doc = NULL;
+    for (size_t i = 0; i < set->count; i++)
+        yyjson_doc_free(set->docs[i]);
+    *set = (struct mount_set){ 0 };
+}
+
+static int add_to_set(struct mount_set *set, yyjson_doc *doc, struct err *err)
+{
+    if (set->count == MOUNTS_MAX) {
+        yyjson_doc_free(doc);
+        return err_set(err, ERR_LIMIT, STEP_PROFILE, "a profile names at most %d mounts",
+                       MOUNTS_MAX);
+    }
+    set->docs[set->count++] = doc;
+    return 0;
+}
+
+static bool set_has(const struct mount_set *set, struct str urn)
+{
+    for (size_t i = 0; i < set->count; i++)
+        if (str_equal(text_of(member(yyjson_doc_get_root(set->docs[i]), "id")), urn))
+            return true;
+    return false;
+}
+
+/* One that the command brings; the profile, as it will be, has to name it. Bytes taken, or -errno.
+ */
+static int put_mount(struct work *work, const yyjson_val *mount, const yyjson_val *refs,
+                     struct mount_set *set, struct err *err)
+{
+    yyjson_doc *doc = NULL;
     struct str json = text_of(member(mount, "document"));
     int r = json_read(json, &json_limits_default, &doc, err);
-    struct str urn = text_of(member(yyjson_doc_get_root(doc), "id"));
+    if (r == 0)
+        r = add_to_set(set, doc, err);
+    struct str urn = r < 0 ? STR("") : text_of(member(yyjson_doc_get_root(doc), "id"));
     if (r < 0)
         return r;
-    if (!urn.len || !array_has(at(profile, "/worktreePlane/mountRefs"), urn))
+    if (!urn.len || !array_has(refs, urn))
         return err_set(err, ERR_DOCUMENT, STEP_PROFILE,
                        "the profile does not name the mount %.*s in worktreePlane.mountRefs",
                        STR_ARG(urn));
     return put_beside(work, MOUNT_TYPE, urn, json, text_of(member(mount, "replacesDigest")), err);
 }
 
-static int put_mounts(struct work *work, const yyjson_val *list, struct str profile, int64_t *taken,
-                      struct err *err)
+/* Those that the profile names and the command does not bring, where they are the user's own. */
+static int add_stored(struct work *work, yyjson_val *refs, struct mount_set *set, struct err *err)
 {
-    _cleanup_(cleanup_json_doc) yyjson_doc *doc = NULL;
     size_t i, count;
-    yyjson_val *mount;
-    int r = list ? json_read(profile, &json_limits_default, &doc, err) : 0;
-    if (r < 0 || !list)
-        return r;
-    yyjson_arr_foreach((yyjson_val *)list, i, count, mount)
+    yyjson_val *ref;
+    yyjson_arr_foreach(refs, i, count, ref)
     {
-        r = put_mount(work, mount, yyjson_doc_get_root(doc), err);
+        yyjson_doc *doc = NULL;
+        int64_t revision;
+        int r = set_has(set, text_of(ref))
+                    ? 0
+                    : effect_stored(work, text_of(ref), &doc, &revision, err);
+        if (r > 0)
+            r = add_to_set(set, doc, err);
         if (r < 0)
             return r;
-        *taken += r;
     }
     return 0;
 }
+
+/* Stores the mounts that the command brings, and holds the profile against all that it names. */
+static int put_mounts(struct work *work, yyjson_val *list, const yyjson_val *profile,
+                      int64_t *taken, struct err *err)
+{
+    _cleanup_(mount_set_release) struct mount_set set = { 0 };
+    yyjson_val *refs = at(profile, "/worktreePlane/mountRefs");
+    int r = 0;
+    if (!list && !yyjson_arr_size(refs))
+        return 0;
+    for (size_t i = 0; i < yyjson_arr_size(list) && r >= 0; i++) {
+        r = put_mount(work, yyjson_arr_get(list, i), refs, &set, err);
+        *taken += r > 0 ? r : 0;
+    }
+    if (r >= 0)
+        r = add_stored(work, refs, &set, err);
+    if (r < 0)
+        return r;
+    const struct lint_beside beside = { catalogue_find(STR(MOUNT_TYPE)), set.docs, set.count };
+    return lint_among(profile, catalogue_find(STR(PROFILE_TYPE)), &beside, STEP_PROFILE, err);
+}
+
+/* --- the profile --------------------------------------------------------------------------- */
 
 /* The profile that the command brings, as it was written; it is checked when it is stored. */
 static int read_document(const yyjson_val *parameters, struct buf *ret, struct err *err)
@@ -173,6 +234,7 @@ static int read_document(const yyjson_val *parameters, struct buf *ret, struct e
 static int create(struct work *work, struct effect_result *ret, struct err *err)
 {
     _cleanup_(buf_release) struct buf json = BUF_INIT;
+    _cleanup_(cleanup_json_doc) yyjson_doc *doc = NULL;
     const yyjson_val *parameters = at(work_command(work), "/parameters/profileCreate");
     const struct profile_kind *kind = profile_kind_find(text_of(member(parameters, "profileKind")));
     struct str urn = text_of(member(parameters, "profileRef"));
@@ -192,7 +254,9 @@ static int create(struct work *work, struct effect_result *ret, struct err *err)
     int r = is_brought ? read_document(parameters, &json, err)
                        : read_presets(parameters, &presets, err);
     if (r == 0)
-        r = digest_of(&json, digest, err);
+        r = parse(&json, &doc, err);
+    if (r == 0)
+        r = jcs_digest(yyjson_doc_get_root(doc), digest, err);
     if (r < 0)
         return r;
     if (!text_is(member(parameters, "profileDigest"), digest))
@@ -203,7 +267,8 @@ static int create(struct work *work, struct effect_result *ret, struct err *err)
         return r;
     int beside = is_brought ? 0 : put_network(work, kind, urn, presets, err);
     if (beside >= 0)
-        beside = put_mounts(work, member(parameters, "mounts"), buf_str(&json), &taken, err);
+        beside =
+            put_mounts(work, member(parameters, "mounts"), yyjson_doc_get_root(doc), &taken, err);
     if (beside >= 0 && (int64_t)json.len + taken > room)
         beside = err_set(err, ERR_LIMIT, STEP_PROFILE,
                          "with its mounts it would take %lld bytes, and %lld are set aside",
