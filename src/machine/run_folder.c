@@ -27,15 +27,15 @@ bool run_folder_path(const char *state_folder, struct str name, char ret[RUN_FOL
 static void clear_layer(const char *folder, const char *layer, bool discard)
 {
     char path[PATH_BYTES_MAX];
+    if (discard) {
+        snprintf(path, sizeof(path), "%s/%s", folder, layer);
+        (void)!file_remove_tree(path, NULL);
+        return;
+    }
     snprintf(path, sizeof(path), "%s/%s/work", folder, layer);
     (void)!file_remove_tree(path, NULL);
     snprintf(path, sizeof(path), "%s/%s/upper", folder, layer);
-    if (discard)
-        (void)!file_remove_tree(path, NULL);
-    if (rmdir(path) == 0 || errno == ENOENT) { /* then nothing needs to say what was hidden */
-        snprintf(path, sizeof(path), "%s/%s/mask", folder, layer);
-        (void)!file_remove_tree(path, NULL);
-    }
+    rmdir(path);
     snprintf(path, sizeof(path), "%s/%s", folder, layer);
     rmdir(path); /* stays where the layer has something in it */
 }

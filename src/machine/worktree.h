@@ -1,21 +1,68 @@
-/* worktree: what a run leaves of a directory that was staged for it. */
+/*
+ * worktree: what a run leaves of a directory that was staged for it.
+ *
+ * A layer is a folder with what the run wrote (`upper`), the list of what that changed as it was
+ * when the run ended (`changes`), and copies of what was modified as the launch found it
+ * (`before`), by the digest of their contents.
+ */
 #ifndef AM_MACHINE_WORKTREE_H
 #define AM_MACHINE_WORKTREE_H
 
 #include "machine/changes.h"
-#include "machine/mask.h"
+
+#define WORKTREE_PATH_SIZE 4352
+
+#define WORKTREE_BEFORE_FILE_MAX ((uint64_t)1 << 20)  /* a larger file is not copied */
+#define WORKTREE_BEFORE_ALL_MAX  ((uint64_t)64 << 20) /* nor one past this, of a layer */
 
 /*
- * What stands in a layer (the folder of `upper`) against the host's directory; an empty list where
- * nothing was kept. The run has ended.
+ * The run has ended: reads what stands in a layer against the host's directory, without what was
+ * hidden (may be NULL), and keeps it: the list, the copies and what was written are durable when
+ * this returns. An empty list where nothing was written.
  */
-int worktree_changes(const char *layer, const char *host_path, struct changes *ret,
-                     struct err *err) MUST_CHECK;
-/*
- * The same, and what is there is durable when this returns. What was hidden from the run (NULL:
- * nothing) is no part of what it changed; a layer that says so is kept beside what was written.
- */
-int worktree_keep(const char *layer, const char *host_path, const struct mask_list *masks,
+int worktree_keep(const char *layer, const char *host_path, const struct mask_list *hidden,
                   struct changes *ret, struct err *err) MUST_CHECK;
+
+/* A layer with its host's directory, opened. */
+struct worktree {
+    char layer[WORKTREE_PATH_SIZE], host_path[WORKTREE_PATH_SIZE];
+    int upper, host; /* `host` is -1 where the directory is gone */
+    struct changes changes;
+    bool recorded; /* the list is the one that the run's end kept; else it was read just now */
+    char digest[DIGEST_TEXT_SIZE]; /* of the whole list */
+    bool moved;                    /* the host's directory is another one than the launch found */
+};
+
+/*
+ * 1 with a layer whose host has not all of its changes yet, 0 where there are none; what the host
+ * has already is not in the list. Where no list was kept, because the
+ * supervisor was killed, it is read now; `secrets_prohibited` says what the run could not see then.
+ * ERR_DAMAGED for a list that is none. Close with worktree_close.
+ */
+int worktree_open(const char *layer, const char *host_path, bool secrets_prohibited,
+                  struct worktree *ret, struct err *err) MUST_CHECK;
+void worktree_close(struct worktree *worktree);
+
+/* Opens what the run wrote, a regular file; -ESTALE where it is none by now. */
+int worktree_open_after(const struct worktree *worktree, const struct changed_path *change,
+                        struct stat *ret_status) MUST_CHECK;
+/*
+ * Opens the contents that the launch found: of the host where its file has not changed since, else
+ * the copy. -ENOENT where they cannot be had any more. And the host's file as it is now.
+ */
+int worktree_open_before(const struct worktree *worktree, const struct changed_path *change,
+                         struct stat *ret_status) MUST_CHECK;
+int worktree_open_host(const struct worktree *worktree, const char *path,
+                       struct stat *ret_status) MUST_CHECK;
+/* The target of a link that the run left, or that the host has; its length, or -errno. */
+ssize_t worktree_link_after(const struct worktree *worktree, const char *path,
+                            char ret[CHANGES_PATH_MAX + 1]) MUST_CHECK;
+ssize_t worktree_link_host(const struct worktree *worktree, const char *path,
+                           char ret[CHANGES_PATH_MAX + 1]) MUST_CHECK;
+/* What the host has of a path, beneath its directory; or -errno. */
+int worktree_stat_host(const struct worktree *worktree, const char *path,
+                       struct stat *ret) MUST_CHECK;
+/* Whether that has not been changed since the launch. */
+bool worktree_is_unchanged(const struct worktree *worktree, const struct stat *status);
 
 #endif

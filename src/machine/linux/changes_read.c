@@ -11,42 +11,38 @@
  * What always holds: the upper layer was written by whatever ran in the sandbox and is hostile; no
  * link is followed, and every file is opened in its directory's descriptor and looked at again once
  * open. Files are read in pieces. The walk recurses no deeper than CHANGES_DEPTH_MAX and holds
- * three descriptors for each level. The tree below may change meanwhile; then the list says what
+ * two descriptors for each level. The tree below may change meanwhile; then the list says what
  * was seen.
  */
 #include "machine/changes.h"
 
-#include <dirent.h>
-#include <sys/stat.h>
 #include <sys/xattr.h>
 
+#include "base/map.h"
 #include "machine/beneath.h"
+#include "machine/layer.h"
 
-#define STEP         "read what changed"
-#define FIRST_LINE   "agent-machine changes 1\n"
-#define PIECE_BYTES  ((size_t)128 << 10)
-#define DIRENT_BYTES ((size_t)32 << 10)
+#define STEP "read what changed"
 
+#define NS_PER_SECOND    INT64_C(1000000000)
 #define OVERLAY          "user.overlay."
 #define XATTR_VALUE_SIZE 16
 
 struct scan {
     struct changes *list;
-    size_t capacity;
     struct buf path; /* of the directory that is walked, with a slash behind it, or empty */
-    struct digest_stream *contents, *all;
+    struct digest_stream *contents;
+    struct map hidden;
     char *pieces[2];
+    bool has_before; /* of what is added next: the digest of its contents below */
+    unsigned char before[DIGEST_BYTES];
     struct err *err;
 };
 
-/* One directory in each layer; -1 where a layer has none. */
+/* One directory in each layer; -1 where the layer below has none. */
 struct layers {
-    int upper, lower, mask;
-};
-
-struct names {
-    char **items;
-    size_t count, capacity;
+    int upper, lower;
+    bool gone; /* the run saw one below, and the host has it no more */
 };
 
 static int fail(struct scan *scan, int error, const char *name)
@@ -65,155 +61,33 @@ static enum changed_kind kind_of(const struct stat *status)
     return S_ISREG(status->st_mode) ? CHANGED_FILE : CHANGED_SPECIAL;
 }
 
-static void add_line(struct scan *scan, const struct changed_path *change)
-{
-    char head[192], hex[DIGEST_TEXT_SIZE] = "sha256:-";
-    if (change->has_digest)
-        digest_write(change->digest, hex);
-    int len = snprintf(head, sizeof(head), "%s %s %o %llu %s %zu ", change_names[change->type],
-                       changed_names[change->kind], change->mode, (unsigned long long)change->size,
-                       hex + strlen("sha256:"), strlen(change->path));
-    digest_stream_add(scan->all, str_make(head, (size_t)len));
-    digest_stream_add(scan->all, str_from(change->path));
-    digest_stream_add(scan->all, STR("\n"));
-}
-
-/* Adds a change; `digest` may be NULL. */
+/* Adds a change; `below` is what the name was before, where it was, and `digest` may be NULL. */
 static int add_change(struct scan *scan, const char *name, const struct stat *status,
-                      enum change_type type, const unsigned char *digest)
+                      const struct stat *below, enum change_type type, const unsigned char *digest)
 {
-    struct changes *list = scan->list;
-    if (list->count >= CHANGES_MAX)
-        return err_set(scan->err, ERR_LIMIT, STEP, "there are more than %d changes", CHANGES_MAX);
-    if (list->count == scan->capacity) {
-        size_t larger = scan->capacity ? scan->capacity * 2 : 64;
-        struct changed_path *items = arena_array(&list->arena, struct changed_path, larger);
-        if (!items)
-            return fail(scan, ENOMEM, name);
-        if (list->count)
-            memcpy(items, list->items, list->count * sizeof(*items));
-        list->items = items;
-        scan->capacity = larger;
-    }
-    size_t len = strlen(name);
-    char *path = arena_alloc(&list->arena, scan->path.len + len + 1);
-    if (!path)
-        return fail(scan, ENOMEM, name);
-    memcpy(path, scan->path.data, scan->path.len);
-    memcpy(path + scan->path.len, name, len);
-    struct changed_path *change = &list->items[list->count];
-    *change = (struct changed_path){ .path = path,
-                                     .type = type,
-                                     .kind = kind_of(status),
-                                     .mode = status->st_mode & 07777,
-                                     .has_digest = digest != NULL };
-    if (change->kind == CHANGED_FILE || change->kind == CHANGED_LINK)
-        change->size = (uint64_t)status->st_size;
+    struct changed_path change = { .type = type,
+                                   .kind = kind_of(status),
+                                   .mode = status->st_mode & 07777,
+                                   .mode_before = below ? below->st_mode & 07777 : 0,
+                                   .has_digest = digest != NULL,
+                                   .has_before = scan->has_before,
+                                   .gone = !below && type != CHANGE_ADDED };
+    size_t before = scan->path.len;
+    if (change.kind == CHANGED_FILE || change.kind == CHANGED_LINK)
+        change.size = (uint64_t)status->st_size;
     if (digest)
-        memcpy(change->digest, digest, DIGEST_BYTES);
-    list->count++;
-    if (change->kind != CHANGED_DIRECTORY)
-        list->counts[type]++;
-    if (type == CHANGE_ADDED || type == CHANGE_MODIFIED)
-        list->bytes += change->size;
-    add_line(scan, change);
-    return 0;
-}
-
-/* --- names --------------------------------------------------------------------------------- */
-
-static void names_release(struct names *names)
-{
-    for (size_t i = 0; i < names->count; i++)
-        free(names->items[i]);
-    free(names->items);
-}
-
-static int by_bytes(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-static int add_name(struct names *names, const char *name)
-{
-    if (names->count == names->capacity) {
-        size_t larger = names->capacity ? names->capacity * 2 : 32;
-        char **items = reallocarray(names->items, larger, sizeof(*items));
-        if (!items)
-            return -ENOMEM;
-        names->items = items;
-        names->capacity = larger;
-    }
-    names->items[names->count] = strdup(name);
-    return names->items[names->count] ? (names->count++, 0) : -ENOMEM;
-}
-
-/* Adds a directory's names. */
-static int read_names(int directory, struct names *names)
-{
-    char *dirents = malloc(DIRENT_BYTES);
-    ssize_t len = 0;
-    int r = dirents && lseek(directory, 0, SEEK_SET) == 0 ? 0 : -ENOMEM;
-    while (r == 0 && (len = getdents64(directory, dirents, DIRENT_BYTES)) > 0) {
-        for (ssize_t at = 0; r == 0 && at < len;) {
-            const struct dirent64 *entry = (const void *)(dirents + at);
-            at += entry->d_reclen;
-            if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-                r = names->count < CHANGES_MAX ? add_name(names, entry->d_name) : -E2BIG;
-        }
-    }
-    free(dirents);
-    return len < 0 ? -errno : r;
-}
-
-static void sort_names(struct names *names)
-{
-    size_t kept = 0;
-    if (names->count)
-        qsort(names->items, names->count, sizeof(*names->items), by_bytes);
-    for (size_t i = 0; i < names->count; i++) {
-        if (kept && strcmp(names->items[kept - 1], names->items[i]) == 0)
-            free(names->items[i]);
-        else
-            names->items[kept++] = names->items[i];
-    }
-    names->count = kept;
+        memcpy(change.digest, digest, DIGEST_BYTES);
+    if (change.has_before)
+        memcpy(change.before, scan->before, DIGEST_BYTES);
+    scan->has_before = false;
+    int r = buf_add_text(&scan->path, name) < 0
+                ? fail(scan, ENAMETOOLONG, name)
+                : changes_add(scan->list, &change, buf_str(&scan->path), scan->err);
+    buf_truncate(&scan->path, before);
+    return r;
 }
 
 /* --- opening ------------------------------------------------------------------------------- */
-
-/*
- * Opens what was looked at. What its owner may not read, by a mode that the run set, is made
- * readable for the moment of opening, by a descriptor that no link can turn elsewhere.
- */
-static int open_seen(int directory, const char *name, const struct stat *status, int flags)
-{
-    char self[64];
-    struct stat now;
-    flags |= O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
-    int fd = openat(directory, name, flags);
-    if (fd < 0 && errno == EACCES) {
-        _cleanup_(cleanup_close) int place =
-            openat(directory, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-        if (place < 0)
-            return -errno;
-        snprintf(self, sizeof(self), "/proc/self/fd/%d", place);
-        if (chmod(self, (status->st_mode & 07777) | 0500) < 0)
-            return -errno;
-        fd = openat(directory, name, flags);
-        int error = errno;
-        if (chmod(self, status->st_mode & 07777) < 0 && fd < 0)
-            error = errno;
-        errno = error;
-    }
-    if (fd < 0)
-        return -errno;
-    if (fstat(fd, &now) < 0 || now.st_ino != status->st_ino || now.st_dev != status->st_dev) {
-        close(fd);
-        return -ESTALE;
-    }
-    return fd;
-}
 
 /* A directory below, or -1 where there is none of that name that is one. */
 static int open_below(int directory, const char *name)
@@ -223,48 +97,19 @@ static int open_below(int directory, const char *name)
 
 /* --- contents ------------------------------------------------------------------------------ */
 
-static ssize_t read_piece(int fd, char *piece)
-{
-    size_t len = 0;
-    while (len < PIECE_BYTES) {
-        ssize_t n = read(fd, piece + len, PIECE_BYTES - len);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -errno;
-        if (n == 0)
-            break;
-        len += (size_t)n;
-    }
-    return (ssize_t)len;
-}
-
 static int hash_contents(struct scan *scan, int directory, const char *name,
                          const struct stat *status, unsigned char ret[DIGEST_BYTES])
 {
-    ssize_t n;
-    if (S_ISLNK(status->st_mode)) {
-        n = readlinkat(directory, name, scan->pieces[0], PIECE_BYTES);
-        if (n < 0)
-            return -errno;
-        digest_stream_add(scan->contents, str_make(scan->pieces[0], (size_t)n));
-        digest_stream_end(scan->contents, ret);
-        return 0;
-    }
-    _cleanup_(cleanup_close) int fd = open_seen(directory, name, status, 0);
-    if (fd < 0)
-        return fd;
-    while ((n = read_piece(fd, scan->pieces[0])) > 0)
-        digest_stream_add(scan->contents, str_make(scan->pieces[0], (size_t)n));
+    int r = layer_digest(directory, name, status, scan->pieces[0], scan->contents);
     digest_stream_end(scan->contents, ret);
-    return n < 0 ? (int)n : 0;
+    return r;
 }
 
 static int compare_links(struct scan *scan, const struct layers *in, const char *name,
                          bool *ret_same)
 {
-    ssize_t a = readlinkat(in->upper, name, scan->pieces[0], PIECE_BYTES);
-    ssize_t b = readlinkat(in->lower, name, scan->pieces[1], PIECE_BYTES);
+    ssize_t a = readlinkat(in->upper, name, scan->pieces[0], LAYER_PIECE_BYTES);
+    ssize_t b = readlinkat(in->lower, name, scan->pieces[1], LAYER_PIECE_BYTES);
     if (a < 0 || b < 0)
         return -errno;
     *ret_same = a == b && memcmp(scan->pieces[0], scan->pieces[1], (size_t)a) == 0;
@@ -282,14 +127,14 @@ static int compare_contents(struct scan *scan, const struct layers *in, const ch
     }
     if (S_ISLNK(upper->st_mode))
         return compare_links(scan, in, name, ret_same);
-    _cleanup_(cleanup_close) int above = open_seen(in->upper, name, upper, 0);
+    _cleanup_(cleanup_close) int above = layer_open_seen(in->upper, name, upper, 0);
     if (above < 0)
         return above;
     _cleanup_(cleanup_close) int below =
         openat(in->lower, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     for (ssize_t n = 1; same && n > 0;) {
-        n = read_piece(above, scan->pieces[0]);
-        ssize_t other = below < 0 ? -1 : read_piece(below, scan->pieces[1]);
+        n = layer_read_piece(above, scan->pieces[0]);
+        ssize_t other = below < 0 ? -1 : layer_read_piece(below, scan->pieces[1]);
         if (n < 0)
             return (int)n;
         same = n == other && memcmp(scan->pieces[0], scan->pieces[1], (size_t)n) == 0;
@@ -305,14 +150,42 @@ static bool is_whiteout_device(const struct stat *status)
     return S_ISCHR(status->st_mode) && status->st_rdev == 0;
 }
 
-/* Whether the run saw something of that name below; a mask hides what it hides. */
-static bool find_below(const struct layers *in, const char *name, struct stat *ret)
+static bool is_hidden(struct scan *scan, const char *name)
 {
-    struct stat mask;
-    if (in->lower < 0 || fstatat(in->lower, name, ret, AT_SYMLINK_NOFOLLOW) < 0)
+    uint32_t index;
+    size_t before = scan->path.len;
+    if (!scan->hidden.count || buf_add_text(&scan->path, name) < 0)
         return false;
-    return in->mask < 0 || fstatat(in->mask, name, &mask, AT_SYMLINK_NOFOLLOW) < 0 ||
-           !is_whiteout_device(&mask);
+    bool found = map_get(&scan->hidden, buf_str(&scan->path), &index);
+    buf_truncate(&scan->path, before);
+    return found;
+}
+
+/* Whether the run saw something of that name below. */
+static bool find_below(struct scan *scan, const struct layers *in, const char *name,
+                       struct stat *ret)
+{
+    return in->lower >= 0 && fstatat(in->lower, name, ret, AT_SYMLINK_NOFOLLOW) == 0 &&
+           !is_hidden(scan, name);
+}
+
+/* Not since the layer was made, which nothing was written to before. */
+static bool is_unchanged(const struct scan *scan, const struct stat *below)
+{
+    int64_t changed_ns = (int64_t)below->st_ctim.tv_sec * NS_PER_SECOND + below->st_ctim.tv_nsec;
+    return changed_ns < scan->list->launched_ns;
+}
+
+/* Notes the digest of contents that the run found, for the change that is added next. */
+static void note_before(struct scan *scan, const struct layers *in, const char *name,
+                        const struct stat *below)
+{
+    struct stat again;
+    if (!is_unchanged(scan, below) || (uint64_t)below->st_size > CHANGES_BEFORE_BYTES_MAX)
+        return;
+    scan->has_before = hash_contents(scan, in->lower, name, below, scan->before) == 0 &&
+                       fstatat(in->lower, name, &again, AT_SYMLINK_NOFOLLOW) == 0 &&
+                       again.st_ino == below->st_ino && is_unchanged(scan, &again);
 }
 
 static int enter(struct scan *scan, const char *name, unsigned depth, size_t *ret_before)
@@ -331,23 +204,22 @@ static int delete_below(struct scan *scan, const struct layers *in, const char *
     struct stat status;
     struct names names = { 0 };
     size_t before;
-    if (!find_below(in, name, &status))
+    if (!find_below(scan, in, name, &status))
         return 0;
-    int r = add_change(scan, name, &status, CHANGE_DELETED, NULL);
+    int r = add_change(scan, name, &status, &status, CHANGE_DELETED, NULL);
     if (r < 0 || !S_ISDIR(status.st_mode))
         return r;
     _cleanup_(cleanup_close) int lower = open_below(in->lower, name);
-    _cleanup_(cleanup_close) int mask = open_below(in->mask, name);
     if (lower < 0) /* it could not be looked into by the run either */
         return 0;
     r = enter(scan, name, depth, &before);
     if (r < 0)
         return r;
-    r = read_names(lower, &names);
+    r = names_read(lower, &names);
     if (r < 0)
         r = fail(scan, -r, "");
-    sort_names(&names);
-    struct layers inner = { .upper = -1, .lower = lower, .mask = mask };
+    names_sort(&names);
+    struct layers inner = { .upper = -1, .lower = lower };
     for (size_t i = 0; r == 0 && i < names.count; i++)
         r = delete_below(scan, &inner, names.items[i], depth + 1);
     names_release(&names);
@@ -373,8 +245,24 @@ static bool is_whiteout_file(const struct layers *in, const char *name, const st
 {
     if (!S_ISREG(status->st_mode) || status->st_size != 0)
         return false;
-    _cleanup_(cleanup_close) int fd = open_seen(in->upper, name, status, 0);
+    _cleanup_(cleanup_close) int fd = layer_open_seen(in->upper, name, status, 0);
     return fd >= 0 && has_attribute(fd, OVERLAY "whiteout", NULL);
+}
+
+/*
+ * Whether what has nothing below it seems to be a copy of something that the host has no more. A
+ * copy has a note that it is one, and keeps it when the run gives it another name; so it also needs
+ * that the directory below has changed since the launch, or is gone itself (and see decide_gone).
+ */
+static bool is_gone(const struct scan *scan, const struct layers *in, const char *name,
+                    const struct stat *status)
+{
+    struct stat lower;
+    if (S_ISLNK(status->st_mode) || (!in->gone && (in->lower < 0 || fstat(in->lower, &lower) < 0 ||
+                                                   is_unchanged(scan, &lower))))
+        return false;
+    _cleanup_(cleanup_close) int fd = layer_open_seen(in->upper, name, status, 0);
+    return fd >= 0 && has_attribute(fd, OVERLAY "origin", NULL);
 }
 
 /* What is in a directory that its owner has closed can be looked at while it is open to him. */
@@ -392,21 +280,21 @@ static int scan_opened(struct scan *scan, const struct layers *inner, const stru
 }
 
 static int scan_inner(struct scan *scan, const struct layers *in, const char *name,
-                      const struct stat *status, const struct stat *below, unsigned depth)
+                      const struct stat *status, const struct stat *below, bool gone,
+                      unsigned depth)
 {
     size_t before;
-    _cleanup_(cleanup_close) int upper = open_seen(in->upper, name, status, O_DIRECTORY);
+    _cleanup_(cleanup_close) int upper = layer_open_seen(in->upper, name, status, O_DIRECTORY);
     if (upper < 0)
         return fail(scan, -upper, name);
     if (has_attribute(upper, OVERLAY "redirect", NULL))
         return err_set(scan->err, ERR_UNSUPPORTED, STEP, "./%s%s is a redirect", scan->path.data,
                        name);
     _cleanup_(cleanup_close) int lower = below ? open_below(in->lower, name) : -1;
-    _cleanup_(cleanup_close) int mask = lower >= 0 ? open_below(in->mask, name) : -1;
     int r = enter(scan, name, depth, &before);
     if (r < 0)
         return r;
-    struct layers inner = { .upper = upper, .lower = lower, .mask = mask };
+    struct layers inner = { .upper = upper, .lower = lower, .gone = gone };
     r = scan_opened(scan, &inner, status, depth + 1);
     buf_truncate(&scan->path, before);
     return r;
@@ -416,12 +304,13 @@ static int scan_changed_directory(struct scan *scan, const struct layers *in, co
                                   const struct stat *status, const struct stat *below,
                                   unsigned depth)
 {
+    bool gone = !below && is_gone(scan, in, name, status);
     int r = 0;
     if (!below)
-        r = add_change(scan, name, status, CHANGE_ADDED, NULL);
+        r = add_change(scan, name, status, NULL, gone ? CHANGE_MODE : CHANGE_ADDED, NULL);
     else if ((below->st_mode & 07777) != (status->st_mode & 07777))
-        r = add_change(scan, name, status, CHANGE_MODE, NULL);
-    return r < 0 ? r : scan_inner(scan, in, name, status, below, depth);
+        r = add_change(scan, name, status, below, CHANGE_MODE, NULL);
+    return r < 0 ? r : scan_inner(scan, in, name, status, below, gone, depth);
 }
 
 static int scan_changed_file(struct scan *scan, const struct layers *in, const char *name,
@@ -435,13 +324,16 @@ static int scan_changed_file(struct scan *scan, const struct layers *in, const c
     if (same) {
         if (S_ISLNK(status->st_mode) || (below->st_mode & 07777) == (status->st_mode & 07777))
             return 0;
-        return add_change(scan, name, status, CHANGE_MODE, NULL);
+        return add_change(scan, name, status, below, CHANGE_MODE, NULL);
     }
+    if (has_contents && below)
+        note_before(scan, in, name, below);
     if (has_contents)
         r = hash_contents(scan, in->upper, name, status, digest);
     if (r < 0)
         return fail(scan, -r, name);
-    return add_change(scan, name, status, below ? CHANGE_MODIFIED : CHANGE_ADDED,
+    bool gone = !below && is_gone(scan, in, name, status);
+    return add_change(scan, name, status, below, below || gone ? CHANGE_MODIFIED : CHANGE_ADDED,
                       has_contents ? digest : NULL);
 }
 
@@ -456,7 +348,7 @@ static int scan_name(struct scan *scan, const struct layers *in, const char *nam
     }
     if (is_whiteout_device(&status) || is_whiteout_file(in, name, &status))
         return delete_below(scan, in, name, depth);
-    const struct stat *below = find_below(in, name, &lower) ? &lower : NULL;
+    const struct stat *below = find_below(scan, in, name, &lower) ? &lower : NULL;
     if (below && (below->st_mode & S_IFMT) != (status.st_mode & S_IFMT)) {
         int r = delete_below(scan, in, name, depth);
         if (r < 0)
@@ -471,53 +363,79 @@ static int scan_name(struct scan *scan, const struct layers *in, const char *nam
 static int scan_directory(struct scan *scan, const struct layers *in, bool opaque, unsigned depth)
 {
     struct names names = { 0 };
-    int r = read_names(in->upper, &names);
+    int r = names_read(in->upper, &names);
     if (r == 0 && opaque && in->lower >= 0)
-        r = read_names(in->lower, &names);
+        r = names_read(in->lower, &names);
     if (r < 0)
         r = fail(scan, -r, "");
-    sort_names(&names);
+    names_sort(&names);
     for (size_t i = 0; r == 0 && i < names.count; i++)
         r = scan_name(scan, in, names.items[i], depth);
     names_release(&names);
     return r;
 }
 
-static int start(struct scan *scan)
+/* Where the run removed files, what seems to be gone on the host is one of those, renamed. */
+static void decide_gone(struct changes *list)
 {
-    int r = digest_stream_new(DIGEST_SHA256, &scan->contents, scan->err);
-    if (r == 0)
-        r = digest_stream_new(DIGEST_SHA256, &scan->all, scan->err);
-    if (r < 0)
-        return r;
-    for (size_t i = 0; i < ARRAY_LEN(scan->pieces); i++) {
-        scan->pieces[i] = malloc(PIECE_BYTES);
-        if (!scan->pieces[i])
-            return fail(scan, ENOMEM, "");
+    if (!list->counts[CHANGE_DELETED])
+        return;
+    for (size_t i = 0; i < list->count; i++) {
+        struct changed_path *change = &list->items[i];
+        if (!change->gone)
+            continue;
+        if (change->kind != CHANGED_DIRECTORY) {
+            list->counts[change->type]--;
+            list->counts[CHANGE_ADDED]++;
+        }
+        change->type = CHANGE_ADDED;
     }
-    digest_stream_add(scan->all, STR(FIRST_LINE));
-    return 0;
 }
 
-int changes_read(int upper_fd, int lower_fd, int mask_fd, struct changes *ret, struct err *err)
+static int start(struct scan *scan, const struct mask_list *hidden)
 {
-    unsigned char digest[DIGEST_BYTES];
-    struct changes list = { 0 };
+    int r = digest_stream_new(DIGEST_SHA256, &scan->contents, scan->err);
+    for (size_t i = 0; i < ARRAY_LEN(scan->pieces) && r == 0; i++) {
+        scan->pieces[i] = malloc(LAYER_PIECE_BYTES);
+        if (!scan->pieces[i])
+            r = fail(scan, ENOMEM, "");
+    }
+    for (size_t i = 0; hidden && i < hidden->count && r == 0; i++)
+        if (hidden->entries[i].action != MASK_FOLDER &&
+            map_put(&scan->hidden, str_from(hidden->entries[i].path), 0) == -ENOMEM)
+            r = fail(scan, ENOMEM, "");
+    return r;
+}
+
+/* When the layer was made: its file system says so, and nothing can change it. */
+static int64_t made_ns(int upper)
+{
+    struct statx status;
+    if (statx(upper, "", AT_EMPTY_PATH, STATX_BTIME, &status) < 0 ||
+        !(status.stx_mask & STATX_BTIME))
+        return 0;
+    return (int64_t)status.stx_btime.tv_sec * NS_PER_SECOND + status.stx_btime.tv_nsec;
+}
+
+int changes_read(int upper_fd, int lower_fd, const struct mask_list *hidden, struct changes *ret,
+                 struct err *err)
+{
+    struct changes list = { .launched_ns = made_ns(upper_fd) };
     struct scan scan = { .list = &list, .path = BUF_INIT_LIMIT(CHANGES_PATH_MAX + 1), .err = err };
-    struct layers roots = { .upper = upper_fd, .lower = lower_fd, .mask = mask_fd };
-    int r = start(&scan);
+    struct layers roots = { .upper = upper_fd, .lower = lower_fd };
+    int r = start(&scan, hidden);
     if (r == 0)
         r = scan_directory(&scan, &roots, has_attribute(upper_fd, OVERLAY "opaque", "y"), 0);
-    if (r == 0) {
-        digest_stream_end(scan.all, digest);
-        digest_write(digest, list.digest);
+    decide_gone(&list);
+    if (r == 0)
+        r = changes_set_digest(&list, err);
+    if (r == 0)
         *ret = list;
-    } else {
+    else
         changes_release(&list);
-    }
     buf_release(&scan.path);
+    map_release(&scan.hidden);
     digest_stream_free(scan.contents);
-    digest_stream_free(scan.all);
     free(scan.pieces[0]);
     free(scan.pieces[1]);
     return r;

@@ -1,0 +1,45 @@
+/* change_set: the change set that a person names, or means, and the paths of it. */
+#ifndef AM_CMD_CHANGE_SET_H
+#define AM_CMD_CHANGE_SET_H
+
+#include "cmd/op.h"
+#include "cmd/runs.h"
+#include "machine/plan.h"
+#include "machine/worktree.h"
+
+#define CHANGE_SET_PATHS_MAX 128 /* of one command line */
+
+/* A path of a change set, and all that lies below it. */
+struct chosen_path {
+    size_t mount;                    /* of the change set */
+    char path[CHANGES_PATH_MAX + 1]; /* empty: the whole of it */
+    bool found;                      /* change_set_chooses met one */
+};
+
+struct change_set {
+    struct runs_one run;
+    struct worktree *mounts; /* those that have something in them */
+    size_t mount_count;
+    struct chosen_path *paths; /* none: all of it */
+    size_t path_count;
+};
+
+/*
+ * Opens the change set that the first word names, by the id of its run or the beginning of one;
+ * where it names none, the last one that is kept of the directory that the caller is in. The other
+ * words are paths, from where the caller is, or from the tree's root where that is elsewhere.
+ * ERR_NOT_FOUND, ERR_CONFLICT where the run has not ended. Close with change_set_close.
+ */
+int change_set_open(struct plane *plane, char *const *words, int count, struct change_set *ret,
+                    struct err *err) MUST_CHECK;
+void change_set_close(struct change_set *set);
+
+/* Whether a path of a mount was chosen. */
+bool change_set_chooses(struct change_set *set, size_t mount, const char *path);
+/* ERR_NOT_FOUND names a chosen path at which nothing was met. */
+int change_set_check_found(const struct change_set *set, struct err *err) MUST_CHECK;
+
+/* Whether a run's folder has an upper layer with something in it. */
+bool change_set_is_kept(const char *folder);
+
+#endif

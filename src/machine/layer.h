@@ -1,0 +1,45 @@
+/*
+ * layer: reading a tree that something hostile has written.
+ *
+ * No link is followed: each name is opened in its directory's descriptor, and what was opened is
+ * looked at again. What its owner may not read, by a mode that the run set, is made readable for
+ * the moment of opening.
+ */
+#ifndef AM_MACHINE_LAYER_H
+#define AM_MACHINE_LAYER_H
+
+#include <sys/stat.h>
+
+#include "base/base.h"
+#include "base/digest.h"
+#include "base/err.h"
+
+#define LAYER_PIECE_BYTES ((size_t)128 << 10)
+#define LAYER_NAMES_MAX   1000000 /* in one directory */
+
+/* Sorted by their bytes once names_sort was called. */
+struct names {
+    char **items;
+    size_t count, capacity;
+};
+
+void names_release(struct names *names);
+/* Adds a directory's names but "." and "..". 0, -ENOMEM, -E2BIG or another -errno. */
+int names_read(int directory, struct names *names) MUST_CHECK;
+/* Sorts them, and leaves each once. */
+void names_sort(struct names *names);
+
+/* Opens what was looked at, for reading; -ESTALE where it is something else by now. */
+int layer_open_seen(int directory, const char *name, const struct stat *status,
+                    int flags) MUST_CHECK;
+/* Opens the directory that holds a path of the tree, which may be its root; ret_name is its last
+ * part. -ELOOP, -ENOTDIR or -ENOENT where the way is none. */
+int layer_open_parent(int root, const char *path, const char **ret_name) MUST_CHECK;
+
+/* Fills a piece as far as the file goes; how many bytes, or -errno. */
+ssize_t layer_read_piece(int fd, char *piece);
+/* Adds the contents of a file, or the target of a link, to a stream; `piece` is for the way. */
+int layer_digest(int directory, const char *name, const struct stat *status, char *piece,
+                 struct digest_stream *stream) MUST_CHECK;
+
+#endif
