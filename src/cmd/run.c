@@ -2,8 +2,8 @@
  * run: the governed launch (stops 2 and 9 of a run).
  *
  * Options become one command and one plan. The sandbox is begun before the
- * plane is asked, so that it is built while the plane decides; the command
- * starts when both are done.
+ * ledger is opened, and has its plan before the plane is asked, so that it is
+ * built while others are waited for; the command starts when all is done.
  */
 #include "authority/key.h"
 #include "base/digest.h"
@@ -81,6 +81,7 @@ struct running {
     const char *variables[VERB_GIVEN_MAX + 1];
     int64_t ceiling[DIMENSION_COUNT];
     struct plan *plan;
+    struct launch *ahead; /* of the plan */
     struct trace trace;
     struct execution execution;
     struct run_surface surface;
@@ -194,6 +195,8 @@ static int make_plan(struct running *run, struct err *err)
     struct plane_options plug = { 0 };
     execution_plug(&run->execution, &plug);
     int r = facts_read(&run->facts, err);
+    if (r == 0 && !run->invocation->values[OPTION_DRY_RUN])
+        launch_ahead(&run->facts.plan, &run->ahead);
     if (r == 0)
         r = first_open(&plug, &run->first, &run->plane, err);
     if (r == 0)
@@ -384,7 +387,7 @@ static int execute(struct running *run, struct err *err)
         run->execution.command_path = run->surface.program.resolved;
     else if (facts_find_program(run->plan, run->program))
         run->execution.command_path = run->program;
-    r = launch_begin(&launch, &run->execution.launch, err);
+    r = launch_begin(&launch, TAKE_PTR(run->ahead), &run->execution.launch, err);
     if (r == 0)
         r = submit(run, buf_str(&command), err);
     launch_end(TAKE_PTR(run->execution.launch));
@@ -425,6 +428,7 @@ static int tell_refusal(const struct running *run, const struct err *err)
 
 static void release(struct running *run)
 {
+    launch_end(run->ahead);
     plan_free(run->plan);
     run_mounts_release(&run->mounts);
     run_surface_close(&run->surface);

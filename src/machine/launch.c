@@ -1,12 +1,17 @@
 /*
  * launch: the ordered steps of the supervisor's side, each with its undo (stops 5 and 7 of a run).
  *
- * Theory of operation. The steps make what the sandbox is spawned with: the
- * run's folder and its layers, trees of the host where the caller is root, the
- * streams, the sandbox's control socket; and, while the sandbox is built, the
- * run's own, by which others speak to it. They are walked forward by launch_begin and
- * backward by launch_end, which undoes those that were done. What a run leaves
- * is its folder, if a change set or a log is in it.
+ * Theory of operation. The steps make what the sandbox is built of: the run's
+ * folder and its layers, trees of the host where the caller is root, the
+ * streams; and, while it is built, the run's own socket, by which others speak
+ * to it. They are walked forward by launch_begin and backward by launch_end,
+ * which undoes those that were done. What a run leaves is its folder, if a
+ * change set or a log is in it.
+ *
+ * The sandbox's first process is there already, where launch_ahead could tell
+ * who the command would be: it has its namespaces and what every view has, and
+ * is handed the plan by the step `spawn`. Where the plan came out otherwise,
+ * that process is ended, and the step spawns one that has the plan.
  */
 #include "machine/launch.h"
 
@@ -18,6 +23,7 @@
 
 #include "base/file.h"
 #include "machine/decoys.h"
+#include "machine/linux/handover.h"
 #include "machine/linux/host.h"
 #include "machine/linux/idmap.h"
 #include "machine/linux/mounting.h"
@@ -36,6 +42,7 @@ struct launch {
     char folder[RUN_FOLDER_SIZE];                  /* empty: none */
     char layers[PLAN_MOUNTS_MAX][LAYER_BYTES_MAX]; /* empty: none */
     struct mask_list masks[PLAN_MOUNTS_MAX];
+    struct plan expected; /* by launch_ahead */
     struct sandbox sandbox;
     struct relay *relay;
     struct run_log *log;
@@ -64,35 +71,46 @@ static int take_trees(struct launch *launch, struct err *err);
 static void close_trees(struct launch *launch);
 static int open_streams(struct launch *launch, struct err *err);
 static void close_streams(struct launch *launch);
-static int open_control(struct launch *launch, struct err *err);
-static void close_control(struct launch *launch);
 static int open_decoys(struct launch *launch, struct err *err);
 static void close_decoys(struct launch *launch);
 static int spawn(struct launch *launch, struct err *err);
-static void kill_all(struct launch *launch);
+static void end_sandbox(struct launch *launch);
 static int open_socket(struct launch *launch, struct err *err);
 static void close_socket(struct launch *launch);
 
 static const struct launch_step steps[] = {
-    { "folder", make_folder, remove_folder },   { "masks", find_masks, forget_masks },
-    { "limits", open_limits, close_limits },    { "trees", take_trees, close_trees },
-    { "streams", open_streams, close_streams }, { "control", open_control, close_control },
-    { "decoys", open_decoys, close_decoys },    { "spawn", spawn, kill_all },
+    { "folder", make_folder, remove_folder },
+    { "masks", find_masks, forget_masks },
+    { "limits", open_limits, close_limits },
+    { "trees", take_trees, close_trees },
+    { "streams", open_streams, close_streams },
+    { "decoys", open_decoys, close_decoys },
+    { "spawn", spawn, end_sandbox },
     { "socket", open_socket, close_socket },
 };
 
-int launch_begin(const struct launch_options *options, struct launch **ret, struct err *err)
+static struct launch *launch_new(void)
 {
     struct launch *launch = calloc(1, sizeof(*launch));
+    if (!launch)
+        return NULL;
+    launch->control = launch->pidfd = launch->sandbox.control = -1;
+    for (int i = 0; i < 3; i++)
+        launch->sandbox.stdio[i] = -1;
+    for (size_t i = 0; i < PLAN_MOUNTS_MAX; i++)
+        launch->sandbox.mounts[i].tree = launch->sandbox.mounts[i].layer = -1;
+    return launch;
+}
+
+int launch_begin(const struct launch_options *options, struct launch *ahead, struct launch **ret,
+                 struct err *err)
+{
+    struct launch *launch = ahead ?: launch_new();
     int r = launch ? 0 : err_set(err, ERR_MEMORY, STEP_LAUNCH, "there is not enough memory");
     if (r < 0)
         return r;
     launch->options = *options;
     launch->plan = options->plan;
-    launch->control = launch->pidfd = -1;
-    launch->sandbox.plan = options->plan;
-    for (size_t i = 0; i < PLAN_MOUNTS_MAX; i++)
-        launch->sandbox.mounts[i].tree = launch->sandbox.mounts[i].layer = -1;
     while (launch->steps_done < ARRAY_LEN(steps) && r == 0) {
         r = steps[launch->steps_done].run(launch, err);
         launch->steps_done++; /* one that failed halfway is undone as well */
@@ -109,6 +127,7 @@ void launch_end(struct launch *launch)
 {
     if (!launch)
         return;
+    end_sandbox(launch); /* before anything of what it uses */
     while (launch->steps_done)
         steps[--launch->steps_done].undo(launch);
     free(launch);
@@ -233,7 +252,8 @@ static int open_limits(struct launch *launch, struct err *err)
         .own_users = launch->plan->tier >= TIER_NAMESPACES,
     };
     int r = limits_new(&wanted, launch->options.name, &launch->limits, err);
-    launch->sandbox.limits = launch->limits;
+    if (r == 0)
+        limits_list(launch->limits, &launch->sandbox.inside);
     for (size_t i = 0; i < launch->plan->mount_count && r == 0; i++)
         if (launch->sandbox.mounts[i].layer_path)
             r = watch_folder(launch, launch->layers[i], err);
@@ -272,12 +292,10 @@ static void close_trees(struct launch *launch)
     }
 }
 
-/* --- streams and control ------------------------------------------------------------------- */
+/* --- streams and decoys -------------------------------------------------------------------- */
 
 static int open_streams(struct launch *launch, struct err *err)
 {
-    for (int i = 0; i < 3; i++)
-        launch->sandbox.stdio[i] = -1;
     const struct plan *plan = launch->plan;
     struct relay_options options = { .terminal = plan->terminal,
                                      .listened = plan->retain_output || launch->options.detached,
@@ -296,23 +314,6 @@ static void close_streams(struct launch *launch)
         cleanup_close(&launch->sandbox.stdio[i]);
     relay_free(launch->relay);
     run_log_free(launch->log);
-}
-
-static int open_control(struct launch *launch, struct err *err)
-{
-    int ends[2];
-    launch->sandbox.control = -1;
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
-        return err_set_errno(err, errno, STEP_LAUNCH, "cannot make the sandbox's control socket");
-    launch->control = ends[0];
-    launch->sandbox.control = ends[1];
-    return 0;
-}
-
-static void close_control(struct launch *launch)
-{
-    cleanup_close(&launch->control);
-    cleanup_close(&launch->sandbox.control);
 }
 
 static int open_decoys(struct launch *launch, struct err *err)
@@ -344,33 +345,97 @@ static int blame_host(const struct launch *launch, int r, struct err *err)
                          answer.remedy ? answer.remedy : "; see doctor host");
 }
 
+/* Its first process, with the plan that the launch has by now. */
+static int make_sandbox(struct launch *launch, int group, struct err *err)
+{
+    int ends[2];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
+        return err_set_errno(err, errno, STEP_LAUNCH, "cannot make the sandbox's control socket");
+    launch->control = ends[0];
+    launch->sandbox.control = ends[1];
+    int r = sandbox_spawn(&launch->sandbox, group, &launch->pid, &launch->pidfd, err);
+    /* The sandbox's end is its own now: where it dies, ours sees it. */
+    close(TAKE_FD(launch->sandbox.control));
+    return r;
+}
+
+/* Where it is gone already, it has said why. */
+static void let_go_on(struct launch *launch)
+{
+    struct sandbox_message map = { .kind = SANDBOX_MAP };
+    (void)!sandbox_send(launch->control, &map, -1);
+}
+
+void launch_ahead(const struct plan_facts *facts, struct launch **ret)
+{
+    /* Root's own groups in the one hierarchy are cheap to be born into, and dear to move to. */
+    if (facts->tier != TIER_NAMESPACES || (facts->uid == 0 && limits_are_unified()))
+        return;
+    struct launch *launch = launch_new();
+    if (!launch)
+        return;
+    plan_expect(facts, &launch->expected);
+    launch->sandbox.plan = &launch->expected;
+    if (handover_new(&launch->sandbox.handover, NULL) < 0 || make_sandbox(launch, -1, NULL) < 0) {
+        launch_end(launch);
+        return; /* the launch itself will say why */
+    }
+    let_go_on(launch);
+    *ret = launch;
+}
+
+/* Whether the sandbox that was spawned ahead is the one that the plan wants, and can be told. */
+static bool is_suitable(const struct launch *launch)
+{
+    return launch->pidfd >= 0 && plan_is_as_expected(launch->plan, &launch->expected) &&
+           (limits_spawn_group(launch->limits) < 0 || limits_move(launch->limits)) &&
+           handover_write(launch->sandbox.handover, &launch->sandbox);
+}
+
 static int spawn(struct launch *launch, struct err *err)
 {
-    /* What the first process cannot end, because somebody has ended it, is to be found below us. */
-    if (launch->plan->tier == TIER_PROCESS)
-        prctl(PR_SET_CHILD_SUBREAPER, 1);
-    int r = sandbox_spawn(&launch->sandbox, launch->control, &launch->pid, &launch->pidfd, err);
-    if (r < 0)
-        r = blame_host(launch, r, err);
-    /* The sandbox's ends are its own now: where it dies, ours see it. */
-    close(TAKE_FD(launch->sandbox.control));
+    const struct plan *known = launch->sandbox.plan;
+    launch->sandbox.plan = launch->plan;
+    bool ahead = is_suitable(launch);
+    int r = 0;
+    if (!ahead) {
+        launch->sandbox.plan = known;
+        end_sandbox(launch);
+        launch->sandbox.plan = launch->plan;
+        /* What the first process cannot end, because somebody has ended it, is to be found below
+         * us. */
+        if (launch->plan->tier == TIER_PROCESS)
+            prctl(PR_SET_CHILD_SUBREAPER, 1);
+        r = make_sandbox(launch, limits_spawn_group(launch->limits), err);
+        if (r < 0)
+            r = blame_host(launch, r, err);
+    }
+    if (r == 0)
+        r = limits_enter(launch->limits, launch->pid, err);
+    if (r == 0 && ahead)
+        r = handover_send(launch->sandbox.handover, launch->control, err);
+    else if (r == 0)
+        let_go_on(launch);
     for (int i = 0; i < 3; i++) {
         cleanup_close(&launch->sandbox.stdio[i]);
         launch->sandbox.stdio[i] = -1;
     }
+    handover_free(TAKE_PTR(launch->sandbox.handover));
     return r;
 }
 
-static void kill_all(struct launch *launch)
+static void end_sandbox(struct launch *launch)
 {
-    if (launch->pidfd < 0)
-        return;
-    int status = 0;
-    sandbox_kill(&launch->sandbox, launch->control, launch->pidfd);
-    waitpid(launch->pid, &status, 0); /* with it ends whatever is in there */
-    if (launch->plan->tier == TIER_PROCESS && WIFSIGNALED(status))
-        (void)!limits_kill(launch->limits, NULL); /* somebody else was quicker than its own end */
-    close(launch->pidfd);
+    if (launch->pidfd >= 0) {
+        int status = 0;
+        sandbox_kill(&launch->sandbox, launch->control, launch->pidfd);
+        waitpid(launch->pid, &status, 0); /* with it ends whatever is in there */
+        if (launch->sandbox.plan->tier == TIER_PROCESS && WIFSIGNALED(status))
+            (void)!limits_kill(launch->limits, NULL); /* somebody else was quicker */
+    }
+    cleanup_close(&launch->pidfd);
+    cleanup_close(&launch->control);
+    handover_free(TAKE_PTR(launch->sandbox.handover));
 }
 
 static int open_socket(struct launch *launch, struct err *err)

@@ -1,8 +1,10 @@
 /*
  * launch: a plan on its way to a running command, and what becomes of it.
  *
- * launch_begin spawns the sandbox and returns at once, so that it is built
- * while the plane decides; nothing of the command runs until launch_go.
+ * launch_ahead spawns the sandbox before there is a plan, so that what is the
+ * same for all is built meanwhile; launch_begin gives it the plan and returns
+ * at once, so that the rest is built while the plane decides. Nothing of the
+ * command runs until launch_run.
  * launch_end undoes whatever was done, at any point; then, and not before, the
  * run's control socket is gone.
  */
@@ -66,7 +68,10 @@ struct run_result {
     struct err err;
 };
 
-int launch_begin(const struct launch_options *options, struct launch **ret,
+/* Where that is not worth it, or not possible, `ret` stays as it is, and nothing is lost. */
+void launch_ahead(const struct plan_facts *facts, struct launch **ret);
+/* Takes `ahead`, which may be NULL, in every case. */
+int launch_begin(const struct launch_options *options, struct launch *ahead, struct launch **ret,
                  struct err *err) MUST_CHECK;
 /* Waits until the sandbox is finished. */
 int launch_ready(struct launch *launch, struct launch_report *ret, struct err *err) MUST_CHECK;

@@ -3,8 +3,9 @@
  *
  * In the order of a launch:
  *
- *     limits_new        before the sandbox is spawned
+ *     limits_new        before the sandbox is spawned, or has its plan
  *     limits_watch      once for each folder that the run fills (upper layers, its tmpfs)
+ *     limits_list       what the sandbox is to set on itself
  *     limits_enter      its first process exists and waits
  *     limits_in_child   in the sandbox, before execve
  *     limits_rows       what enforces what, for the fingerprint
@@ -115,13 +116,29 @@ int limits_watch(struct limits *limits, int folder, struct err *err) MUST_CHECK;
  * waits for a grace period, of 3 to 13 ms where it was measured.
  */
 int limits_spawn_group(const struct limits *limits);
+/* Whether this host has the one hierarchy of version 2, and no other. */
+bool limits_are_unified(void);
+/* Whether a process has to be moved all the same: into groups that none is born into. */
+bool limits_move(const struct limits *limits);
 /*
  * Puts the sandbox's first process into its control groups, before it goes on
  * and has children. From here on its time is metered.
  */
 int limits_enter(struct limits *limits, pid_t init, struct err *err) MUST_CHECK;
-/* In the sandbox, as the identity that the command gets: sets resource limits. No allocation. */
-int limits_in_child(const struct limits *limits, struct err *err) MUST_CHECK;
+
+/* Resource limits, as plain data. */
+#define LIMITS_INSIDE_MAX 6
+struct limits_inside {
+    size_t count;
+    struct {
+        int resource;
+        int64_t value;
+        const char *name; /* a constant */
+    } of[LIMITS_INSIDE_MAX];
+};
+void limits_list(const struct limits *limits, struct limits_inside *ret);
+/* In the sandbox, as the identity that the command gets: sets them. No allocation. */
+int limits_in_child(const struct limits_inside *inside, struct err *err) MUST_CHECK;
 
 /* What enforces what, after limits_enter; returns how many rows. */
 size_t limits_rows(const struct limits *limits, struct limit_row ret[LIMIT_COUNT]);

@@ -160,6 +160,29 @@ static int set_tier(struct context *context, struct err *err)
                    facts->tier_remedy ? facts->tier_remedy : "");
 }
 
+/* The caller's own; root's is not taken along. */
+static void keep_ids(const struct plan_facts *facts, struct plan *plan)
+{
+    plan->as_root = facts->uid == 0;
+    plan->host_uid = plan->as_root ? ROOTLESS_HOST_ID : facts->uid;
+    plan->host_gid = plan->as_root ? ROOTLESS_HOST_ID : facts->gid;
+    plan->inside_uid = plan->as_root ? ROOTLESS_INSIDE_ID : facts->uid;
+    plan->inside_gid = plan->as_root ? ROOTLESS_INSIDE_ID : facts->gid;
+}
+
+void plan_expect(const struct plan_facts *facts, struct plan *ret)
+{
+    *ret = (struct plan){ .tier = facts->tier };
+    keep_ids(facts, ret);
+}
+
+bool plan_is_as_expected(const struct plan *plan, const struct plan *expected)
+{
+    return plan->tier == expected->tier && plan->as_root == expected->as_root &&
+           plan->host_uid == expected->host_uid && plan->host_gid == expected->host_gid &&
+           plan->inside_uid == expected->inside_uid && plan->inside_gid == expected->inside_gid;
+}
+
 static int set_identity(struct context *context, struct err *err)
 {
     const struct plan_facts *facts = context->facts;
@@ -170,11 +193,7 @@ static int set_identity(struct context *context, struct err *err)
         return err_set(err, ERR_UNSUPPORTED, STEP_PLAN,
                        "userMapping subordinate-ids comes with containers; use keep-id or "
                        "mapped-root");
-    plan->as_root = facts->uid == 0;
-    plan->host_uid = plan->as_root ? ROOTLESS_HOST_ID : facts->uid;
-    plan->host_gid = plan->as_root ? ROOTLESS_HOST_ID : facts->gid;
-    plan->inside_uid = plan->as_root ? ROOTLESS_INSIDE_ID : facts->uid;
-    plan->inside_gid = plan->as_root ? ROOTLESS_INSIDE_ID : facts->gid;
+    keep_ids(facts, plan);
     if (str_equal(mapping, STR("mapped-root")) && plan->tier == TIER_PROCESS)
         return err_set(err, ERR_UNSUPPORTED, STEP_PLAN,
                        "userMapping mapped-root needs a user namespace, which the tier process "

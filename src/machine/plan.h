@@ -119,6 +119,14 @@ int plan_build(const struct plan_facts *facts, const struct plan_request *reques
                struct plan **ret, struct err *err) MUST_CHECK;
 void plan_free(struct plan *plan);
 
+/*
+ * Who the command will be and how it is isolated, as most profiles want it:
+ * that much of a plan can be known from the facts alone, and no more of `ret`
+ * is set. plan_is_as_expected tells whether a plan came out that way.
+ */
+void plan_expect(const struct plan_facts *facts, struct plan *ret);
+bool plan_is_as_expected(const struct plan *plan, const struct plan *expected);
+
 /* The plan as a document: of arguments count, length and digest, and the text of those safe. */
 int plan_write(const struct plan *plan, struct buf *ret, struct err *err) MUST_CHECK;
 /* The record of arguments: `"arguments":{…}`'s object, as the operations family has it. */

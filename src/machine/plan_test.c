@@ -285,3 +285,23 @@ TEST(an_argument_that_is_safe_is_kept_at_its_place)
     CHECK(str_ends(buf_str(&json), STR(",\"lengthBytes\":21,\"safe\":[{\"index\":0,\"text\":"
                                        "\"exec\"},{\"index\":2,\"text\":\"--json\"}]}")));
 }
+
+/* --- what can be known before -------------------------------------------------------------- */
+
+TEST(a_plan_comes_out_as_expected_unless_its_profile_wants_other_ids)
+{
+    struct plan_request request = { 0 };
+    struct plan_facts root = usual;
+    struct plan expected, *plan = NULL;
+    struct err err = { 0 };
+    plan_expect(&usual, &expected);
+    CHECK_INT(build(&usual, &request, &plan, &err), 0);
+    CHECK(plan_is_as_expected(plan, &expected));
+    root.uid = root.gid = 0;
+    plan_expect(&root, &expected);
+    CHECK(!plan_is_as_expected(plan, &expected));
+    plan->inside_uid = plan->inside_gid = 0; /* mapped-root */
+    plan_expect(&usual, &expected);
+    CHECK(!plan_is_as_expected(plan, &expected));
+    plan_free(plan);
+}

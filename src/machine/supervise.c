@@ -54,6 +54,7 @@ static bool take_message(struct run *run)
         run->ended = true;
         break;
     case SANDBOX_MAP:
+    case SANDBOX_PLAN:
     case SANDBOX_GO:
     case SANDBOX_SIGNAL:
     case SANDBOX_TERMINAL:

@@ -314,6 +314,19 @@ int limits_spawn_group(const struct limits *limits)
     return limits->cgroups.groups[GROUP_UNIFIED];
 }
 
+bool limits_are_unified(void)
+{
+    return cgroups_are_unified();
+}
+
+bool limits_move(const struct limits *limits)
+{
+    for (enum group_kind kind = 0; kind < GROUP_COUNT; kind++)
+        if (kind != GROUP_UNIFIED && cgroups_have(&limits->cgroups, kind))
+            return true;
+    return limits->manager != NULL;
+}
+
 static int finish_groups(struct limits *limits, struct err *err)
 {
     struct manager *manager = TAKE_PTR(limits->manager);
@@ -345,6 +358,35 @@ int limits_enter(struct limits *limits, pid_t init, struct err *err)
 
 /* --- in the child -------------------------------------------------------------------------- */
 
+static void add_inside(struct limits_inside *inside, int resource, int64_t value, const char *name)
+{
+    assert(inside->count < LIMITS_INSIDE_MAX);
+    inside->of[inside->count].resource = resource;
+    inside->of[inside->count].value = value;
+    inside->of[inside->count++].name = name;
+}
+
+void limits_list(const struct limits *limits, struct limits_inside *ret)
+{
+    const int64_t *wanted = limits->wanted.of;
+    *ret = (struct limits_inside){ 0 };
+    /* Of one byte and not of none: where the host's pattern for cores is a program, a limit of
+     * none would still start it, on the host and with its rights; of one, the kernel writes none.
+     */
+    add_inside(ret, RLIMIT_CORE, 1, "RLIMIT_CORE");
+    if (is_wanted(limits, LIMIT_OPEN_FILES))
+        add_inside(ret, RLIMIT_NOFILE, wanted[LIMIT_OPEN_FILES], "RLIMIT_NOFILE");
+    if (is_wanted(limits, LIMIT_CPU))
+        add_inside(ret, RLIMIT_CPU, wanted[LIMIT_CPU] + RLIMIT_CPU_SPARE_S, "RLIMIT_CPU");
+    if (is_wanted(limits, LIMIT_DISK))
+        add_inside(ret, RLIMIT_FSIZE, wanted[LIMIT_DISK], "RLIMIT_FSIZE");
+    if (is_metered(limits, LIMIT_MEMORY))
+        add_inside(ret, RLIMIT_DATA, 2 * wanted[LIMIT_MEMORY], "RLIMIT_DATA");
+    if (is_wanted(limits, LIMIT_PROCESSES) &&
+        mechanism_of(limits, LIMIT_PROCESSES) == LIMIT_BY_RLIMIT)
+        add_inside(ret, RLIMIT_NPROC, wanted[LIMIT_PROCESSES] + PROCESSES_OF_OURS, "RLIMIT_NPROC");
+}
+
 static int set_rlimit(int resource, int64_t value, const char *name, struct err *err)
 {
     struct rlimit now, limit = { .rlim_cur = (rlim_t)value, .rlim_max = (rlim_t)value };
@@ -355,25 +397,11 @@ static int set_rlimit(int resource, int64_t value, const char *name, struct err 
     return 0;
 }
 
-int limits_in_child(const struct limits *limits, struct err *err)
+int limits_in_child(const struct limits_inside *inside, struct err *err)
 {
-    const int64_t *wanted = limits->wanted.of;
-    /* Of one byte and not of none: where the host's pattern for cores is a program, a limit of
-     * none would still start it, on the host and with its rights; of one, the kernel writes none.
-     */
-    int r = set_rlimit(RLIMIT_CORE, 1, "RLIMIT_CORE", err);
-    if (r == 0 && is_wanted(limits, LIMIT_OPEN_FILES))
-        r = set_rlimit(RLIMIT_NOFILE, wanted[LIMIT_OPEN_FILES], "RLIMIT_NOFILE", err);
-    if (r == 0 && is_wanted(limits, LIMIT_CPU))
-        r = set_rlimit(RLIMIT_CPU, wanted[LIMIT_CPU] + RLIMIT_CPU_SPARE_S, "RLIMIT_CPU", err);
-    if (r == 0 && is_wanted(limits, LIMIT_DISK))
-        r = set_rlimit(RLIMIT_FSIZE, wanted[LIMIT_DISK], "RLIMIT_FSIZE", err);
-    if (r == 0 && is_metered(limits, LIMIT_MEMORY))
-        r = set_rlimit(RLIMIT_DATA, 2 * wanted[LIMIT_MEMORY], "RLIMIT_DATA", err);
-    if (r == 0 && is_wanted(limits, LIMIT_PROCESSES) &&
-        mechanism_of(limits, LIMIT_PROCESSES) == LIMIT_BY_RLIMIT)
-        r = set_rlimit(RLIMIT_NPROC, wanted[LIMIT_PROCESSES] + PROCESSES_OF_OURS, "RLIMIT_NPROC",
-                       err);
+    int r = 0;
+    for (size_t i = 0; i < inside->count && r == 0; i++)
+        r = set_rlimit(inside->of[i].resource, inside->of[i].value, inside->of[i].name, err);
     return r;
 }
 

@@ -83,7 +83,9 @@ static void run_init(struct sandbox *sandbox)
     if (!sandbox->host_pids && (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
                                 mount("proc", "/proc", "proc", 0, NULL) < 0))
         _exit(125);
-    if (limits_in_child(sandbox->limits, &err) < 0)
+    struct limits_inside inside;
+    limits_list(sandbox->limits, &inside);
+    if (limits_in_child(&inside, &err) < 0)
         _exit(125);
     pid_t worker = fork();
     if (worker == 0) {

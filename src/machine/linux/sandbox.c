@@ -34,6 +34,7 @@
 #include <termios.h>
 
 #include "machine/linux/capabilities.h"
+#include "machine/linux/handover.h"
 #include "machine/linux/idmap.h"
 #include "machine/linux/landlock.h"
 #include "machine/linux/mounting.h"
@@ -47,6 +48,7 @@
 static int wait_for_map(struct sandbox *sandbox, struct err *err);
 static int leave_namespaces(struct sandbox *sandbox, struct err *err);
 static int become_agent(struct sandbox *sandbox, struct err *err);
+static int take_plan(struct sandbox *sandbox, struct err *err);
 static int close_trees(struct sandbox *sandbox, struct err *err);
 static int go_to_directory(struct sandbox *sandbox, struct err *err);
 static int raise_loopback(struct sandbox *sandbox, struct err *err);
@@ -76,6 +78,9 @@ static const struct step {
     { "etc", IN_NAMESPACES, view_etc },
     { "proc", IN_NAMESPACES, view_proc },
     { "devices", IN_NAMESPACES, view_devices },
+    /* What stands above is the same for every plan. */
+    { "plan", IN_BOTH, take_plan },
+    { "people", IN_NAMESPACES, view_people },
     { "scratch", IN_NAMESPACES, view_scratch },
     { "mounts", IN_NAMESPACES, view_mounts },
     /* The last that needs a path of the host: from here on there is none. */
@@ -239,6 +244,12 @@ static int become_agent(struct sandbox *sandbox, struct err *err)
     return 0;
 }
 
+/* Where it was spawned with its plan, there is nothing to wait for. */
+static int take_plan(struct sandbox *sandbox, struct err *err)
+{
+    return sandbox->handover ? handover_take(sandbox, err) : 0;
+}
+
 static int go_to_directory(struct sandbox *sandbox, struct err *err)
 {
     const char *path = sandbox->plan->directory;
@@ -291,7 +302,7 @@ static int die_with_supervisor(struct sandbox *sandbox, struct err *err)
 
 static int restrict_use(struct sandbox *sandbox, struct err *err)
 {
-    return limits_in_child(sandbox->limits, err);
+    return limits_in_child(&sandbox->inside, err);
 }
 
 #define VIEW_ALL     (LANDLOCK_READ | LANDLOCK_WRITE | LANDLOCK_EXECUTE)
@@ -516,12 +527,11 @@ static pid_t make_process(struct clone_args *arguments, int *pidfd)
     return pid;
 }
 
-int sandbox_spawn(struct sandbox *sandbox, int supervisor, pid_t *ret_pid, int *ret_pidfd,
+int sandbox_spawn(struct sandbox *sandbox, int group, pid_t *ret_pid, int *ret_pidfd,
                   struct err *err)
 {
     bool namespaces = sandbox->plan->tier >= TIER_NAMESPACES;
-    struct sandbox_message map = { .kind = SANDBOX_MAP };
-    int pidfd = -1, group = limits_spawn_group(sandbox->limits);
+    int pidfd = -1;
     struct clone_args arguments = {
         .flags = CLONE_PIDFD | (namespaces ? CLONE_NEWUSER | CLONE_NEWPID : 0) |
                  (group >= 0 ? CLONE_INTO_CGROUP : 0),
@@ -537,13 +547,9 @@ int sandbox_spawn(struct sandbox *sandbox, int supervisor, pid_t *ret_pid, int *
         keep_only_own(sandbox);
         _exit(live(sandbox));
     }
-    int r = limits_enter(sandbox->limits, pid, err);
-    if (r == 0 && namespaces)
-        r = map_ids(sandbox, pid, err);
+    int r = namespaces ? map_ids(sandbox, pid, err) : 0;
     if (r == 0 && pidfd < 0)
         r = err_set(err, ERR_UNSUPPORTED, STEP_SPAWN, "the kernel gives no pidfd");
-    if (r == 0 && sandbox_send(supervisor, &map, -1) < 0)
-        r = err_set(err, ERR_IO, STEP_SPAWN, "the sandbox is gone");
     if (r < 0) {
         kill(pid, SIGKILL);
         waitpid(pid, NULL, 0);

@@ -5,6 +5,10 @@
  * confines itself and makes the command's process. That one tries the probes,
  * says what came of them, and waits: the command starts when the supervisor
  * says so, and not before. The first process stays as the one that reaps.
+ *
+ * It may be spawned ahead of its plan, with who the command will be and
+ * nothing else; then it builds what is the same for every plan and waits for
+ * the rest (handover.h).
  */
 #ifndef AM_MACHINE_LINUX_SANDBOX_H
 #define AM_MACHINE_LINUX_SANDBOX_H
@@ -28,14 +32,19 @@ struct sandbox_mount {
     const struct mask_list *masks; /* what is hidden below it; may be NULL */
 };
 
+struct handover;
+
 struct sandbox {
-    const struct plan *plan;
+    /* From the supervisor. */
+    int control;               /* the sandbox's end */
+    struct handover *handover; /* by which the rest comes; NULL: it is all here */
+    const struct plan *plan;   /* ahead of it: tier and identity, and nothing else */
     struct sandbox_mount mounts[PLAN_MOUNTS_MAX];
-    int control;                /* the sandbox's end */
     int stdio[3];               /* what the command reads and writes; not with a terminal */
     const char *private_folder; /* at the tier `process`: home and temporary files; else NULL */
     struct probe_context probes;
-    struct limits *limits;
+    struct limits_inside inside; /* of the run's limits, what the sandbox sets on itself */
+    /* Its own. */
     int landlock_abi;
     int root, scratch, staging; /* of the view, while it is built */
     int terminal;               /* the command's end */
@@ -45,6 +54,7 @@ struct sandbox {
 
 enum sandbox_kind {
     SANDBOX_MAP,      /* to it: its ids are mapped */
+    SANDBOX_PLAN,     /* to it: see handover.h */
     SANDBOX_GO,       /* to it: start the command */
     SANDBOX_SIGNAL,   /* to it: `number` for the command */
     SANDBOX_TERMINAL, /* from it: the other end of its terminal */
@@ -64,11 +74,11 @@ struct sandbox_message {
 };
 
 /*
- * Makes the first process, with its ids mapped; it goes on by itself up to
- * SANDBOX_READY. `supervisor` is the caller's end of the control socket. On
- * failure nothing is left.
+ * Makes the first process, with its ids mapped, in this control group (-1: in
+ * ours). It waits for SANDBOX_MAP, and goes on by itself up to SANDBOX_READY;
+ * ahead of its plan, up to SANDBOX_PLAN. On failure nothing is left.
  */
-int sandbox_spawn(struct sandbox *sandbox, int supervisor, pid_t *ret_pid, int *ret_pidfd,
+int sandbox_spawn(struct sandbox *sandbox, int group, pid_t *ret_pid, int *ret_pidfd,
                   struct err *err) MUST_CHECK;
 
 /* Ends it, with every process in there; its own first one is reaped by the caller. */
@@ -84,6 +94,8 @@ int sandbox_receive(int control, struct sandbox_message *ret, int *ret_fd) MUST_
 int view_open(struct sandbox *sandbox, struct err *err) MUST_CHECK;
 int view_system(struct sandbox *sandbox, struct err *err) MUST_CHECK;
 int view_etc(struct sandbox *sandbox, struct err *err) MUST_CHECK;
+/* In /etc, who the command is. */
+int view_people(struct sandbox *sandbox, struct err *err) MUST_CHECK;
 /* The names in /etc that it takes from the host, one after the other; NULL behind the last. */
 const char *view_etc_name(size_t index);
 int view_proc(struct sandbox *sandbox, struct err *err) MUST_CHECK;

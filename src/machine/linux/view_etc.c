@@ -133,5 +133,11 @@ int view_etc(struct sandbox *sandbox, struct err *err)
         r = mounting_file(etc, written[i].name, written[i].text, strlen(written[i].text), err);
     if (r == 0 && symlinkat("/proc/self/mounts", etc, "mtab") < 0)
         r = mounting_failed(err, "cannot link", "mtab");
-    return r < 0 ? r : write_people(etc, sandbox->plan, err);
+    return r;
+}
+
+int view_people(struct sandbox *sandbox, struct err *err)
+{
+    _cleanup_(cleanup_close) int etc = mounting_open(sandbox->root, "etc", err);
+    return etc < 0 ? etc : write_people(etc, sandbox->plan, err);
 }
