@@ -175,6 +175,22 @@ static int add_tool(struct buf *json, const char *operand, struct err *err)
     return r;
 }
 
+int grant_write_apply(struct buf *ret, struct str to, const char *end, char *const *tools,
+                      size_t count, struct err *err)
+{
+    int r = 0;
+    buf_add_text(ret, "{\"granteeRef\":");
+    json_add_string(ret, to);
+    buf_addf(ret, ",\"expiresAt\":\"%s\",\"tools\":[", end);
+    for (size_t i = 0; r == 0 && i < count; i++) {
+        if (i)
+            buf_add_char(ret, ',');
+        r = add_tool(ret, tools[i], err);
+    }
+    buf_add_text(ret, "]}");
+    return r;
+}
+
 static int write_apply(const struct invocation *invocation, struct buf *json, struct err *err)
 {
     char to[PLANE_URN_MAX], end[CLOCK_TEXT_SIZE];
@@ -182,16 +198,9 @@ static int write_apply(const struct invocation *invocation, struct buf *json, st
         return err_set(err, ERR_USAGE, STEP, "--to is missing: who may use them");
     int r = read_end(invocation, end, err);
     op_urn("agent", invocation->values[APPLY_TO], to);
-    buf_add_text(json, "{\"granteeRef\":");
-    json_add_string(json, str_from(to));
-    buf_addf(json, ",\"expiresAt\":\"%s\",\"tools\":[", end);
-    for (int i = 0; r == 0 && i < invocation->operand_count; i++) {
-        if (i)
-            buf_add_char(json, ',');
-        r = add_tool(json, invocation->operands[i], err);
-    }
-    buf_add_text(json, "]}");
-    return r;
+    return r < 0 ? r
+                 : grant_write_apply(json, str_from(to), end, invocation->operands,
+                                     (size_t)invocation->operand_count, err);
 }
 
 static struct str value_of(const struct invocation *invocation, int option)

@@ -78,15 +78,16 @@ static const struct option_row submit_options[] = {
 };
 
 /* Says once for each thing that is waited for what that is. */
-static void tell_waiting(void *context, const struct standstill *standstill)
+static bool tell_waiting(void *context, const struct standstill *standstill)
 {
     char(*told)[PLANE_URN_MAX] = context;
     if (strcmp(*told, standstill->remediation) == 0)
-        return;
+        return true;
     snprintf(*told, sizeof(*told), "%s", standstill->remediation);
     fprintf(stderr, "%s: ", state_names[standstill->state]);
     tell_text(stderr, standstill->remediation);
     fputc('\n', stderr);
+    return true;
 }
 
 /* Opens the plane for a command that may have to wait; `told` outlives it. */

@@ -16,6 +16,7 @@ int op_open_with(const struct plane_options *options, struct plane **ret,
 void op_urn(const char *type, const char *given, char ret[PLANE_URN_MAX]);
 /* Prints text that others wrote, wrapped to OP_COLUMNS behind a label of `indent` columns. */
 void op_print_wrapped(const char *label, int indent, struct str text);
+void op_tell_wrapped(FILE *stream, const char *label, int indent, struct str text);
 
 static inline void cleanup_plane(struct plane **plane)
 {

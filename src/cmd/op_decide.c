@@ -13,13 +13,13 @@
 
 /* --- printing one -------------------------------------------------------------------------- */
 
-static void print_row(const char *label, struct str text)
+static void print_row(FILE *stream, const char *label, struct str text)
 {
     if (text.len)
-        op_print_wrapped(label, LABEL_COLUMNS, text);
+        op_tell_wrapped(stream, label, LABEL_COLUMNS, text);
 }
 
-static void print_options(const yyjson_val *root)
+static void print_options(FILE *stream, const yyjson_val *root)
 {
     size_t index, count;
     yyjson_val *option;
@@ -30,25 +30,25 @@ static void print_options(const yyjson_val *root)
         snprintf(label, sizeof(label), "    %.*s", STR_ARG(text_of(member(option, "optionId"))));
         buf_addf(&line, "%.*s: %.*s", STR_ARG(text_of(member(option, "label"))),
                  STR_ARG(text_of(member(option, "consequence"))));
-        op_print_wrapped(label, OPTION_COLUMNS, buf_str(&line));
+        op_tell_wrapped(stream, label, OPTION_COLUMNS, buf_str(&line));
         buf_release(&line);
     }
 }
 
-static void print_answer(const yyjson_val *answer)
+static void print_answer(FILE *stream, const yyjson_val *answer)
 {
     struct buf line = BUF_INIT;
     buf_addf(&line, "%.*s, by %.*s at %.*s", STR_ARG(text_of(member(answer, "optionId"))),
              STR_ARG(text_of(member(answer, "answeredByRef"))),
              STR_ARG(text_of(member(answer, "answeredAt"))));
-    print_row("answer", buf_str(&line));
-    print_row("because", text_of(member(answer, "reason")));
-    print_row("holds until", text_of(at(answer, "/lease/expiresAt")));
-    print_row("taken back", text_of(at(answer, "/lease/revokedAt")));
+    print_row(stream, "answer", buf_str(&line));
+    print_row(stream, "because", text_of(member(answer, "reason")));
+    print_row(stream, "holds until", text_of(at(answer, "/lease/expiresAt")));
+    print_row(stream, "taken back", text_of(at(answer, "/lease/revokedAt")));
     buf_release(&line);
 }
 
-static void print_card(const struct card *card)
+void op_print_card(FILE *stream, const struct card *card)
 {
     static const char *const states[] = { [CARD_PENDING] = "pending",
                                           [CARD_ANSWERED] = "answered",
@@ -58,19 +58,19 @@ static void print_card(const struct card *card)
     enum card_state state = card_state(card);
     size_t index, count;
     yyjson_val *who;
-    print_row("card", text_of(member(root, "id")));
-    print_row("state", str_from(states[state]));
-    print_row("question", text_of(member(root, "question")));
-    print_row("layer", text_of(member(root, "layer")));
-    print_row("operation", text_of(member(root, "operationRef")));
+    print_row(stream, "card", text_of(member(root, "id")));
+    print_row(stream, "state", str_from(states[state]));
+    print_row(stream, "question", text_of(member(root, "question")));
+    print_row(stream, "layer", text_of(member(root, "layer")));
+    print_row(stream, "operation", text_of(member(root, "operationRef")));
     yyjson_arr_foreach(member(root, "answerableByRefs"), index, count, who)
-        print_row(index ? "" : "answered by", text_of(who));
+        print_row(stream, index ? "" : "answered by", text_of(who));
     if (state == CARD_PENDING) {
-        print_row("until", text_of(member(root, "expiresAt")));
-        print_options(root);
+        print_row(stream, "until", text_of(member(root, "expiresAt")));
+        print_options(stream, root);
     }
     if (state == CARD_ANSWERED)
-        print_answer(member(root, "answer"));
+        print_answer(stream, member(root, "answer"));
 }
 
 static int print_one(void *context, struct str id, struct str json, int64_t revision,
@@ -86,7 +86,7 @@ static int print_one(void *context, struct str id, struct str json, int64_t revi
     if (*any)
         putchar('\n');
     *any = true;
-    print_card(&card);
+    op_print_card(stdout, &card);
     card_release(&card);
     return 0;
 }
@@ -135,7 +135,7 @@ static int list_pending(void *context, struct str id, struct str json, int64_t r
     } else {
         if (pending->any)
             putchar('\n');
-        print_card(&card);
+        op_print_card(stdout, &card);
     }
     pending->any = true;
     card_release(&card);
@@ -242,7 +242,7 @@ static int tell_decided(struct plane *plane, const struct outcome *outcome, cons
         puts(out.data);
         buf_release(&out);
     } else {
-        print_card(&card);
+        op_print_card(stdout, &card);
         tell_next(outcome, &card);
     }
     card_release(&card);

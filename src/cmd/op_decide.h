@@ -13,6 +13,9 @@ extern const struct option_row op_decide_options[OP_DECIDE_OPTION_COUNT];
 int run_op_pending(const struct invocation *invocation);
 int run_op_decide(const struct invocation *invocation);
 
+struct card;
+/* One card as a person sees it: what is asked, by which layer, and what may be answered. */
+void op_print_card(FILE *stream, const struct card *card);
 /* Prints the cards of an operation. */
 int op_print_cards(struct plane *plane, struct str operation, struct err *err) MUST_CHECK;
 

@@ -38,17 +38,22 @@ void op_urn(const char *type, const char *given, char ret[PLANE_URN_MAX])
         snprintf(ret, PLANE_URN_MAX, "urn:srcos:%s:%s", type, given);
 }
 
-static void print_str(struct str text)
+static void tell_str(FILE *stream, struct str text)
 {
     struct buf copy = BUF_INIT;
     buf_add_str(&copy, text);
     buf_add_char(&copy, '\0');
     if (!copy.error)
-        tell_text(stdout, copy.data);
+        tell_text(stream, copy.data);
     buf_release(&copy);
 }
 
 void op_print_wrapped(const char *label, int indent, struct str text)
+{
+    op_tell_wrapped(stdout, label, indent, text);
+}
+
+void op_tell_wrapped(FILE *stream, const char *label, int indent, struct str text)
 {
     size_t room = (size_t)(OP_COLUMNS - indent);
     for (bool first = true; text.len || first; first = false) {
@@ -63,9 +68,9 @@ void op_print_wrapped(const char *label, int indent, struct str text)
                     take--;
             }
         }
-        printf("%-*s", indent, first ? label : "");
-        print_str(str_make(text.ptr, take));
-        putchar('\n');
+        fprintf(stream, "%-*s", indent, first ? label : "");
+        tell_str(stream, str_make(text.ptr, take));
+        fputc('\n', stream);
         text = str_from_offset(text, take);
         while (text.len && text.ptr[0] == ' ')
             text = str_from_offset(text, 1);
@@ -104,7 +109,7 @@ static int list_one(void *context, struct str id, struct str json, int64_t revis
     }
     struct str local = urn_local(id);
     printf("%-28.*s %-23.*s ", STR_ARG(local), STR_ARG(text_of(member(root, "state"))));
-    print_str(without_prefix(text_of(member(root, "operationType"))));
+    tell_str(stdout, without_prefix(text_of(member(root, "operationType"))));
     putchar('\n');
     return 0;
 }

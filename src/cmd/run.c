@@ -10,6 +10,7 @@
 #include "cmd/detach.h"
 #include "cmd/first.h"
 #include "cmd/op.h"
+#include "cmd/run_ask.h"
 #include "cmd/run_mounts.h"
 #include "cmd/run_print.h"
 #include "cmd/run_surface.h"
@@ -89,6 +90,7 @@ struct running {
     char program[FACTS_PATH_SIZE], secret[PLACE_SIZE + 32], digests[PLACE_SIZE + 32];
     struct outcome outcome;
     struct detached detached; /* where it is to be */
+    struct run_ask ask;
 };
 
 /* --- options ------------------------------------------------------------------------------- */
@@ -194,6 +196,8 @@ static int make_plan(struct running *run, struct err *err)
 {
     struct plane_options plug = { 0 };
     execution_plug(&run->execution, &plug);
+    if (!run->invocation->values[OPTION_DETACH])
+        run_ask_plug(&run->ask, &plug);
     int r = facts_read(&run->facts, err);
     if (r == 0 && !run->invocation->values[OPTION_DRY_RUN])
         launch_ahead(&run->facts.plan, &run->ahead);

@@ -134,6 +134,8 @@ void run_print_end(const struct run_report *report)
         say("cancelled: ", report->execution->end_reason);
     else if (failure->code != ERR_NONE)
         say("", failure->cause);
+    if (failure->code != ERR_NONE && report->outcome->remedy[0])
+        say("next: ", report->outcome->remedy);
     print_changes(report);
     print_usage(report);
     if (result->output_truncated)

@@ -465,7 +465,7 @@ TEST(when_nobody_answers_in_time_the_default_is_taken)
 /* --- waiting ------------------------------------------------------------------------------- */
 
 /* Told that it waits, a child says so. */
-static void tell_waiting(void *context, const struct standstill *standstill)
+static bool tell_waiting(void *context, const struct standstill *standstill)
 {
     int *pipe_in = context;
     (void)standstill;
@@ -473,6 +473,7 @@ static void tell_waiting(void *context, const struct standstill *standstill)
         close(*pipe_in);
         *pipe_in = -1;
     }
+    return true;
 }
 
 /* A child that gives a command and waits for a person; it waits when this returns. */

@@ -250,7 +250,7 @@ static int last_id(void *context, struct str id, struct str json, int64_t revisi
 }
 
 /* Told for whom it waits, a child says so once. */
-static void tell_waiting(void *context, const struct standstill *standstill)
+static bool tell_waiting(void *context, const struct standstill *standstill)
 {
     int *pipe_in = context;
     char byte = (char)standstill->state;
@@ -258,6 +258,7 @@ static void tell_waiting(void *context, const struct standstill *standstill)
         close(*pipe_in);
         *pipe_in = -1;
     }
+    return true;
 }
 
 /* --- using --------------------------------------------------------------------------------- */

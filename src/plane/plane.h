@@ -92,10 +92,14 @@ enum plane_step {
 
 /* For whom an operation waits. */
 struct standstill {
+    struct plane *plane; /* which may be asked, and given other commands */
     struct str operation;
-    enum state state;        /* awaiting_decision or blocked */
-    const char *card;        /* of awaiting_decision */
-    const char *remediation; /* what would let it go on */
+    enum state state;              /* awaiting_decision or blocked */
+    const char *card;              /* of awaiting_decision */
+    struct str missing_tool;       /* of blocked: what is not granted, */
+    struct str subject, workspace; /* to whom, and where */
+    const char *reason;            /* why it does not go on */
+    const char *remediation;       /* what would let it go on */
 };
 
 struct plane_options {
@@ -117,8 +121,11 @@ struct plane_options {
     const char *enterprise_key; /* by which it delegates answering; NULL: the system's */
     uid_t enterprise_owner;     /* of that file */
     int64_t wait_ms; /* how long a command waits for a person; 0: what waits is denied for now */
-    /* Told while it waits: at once, and whenever the ledger has moved. May be NULL. */
-    void (*waiting)(void *context, const struct standstill *standstill);
+    /*
+     * Told while it waits: at once, whenever the ledger has moved, and every second. False: nobody
+     * will answer, and it is denied for now. May be NULL.
+     */
+    bool (*waiting)(void *context, const struct standstill *standstill);
     void *waiting_context;
     void (*committed)(void *context, enum plane_step step); /* may be NULL: told of each step */
     void *committed_context;

@@ -83,15 +83,20 @@ static int look(struct work *work, struct refusal *refusal, struct err *err)
                                          refusal->missing_tool, &grant, err);
 }
 
-static void tell(const struct work *work, const struct refusal *refusal)
+/* False where nobody will answer. */
+static bool tell(const struct work *work, const struct refusal *refusal)
 {
     const struct plane_options *options = &work->plane->options;
-    struct standstill standstill = { .operation = work_operation(work),
+    struct standstill standstill = { .plane = work->plane,
+                                     .operation = work_operation(work),
                                      .state = state_for(refusal),
                                      .card = refusal->card,
+                                     .missing_tool = refusal->missing_tool,
+                                     .subject = work_text(work, WORK_OPERATION, "subjectRef"),
+                                     .workspace = work_text(work, WORK_OPERATION, "workspaceRef"),
+                                     .reason = refusal->err.cause,
                                      .remediation = refusal->smallest_change };
-    if (options->waiting)
-        options->waiting(options->waiting_context, &standstill);
+    return !options->waiting || options->waiting(options->waiting_context, &standstill);
 }
 
 int standstill(struct work *work, struct refusal *refusal, int64_t until_ms, struct err *err)
@@ -105,7 +110,7 @@ int standstill(struct work *work, struct refusal *refusal, int64_t until_ms, str
     r = work_commit(work, PLANE_STEP_WAITING, err);
     while (r == 0) {
         int64_t size;
-        tell(work, refusal);
+        bool goes_on = tell(work, refusal);
         r = ledger_size(work->plane->ledger, &size, err);
         if (r == 0)
             r = look(work, refusal, err);
@@ -114,7 +119,7 @@ int standstill(struct work *work, struct refusal *refusal, int64_t until_ms, str
         if (r != 0)
             break;
         int64_t left = until_ms - clock_now_ms();
-        if (left <= 0)
+        if (left <= 0 || !goes_on)
             return 0;
         r = ledger_wait(work->plane->ledger, size, (int)(left < LOOK_MS ? left : LOOK_MS), err);
         r = r == -ETIMEDOUT ? 0 : r;

@@ -1,0 +1,46 @@
+# A run that has to ask a person: at a terminal it asks there, elsewhere it is denied for now.
+# shellcheck shell=sh
+. "$(dirname "$0")/lib.sh"
+export HOME="$scratch/home" XDG_STATE_HOME="$scratch/home/.local/state"
+export XDG_CONFIG_HOME="$scratch/home/.config"
+mkdir -p "$HOME/src/compass" "$XDG_CONFIG_HOME/agent-machine/user"
+cd "$HOME/src/compass" || exit
+cat >"$XDG_CONFIG_HOME/agent-machine/user/gates.yaml" <<END
+rules:
+  - gate: toolGrant
+    match: local-shell
+    answer: ask
+    reason: A person lets a shell in.
+END
+run run shell -- -c 'echo ran'
+check "without a terminal it is denied for now" exits 125
+check "and it is said who has to answer" err_has "a person has to answer"
+check "and how" err_has "agent-machine op decide"
+check "nothing ran" out_empty
+
+# A delegation that has come to the user by somebody else: under it the user's word grants no tool.
+operation=$("$program" op list --json |
+    sed -n 's/.*"id":"\([^"]*\)".*execution\.start.*/\1/p' | tail -n 1)
+workspace=$("$program" op show --json "$operation" |
+    sed -n 's/.*"workspaceRef": "\([^"]*\)".*/\1/p')
+ceiling=modelCalls=500,tokens=2M,connectorCalls=200,cpuSeconds=144000,localDiskBytes=10Gi
+ceiling=$ceiling,sandboxMemoryBytes=8Gi,wallClockSeconds=288000,agentConcurrency=4
+other=$scratch/other/.config/agent-machine/key
+HOME=$scratch/other XDG_STATE_HOME=$scratch/other/state XDG_CONFIG_HOME=$scratch/other/.config run init
+user=$("$program" init | sed -n 's/^you are //p')
+run delegation issue --to urn:srcos:agent:other --operation execution.start --profile \
+    urn:srcos:agent-machine-profile:personal --workspace "$workspace" --depth 1 \
+    --tool urn:srcos:agent-tool-surface:local-shell --mount "$PWD:staged" --subject-key "$other.pub" \
+    --ceiling "$ceiling" \
+    --id urn:srcos:delegation:above
+run delegation attenuate --from urn:srcos:delegation:above --to "$user" --key "$other.pem" \
+    --id urn:srcos:delegation:below
+check "it is passed on to the user" exits 0
+try timeout 120 python3 -B "$tree/tests/terminal_ask.py" "$program" urn:srcos:delegation:below
+check "at a terminal it is asked, and waits for what is typed" exits 0
+check "and says nothing of being other" out_empty
+run run --delegation urn:srcos:delegation:below --idempotency-key k shell -- -c 'echo ran'
+check "what was granted there is granted" out_is ran
+run ledger verify
+check "the ledger is whole" exits 0
+finish
