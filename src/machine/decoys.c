@@ -7,6 +7,7 @@
 #include <sys/un.h>
 
 #define STEP_DECOYS "make something for the probes to reach"
+#define BACKLOG     64 /* others of the host may come by */
 #define SOCKET_KIND (SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC)
 
 static int failed(struct err *err)
@@ -22,7 +23,7 @@ static int listen_upstream(struct decoys *decoys, struct err *err)
     decoys->upstream = socket(AF_INET, SOCKET_KIND, 0);
     if (decoys->upstream < 0 ||
         bind(decoys->upstream, (struct sockaddr *)&decoys->address, len) < 0 ||
-        listen(decoys->upstream, 1) < 0 ||
+        listen(decoys->upstream, BACKLOG) < 0 ||
         getsockname(decoys->upstream, (struct sockaddr *)&decoys->address, &len) < 0)
         return failed(err);
     return 0;
@@ -35,7 +36,7 @@ static int listen_unix(int *ret, const char *name, size_t len, struct err *err)
     socklen_t size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len);
     memcpy(address.sun_path, name, len);
     *ret = socket(AF_UNIX, SOCKET_KIND, 0);
-    if (*ret < 0 || bind(*ret, (struct sockaddr *)&address, size) < 0 || listen(*ret, 1) < 0)
+    if (*ret < 0 || bind(*ret, (struct sockaddr *)&address, size) < 0 || listen(*ret, BACKLOG) < 0)
         return failed(err);
     return 0;
 }
@@ -43,7 +44,8 @@ static int listen_unix(int *ret, const char *name, size_t len, struct err *err)
 static int listen_names(struct decoys *decoys, const char *folder, struct err *err)
 {
     unsigned random[2];
-    if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random))
+    if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random) ||
+        getrandom(decoys->nonce, sizeof(decoys->nonce), 0) != (ssize_t)sizeof(decoys->nonce))
         return failed(err);
     int len = snprintf(decoys->name, sizeof(decoys->name), "%cagent-machine-probe-%08x%08x", 0,
                        random[0], random[1]);
@@ -82,14 +84,15 @@ int decoys_open(struct decoys *decoys, const char *folder, const char *secret,
         .abstract_name = decoys->name + 1,
         .socket_path = decoys->path[0] ? decoys->path : NULL,
     };
+    memcpy(ret->nonce, decoys->nonce, sizeof(ret->nonce));
     return 0;
 }
 
 bool decoys_reached(const struct decoys *decoys)
 {
-    return (decoys->upstream >= 0 && probes_reached(decoys->upstream)) ||
-           (decoys->abstract >= 0 && probes_reached(decoys->abstract)) ||
-           (decoys->pathname >= 0 && probes_reached(decoys->pathname));
+    return (decoys->upstream >= 0 && probes_reached(decoys->upstream, decoys->nonce)) ||
+           (decoys->abstract >= 0 && probes_reached(decoys->abstract, decoys->nonce)) ||
+           (decoys->pathname >= 0 && probes_reached(decoys->pathname, decoys->nonce));
 }
 
 void decoys_close(struct decoys *decoys)

@@ -3,7 +3,8 @@
  *
  * Each is real: a listener at an address of this host, one with an abstract
  * name, and one in the file system, the user's own key, the folder of the run.
- * They live until the probes have run.
+ * They live until the probes have run. Any process of the host may reach the
+ * first two: only who says the probes' nonce counts.
  */
 #ifndef AM_MACHINE_DECOYS_H
 #define AM_MACHINE_DECOYS_H
@@ -18,12 +19,13 @@ struct decoys {
     int upstream, abstract, pathname; /* listeners */
     struct sockaddr_in address;
     char name[64], path[108];
+    unsigned char nonce[PROBE_NONCE_BYTES];
 };
 
 /* `folder` is the run's own and `secret` a file of the user's; both outlive the context. */
 int decoys_open(struct decoys *decoys, const char *folder, const char *secret,
                 struct probe_context *ret, struct err *err) MUST_CHECK;
-/* Whether anything reached a listener, which no probe may. */
+/* Whether a probe reached a listener, which none may. */
 bool decoys_reached(const struct decoys *decoys);
 void decoys_close(struct decoys *decoys);
 

@@ -34,8 +34,9 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 
-#define PROBE_PATH_MAX   4096
-#define PROBE_GROUPS_MAX 64
+#define PROBE_PATH_MAX    4096
+#define PROBE_GROUPS_MAX  64
+#define PROBE_CALLERS_MAX 256 /* of one listener: more than may wait at it */
 
 static struct probe_result contained(int error)
 {
@@ -100,23 +101,27 @@ static struct probe_result write_outside(const struct probe_context *context)
 
 /* ---- sockets ---- */
 
-/* 0 where the connection stands or is on its way, else the error that ended it. */
-static int try_connect(const struct sockaddr *address, socklen_t len)
+/*
+ * 0 where the connection stands or is on its way, else the error that ended it. To one of the
+ * caller's own listeners the nonce is said; NULL: it is somebody else's, who hears nothing.
+ */
+static int try_connect(const struct sockaddr *address, socklen_t len, const unsigned char *nonce)
 {
     _cleanup_(cleanup_close) int fd =
         socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return errno;
-    if (connect(fd, address, len) == 0)
-        return 0;
-    if (errno != EINPROGRESS)
-        return errno;
     struct pollfd wait = { .fd = fd, .events = POLLOUT };
-    int error = 0;
+    int error = connect(fd, address, len) < 0 ? errno : 0;
     socklen_t error_len = sizeof(error);
-    if (poll(&wait, 1, 0) == 1 && getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &error_len) == 0)
-        return error;
-    return 0;
+    if (error == EINPROGRESS) {
+        error = 0;
+        if (poll(&wait, 1, 0) == 1)
+            (void)!getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &error_len);
+    }
+    if (error == 0 && nonce) /* one on its way that cannot take it yet has escaped all the same */
+        (void)!send(fd, nonce, PROBE_NONCE_BYTES, MSG_NOSIGNAL | MSG_DONTWAIT);
+    return error;
 }
 
 /* Nobody is there, or nobody may go there; anything else means that somebody was reached. */
@@ -136,19 +141,33 @@ static struct probe_result connect_past_door(const struct probe_context *context
 {
     if (!context->upstream)
         return skipped("the caller listens nowhere outside");
-    int error = try_connect(context->upstream, context->upstream_len);
+    int error = try_connect(context->upstream, context->upstream_len, context->nonce);
     if (is_out_of_reach(error) || context->connections_are_captured)
         return contained(error);
     return escaped("a connection to an address of the host was not refused");
 }
 
-bool probes_reached(int listener)
+static bool says_nonce(int fd, const unsigned char nonce[PROBE_NONCE_BYTES])
 {
-    _cleanup_(cleanup_close) int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    return fd >= 0;
+    unsigned char said[PROBE_NONCE_BYTES];
+    ssize_t len = recv(fd, said, sizeof(said), MSG_DONTWAIT);
+    return len == PROBE_NONCE_BYTES && memcmp(said, nonce, PROBE_NONCE_BYTES) == 0;
 }
 
-static int try_socket_name(const char *name, bool is_abstract)
+bool probes_reached(int listener, const unsigned char nonce[PROBE_NONCE_BYTES])
+{
+    for (int i = 0; i < PROBE_CALLERS_MAX; i++) {
+        _cleanup_(cleanup_close) int fd =
+            accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        if (fd < 0)
+            return false;
+        if (says_nonce(fd, nonce))
+            return true;
+    }
+    return true; /* who has so many callers cannot tell them apart */
+}
+
+static int try_socket_name(const char *name, bool is_abstract, const unsigned char *nonce)
 {
     struct sockaddr_un address = { .sun_family = AF_UNIX };
     size_t len = strlen(name);
@@ -156,7 +175,7 @@ static int try_socket_name(const char *name, bool is_abstract)
         return ENOENT;
     memcpy(address.sun_path + is_abstract, name, len);
     socklen_t address_len = offsetof(struct sockaddr_un, sun_path) + (socklen_t)len + 1;
-    return try_connect((const struct sockaddr *)&address, address_len);
+    return try_connect((const struct sockaddr *)&address, address_len, nonce);
 }
 
 static struct probe_result reach_host_socket(const struct probe_context *context)
@@ -165,12 +184,12 @@ static struct probe_result reach_host_socket(const struct probe_context *context
     if (!context->abstract_name && !context->socket_path)
         return skipped("the caller named no socket");
     if (context->abstract_name) {
-        error = try_socket_name(context->abstract_name, true);
+        error = try_socket_name(context->abstract_name, true, context->nonce);
         if (!is_out_of_reach(error))
             return escaped("an abstract Unix socket of the host was reached");
     }
     if (context->socket_path) {
-        error = try_socket_name(context->socket_path, false);
+        error = try_socket_name(context->socket_path, false, context->nonce);
         if (!is_out_of_reach(error))
             return escaped("a Unix socket in the host's file system was reached");
     }
@@ -317,7 +336,7 @@ static bool is_reached_by_group(const char *path)
     if (!reads && !writes)
         return false;
     if (S_ISSOCK(status.st_mode))
-        return !is_out_of_reach(try_socket_name(path, false));
+        return !is_out_of_reach(try_socket_name(path, false, NULL));
     /* Landlock does not hear of access(): only opening tells. */
     _cleanup_(cleanup_close) int fd =
         open(path, (reads ? O_RDONLY : O_WRONLY) | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);

@@ -32,6 +32,8 @@ enum probe {
         PROBE_COUNT
 };
 
+#define PROBE_NONCE_BYTES 16
+
 enum probe_outcome { PROBE_CONTAINED, PROBE_ESCAPED, PROBE_SKIPPED };
 
 /* Plain data whose texts are constants of the program: a forked child may hand it to its parent. */
@@ -55,6 +57,7 @@ struct probe_context {
     const char *abstract_name;     /* of a listener of the caller's, without the leading NUL */
     const char *socket_path;       /* a listener of the caller's in the file system */
     const char *group_path;        /* a file that a supplementary group alone gives access to */
+    unsigned char nonce[PROBE_NONCE_BYTES]; /* what the probes say to the caller's listeners */
 };
 
 /* Runs them all, without allocating, and returns how many escaped. May change the process where it
@@ -62,11 +65,12 @@ struct probe_context {
 size_t probes_run(const struct probe_context *context, struct probe_result results[PROBE_COUNT]);
 
 /*
- * For the caller, outside, once the probes have run: whether a connection
- * reached its (non-blocking) listener. Behind a door that answers every
+ * For the caller, outside, once the probes have run: whether one of them
+ * reached its (non-blocking) listener, which it says by the nonce. Others of
+ * the host that come by are let go. Behind a door that answers every
  * connection, that is the only evidence there is.
  */
-bool probes_reached(int listener);
+bool probes_reached(int listener, const unsigned char nonce[PROBE_NONCE_BYTES]);
 
 const char *probe_name(enum probe probe);
 const char *probe_outcome_name(enum probe_outcome outcome);

@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
@@ -100,6 +101,7 @@ static void set_up(struct outside *o)
     o->context.abstract_name = o->abstract_name;
     o->context.socket_path = o->socket_path;
     o->context.group_path = o->group_file;
+    must(getrandom(o->context.nonce, sizeof(o->context.nonce), 0) > 0, "a nonce");
 }
 
 static void tear_down(struct outside *o)
@@ -168,13 +170,13 @@ TEST(without_a_sandbox_every_probe_escapes)
     if (!is_root) /* no group can be made up to be reached through */
         results[PROBE_REACH_THROUGH_GROUP].outcome = PROBE_ESCAPED;
     check_all(results, PROBE_ESCAPED);
-    CHECK(probes_reached(o.tcp) && probes_reached(o.abstract));
-    CHECK(!probes_reached(o.tcp));
+    CHECK(probes_reached(o.tcp, o.context.nonce) && probes_reached(o.abstract, o.context.nonce));
+    CHECK(!probes_reached(o.tcp, o.context.nonce));
 
     o.context.abstract_name = NULL;
     CHECK(probe_in_child(&o.context, as_ordinary_user, results));
     CHECK_INT(results[PROBE_REACH_HOST_SOCKET].outcome, PROBE_ESCAPED);
-    CHECK(probes_reached(o.local));
+    CHECK(probes_reached(o.local, o.context.nonce));
     tear_down(&o);
 }
 
@@ -235,7 +237,8 @@ TEST(in_a_sandbox_none_escapes)
         test_skip("this host makes no sandbox for one who is not root");
     else
         check_all(results, PROBE_CONTAINED);
-    CHECK(!probes_reached(o.tcp) && !probes_reached(o.abstract) && !probes_reached(o.local));
+    CHECK(!probes_reached(o.tcp, o.context.nonce) && !probes_reached(o.abstract, o.context.nonce) &&
+          !probes_reached(o.local, o.context.nonce));
     tear_down(&o);
 }
 
@@ -266,7 +269,8 @@ TEST(at_the_process_tier_none_escapes)
         check_all(results, PROBE_CONTAINED);
     else
         test_fail(__FILE__, __LINE__, "the tier cannot be set up");
-    CHECK(!probes_reached(o.tcp) && !probes_reached(o.abstract) && !probes_reached(o.local));
+    CHECK(!probes_reached(o.tcp, o.context.nonce) && !probes_reached(o.abstract, o.context.nonce) &&
+          !probes_reached(o.local, o.context.nonce));
     tear_down(&o);
 }
 
@@ -301,6 +305,27 @@ TEST(another_folder_of_that_name_is_not_outside)
     tear_down(&o);
 }
 
+TEST(others_of_the_host_who_come_by_are_no_escape)
+{
+    static const char *const words[] = { "", "GET / HTTP/1.0\r\n\r\n", "0123456789abcdef" };
+    struct outside o;
+    struct probe_result results[PROBE_COUNT] = { 0 };
+    set_up(&o);
+    for (size_t i = 0; i < ARRAY_LEN(words); i++) {
+        _cleanup_(cleanup_close) int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        must(connect(fd, (struct sockaddr *)&o.upstream, sizeof(o.upstream)) == 0 &&
+                 send(fd, words[i], strlen(words[i]), 0) == (ssize_t)strlen(words[i]),
+             "a caller");
+    }
+    CHECK(!probes_reached(o.tcp, o.context.nonce));
+    int other = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    must(connect(other, (struct sockaddr *)&o.upstream, sizeof(o.upstream)) == 0, "a caller");
+    CHECK(probe_in_child(&o.context, enter_nothing, results));
+    CHECK(probes_reached(o.tcp, o.context.nonce)); /* behind the other one */
+    close(other);
+    tear_down(&o);
+}
+
 /* A door accepts every connection: then only the listener outside knows. */
 TEST(behind_a_door_the_listener_tells)
 {
@@ -310,6 +335,6 @@ TEST(behind_a_door_the_listener_tells)
     o.context.connections_are_captured = true;
     CHECK(probe_in_child(&o.context, enter_nothing, results));
     CHECK_INT(results[PROBE_CONNECT_PAST_DOOR].outcome, PROBE_CONTAINED);
-    CHECK(probes_reached(o.tcp));
+    CHECK(probes_reached(o.tcp, o.context.nonce));
     tear_down(&o);
 }
