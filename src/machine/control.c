@@ -39,7 +39,6 @@
 #define STEP_LISTEN "listen for control"
 #define STEP_READ   "read a control request"
 #define STEP_ASK    "ask a machine"
-#define SOCKET_NAME "control"
 #define BACKLOG     16
 #define PARSE_MEMORY                                                                               \
     (16 * CONTROL_LINE_MAX + 1024) /* yyjson: 12 bytes for each of text, and some */
@@ -253,7 +252,8 @@ int control_write(const struct control_request *request, struct buf *ret)
 static struct sockaddr_un address_in(int folder)
 {
     struct sockaddr_un address = { .sun_family = AF_UNIX };
-    snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d/" SOCKET_NAME, folder);
+    snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d/" CONTROL_SOCKET,
+             folder);
     return address;
 }
 
@@ -279,8 +279,8 @@ static int take_place(struct control *control, const char *path, struct err *err
     if (flock(control->folder, LOCK_EX | LOCK_NB) < 0)
         return err_set(err, ERR_CONFLICT, STEP_LISTEN, "%s: another supervisor listens there",
                        path);
-    if (unlinkat(control->folder, SOCKET_NAME, 0) < 0 && errno != ENOENT)
-        return err_set_errno(err, errno, STEP_LISTEN, "%s/" SOCKET_NAME, path);
+    if (unlinkat(control->folder, CONTROL_SOCKET, 0) < 0 && errno != ENOENT)
+        return err_set_errno(err, errno, STEP_LISTEN, "%s/" CONTROL_SOCKET, path);
     return 0;
 }
 
@@ -290,8 +290,8 @@ static int bind_socket(struct control *control, const char *path, struct err *er
     control->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (control->fd < 0 ||
         bind(control->fd, (const struct sockaddr *)&address, sizeof(address)) < 0 ||
-        fchmodat(control->folder, SOCKET_NAME, 0600, 0) < 0 || listen(control->fd, BACKLOG) < 0)
-        return err_set_errno(err, errno, STEP_LISTEN, "%s/" SOCKET_NAME, path);
+        fchmodat(control->folder, CONTROL_SOCKET, 0600, 0) < 0 || listen(control->fd, BACKLOG) < 0)
+        return err_set_errno(err, errno, STEP_LISTEN, "%s/" CONTROL_SOCKET, path);
     return 0;
 }
 
@@ -324,7 +324,7 @@ void control_free(struct control *control)
         if (control->clients[i].state != CLIENT_FREE)
             control_close(&control->clients[i]);
     if (control->fd >= 0) /* so the place is ours */
-        unlinkat(control->folder, SOCKET_NAME, 0);
+        unlinkat(control->folder, CONTROL_SOCKET, 0);
     cleanup_close(&control->fd);
     cleanup_close(&control->folder);
     free(control);

@@ -21,6 +21,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 
+#define CONTROL_SOCKET      "control" /* its name in the folder of the run */
 #define CONTROL_CLIENTS_MAX 16
 #define CONTROL_LINE_MAX    2048 /* bytes of a request, with its newline */
 #define CONTROL_ANSWER_MAX  8192 /* bytes of an answer, with its newline */

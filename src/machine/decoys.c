@@ -6,6 +6,8 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
+#include "machine/control.h"
+
 #define STEP_DECOYS "make something for the probes to reach"
 #define BACKLOG     64 /* others of the host may come by */
 #define SOCKET_KIND (SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC)
@@ -41,7 +43,7 @@ static int listen_unix(int *ret, const char *name, size_t len, struct err *err)
     return 0;
 }
 
-static int listen_names(struct decoys *decoys, const char *folder, struct err *err)
+static int listen_name(struct decoys *decoys, struct err *err)
 {
     unsigned random[2];
     if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random) ||
@@ -49,29 +51,25 @@ static int listen_names(struct decoys *decoys, const char *folder, struct err *e
         return failed(err);
     int len = snprintf(decoys->name, sizeof(decoys->name), "%cagent-machine-probe-%08x%08x", 0,
                        random[0], random[1]);
-    int r = listen_unix(&decoys->abstract, decoys->name, (size_t)len, err);
-    len = snprintf(decoys->path, sizeof(decoys->path), "%s/probe", folder);
-    if (r < 0 || len >= (int)sizeof(decoys->path)) {
-        decoys->path[0] = '\0'; /* too long for a socket's name: one less to try */
-        return r;
-    }
-    return listen_unix(&decoys->pathname, decoys->path, (size_t)len, err);
+    return listen_unix(&decoys->abstract, decoys->name, (size_t)len, err);
 }
 
 int decoys_open(struct decoys *decoys, const char *folder, const char *secret,
                 struct probe_context *ret, struct err *err)
 {
     struct stat status, namespace;
-    *decoys = (struct decoys){ .upstream = -1, .abstract = -1, .pathname = -1 };
+    *decoys = (struct decoys){ .upstream = -1, .abstract = -1 };
     int r = listen_upstream(decoys, err);
     if (r == 0)
-        r = listen_names(decoys, folder, err);
+        r = listen_name(decoys, err);
     if (r == 0 && (stat(folder, &status) < 0 || stat("/proc/self/ns/pid", &namespace) < 0))
         r = failed(err);
     if (r < 0) {
         decoys_close(decoys);
         return r;
     }
+    /* One that is too long for a socket's name is one less to try. */
+    int len = snprintf(decoys->path, sizeof(decoys->path), "%s/" CONTROL_SOCKET, folder);
     *ret = (struct probe_context){
         .secret_path = access(secret, R_OK) == 0 ? secret : NULL,
         .outside_folder = folder,
@@ -82,7 +80,7 @@ int decoys_open(struct decoys *decoys, const char *folder, const char *secret,
         .host_pid = getpid(),
         .pid_namespace = namespace.st_ino,
         .abstract_name = decoys->name + 1,
-        .socket_path = decoys->path[0] ? decoys->path : NULL,
+        .socket_path = len < (int)sizeof(decoys->path) ? decoys->path : NULL,
     };
     memcpy(ret->nonce, decoys->nonce, sizeof(ret->nonce));
     return 0;
@@ -91,16 +89,12 @@ int decoys_open(struct decoys *decoys, const char *folder, const char *secret,
 bool decoys_reached(const struct decoys *decoys)
 {
     return (decoys->upstream >= 0 && probes_reached(decoys->upstream, decoys->nonce)) ||
-           (decoys->abstract >= 0 && probes_reached(decoys->abstract, decoys->nonce)) ||
-           (decoys->pathname >= 0 && probes_reached(decoys->pathname, decoys->nonce));
+           (decoys->abstract >= 0 && probes_reached(decoys->abstract, decoys->nonce));
 }
 
 void decoys_close(struct decoys *decoys)
 {
     cleanup_close(&decoys->upstream);
     cleanup_close(&decoys->abstract);
-    cleanup_close(&decoys->pathname);
-    if (decoys->path[0])
-        unlink(decoys->path);
-    *decoys = (struct decoys){ .upstream = -1, .abstract = -1, .pathname = -1 };
+    *decoys = (struct decoys){ .upstream = -1, .abstract = -1 };
 }

@@ -2,9 +2,9 @@
  * decoys: what of the host there is to be reached, for the probes to try.
  *
  * Each is real: a listener at an address of this host, one with an abstract
- * name, and one in the file system, the user's own key, the folder of the run.
- * They live until the probes have run. Any process of the host may reach the
- * first two: only who says the probes' nonce counts.
+ * name, the socket by which the run is controlled, the user's own key, the
+ * folder of the run. The listeners live until the probes have run. Any process
+ * of the host may reach them: only who says the probes' nonce counts.
  */
 #ifndef AM_MACHINE_DECOYS_H
 #define AM_MACHINE_DECOYS_H
@@ -16,13 +16,14 @@
 #include "machine/linux/probes.h"
 
 struct decoys {
-    int upstream, abstract, pathname; /* listeners */
+    int upstream, abstract; /* listeners */
     struct sockaddr_in address;
     char name[64], path[108];
     unsigned char nonce[PROBE_NONCE_BYTES];
 };
 
-/* `folder` is the run's own and `secret` a file of the user's; both outlive the context. */
+/* `folder` is the run's own, with its socket, and `secret` a file of the user's; both outlive the
+ * context. */
 int decoys_open(struct decoys *decoys, const char *folder, const char *secret,
                 struct probe_context *ret, struct err *err) MUST_CHECK;
 /* Whether a probe reached a listener, which none may. */

@@ -2,10 +2,9 @@
  * launch: the ordered steps of the supervisor's side, each with its undo (stops 5 and 7 of a run).
  *
  * Theory of operation. The steps make what the sandbox is built of: the run's
- * folder and its layers, trees of the host where the caller is root, the
- * streams; and, while it is built, the run's own socket, by which others speak
- * to it. They are walked forward by launch_begin and backward by launch_end,
- * which undoes those that were done. What a run leaves is its folder, if a
+ * folder and its layers, the socket by which others speak to the run, trees of
+ * the host where the caller is root, the streams. They are walked forward by launch_begin and
+ * backward by launch_end, which undoes those that were done. What a run leaves is its folder, if a
  * change set or a log is in it.
  *
  * The sandbox's first process is there already, where launch_ahead could tell
@@ -79,14 +78,10 @@ static int open_socket(struct launch *launch, struct err *err);
 static void close_socket(struct launch *launch);
 
 static const struct launch_step steps[] = {
-    { "folder", make_folder, remove_folder },
-    { "masks", find_masks, forget_masks },
-    { "limits", open_limits, close_limits },
-    { "trees", take_trees, close_trees },
-    { "streams", open_streams, close_streams },
-    { "decoys", open_decoys, close_decoys },
-    { "spawn", spawn, end_sandbox },
-    { "socket", open_socket, close_socket },
+    { "folder", make_folder, remove_folder }, { "socket", open_socket, close_socket },
+    { "masks", find_masks, forget_masks },    { "limits", open_limits, close_limits },
+    { "trees", take_trees, close_trees },     { "streams", open_streams, close_streams },
+    { "decoys", open_decoys, close_decoys },  { "spawn", spawn, end_sandbox },
 };
 
 static struct launch *launch_new(void)
@@ -165,7 +160,7 @@ static int make_folder(struct launch *launch, struct err *err)
     if (!run_folder_path(launch->options.state_folder, str_from(launch->options.name),
                          launch->folder))
         return err_set(err, ERR_LIMIT, STEP_LAUNCH, "the run's folder has no path that fits");
-    int r = file_make_folder(launch->folder, err);
+    int r = run_folder_make(launch->options.state_folder, launch->folder, err);
     for (size_t i = 0; i < launch->plan->mount_count && r == 0; i++)
         if (launch->plan->mounts[i].semantics == MOUNT_STAGED)
             r = make_layer(launch, i, err);
@@ -176,7 +171,7 @@ static int make_folder(struct launch *launch, struct err *err)
 
 static void remove_folder(struct launch *launch)
 {
-    run_folder_clear(launch->folder, launch->options.discard);
+    run_folder_end(launch->options.state_folder, launch->folder, launch->options.discard);
 }
 
 int launch_changes(const struct launch *launch, size_t mount, struct changes *ret, struct err *err)

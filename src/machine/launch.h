@@ -80,7 +80,8 @@ int launch_ready(struct launch *launch, struct launch_report *ret, struct err *e
 enum run_wish { RUN_ON, RUN_PAUSE, RUN_CANCEL, RUN_CANCEL_NOW };
 struct run_watch {
     void *context;
-    int doorbell; /* readable when `wish` is to be called; -1: nothing is ever asked */
+    /* Opens what is readable when `wish` is to be called, once the run has lasted for a moment. */
+    int (*listen)(void *context);
     enum run_wish (*wish)(void *context);
     void (*started)(void *context); /* the command runs; may be NULL */
 };

@@ -3,10 +3,14 @@
 
 #include <dirent.h>
 #include <limits.h>
+#include <sys/stat.h>
 
 #include "base/file.h"
+#include "machine/control.h"
 
 #define PATH_BYTES_MAX (RUN_FOLDER_SIZE + NAME_MAX + 16)
+#define FIRST_LAYER    "0"
+#define KERNEL_WORK    FIRST_LAYER "/work/work"
 
 static bool is_plain_word(struct str name)
 {
@@ -22,6 +26,70 @@ bool run_folder_path(const char *state_folder, struct str name, char ret[RUN_FOL
     ret[0] = '\0';
     return false;
 }
+
+/* --- for the next run ---------------------------------------------------------------------- */
+
+static bool spare_path(const char *state_folder, char ret[RUN_FOLDER_SIZE])
+{
+    return snprintf(ret, RUN_FOLDER_SIZE, "%s/spare", state_folder) < RUN_FOLDER_SIZE;
+}
+
+int run_folder_make(const char *state_folder, const char *folder, struct err *err)
+{
+    char spare[RUN_FOLDER_SIZE];
+    if (spare_path(state_folder, spare) && rename(spare, folder) == 0)
+        return 0;
+    return file_make_folder(folder, err);
+}
+
+/* Whether a folder holds this and nothing else; NULL: nothing at all. */
+static bool holds_only(int folder, const char *path, const char *name)
+{
+    int fd = openat(folder, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    DIR *entries = fd < 0 ? NULL : fdopendir(fd);
+    struct dirent *entry;
+    bool only = entries != NULL;
+    while (entries && only && (entry = readdir(entries)))
+        only = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
+               (name && strcmp(entry->d_name, name) == 0);
+    if (entries)
+        closedir(entries);
+    else
+        cleanup_close(&fd);
+    return only;
+}
+
+/* What the kernel leaves of an overlay in its `work`; it lets nobody in there. */
+static void sweep_work(int folder)
+{
+    static const char *const left[] = { KERNEL_WORK, KERNEL_WORK "/incompat",
+                                        KERNEL_WORK "/incompat/volatile" };
+    for (size_t i = 0; i < ARRAY_LEN(left); i++)
+        (void)!fchmodat(folder, left[i], 0700, 0);
+    (void)!unlinkat(folder, KERNEL_WORK "/incompat/volatile/dirty", 0);
+    for (size_t i = ARRAY_LEN(left); i > 0; i--)
+        (void)!unlinkat(folder, left[i - 1], AT_REMOVEDIR);
+}
+
+static bool put_aside(const char *state_folder, const char *path)
+{
+    char spare[RUN_FOLDER_SIZE];
+    _cleanup_(cleanup_close) int folder = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (folder < 0 || unlinkat(folder, FIRST_LAYER "/upper", AT_REMOVEDIR) < 0)
+        return false;
+    sweep_work(folder);
+    return holds_only(folder, FIRST_LAYER "/work", NULL) &&
+           holds_only(folder, FIRST_LAYER, "work") && holds_only(folder, ".", FIRST_LAYER) &&
+           spare_path(state_folder, spare) && rename(path, spare) == 0;
+}
+
+void run_folder_end(const char *state_folder, const char *folder, bool discard)
+{
+    if (folder[0] && !put_aside(state_folder, folder))
+        run_folder_clear(folder, discard);
+}
+
+/* --- away with it -------------------------------------------------------------------------- */
 
 /* What the kernel made for the overlay; and the layer, where nothing is to be kept of it. */
 static void clear_layer(const char *folder, const char *layer, bool discard)
@@ -50,8 +118,7 @@ void run_folder_clear(const char *folder, bool discard)
     while ((entry = readdir(entries)))
         if (entry->d_name[0] >= '0' && entry->d_name[0] <= '9')
             clear_layer(folder, entry->d_name, discard);
-    unlinkat(dirfd(entries), "control", 0);
-    unlinkat(dirfd(entries), "probe", 0);
+    unlinkat(dirfd(entries), CONTROL_SOCKET, 0);
     closedir(entries);
     snprintf(path, sizeof(path), "%s/private", folder);
     (void)!file_remove_tree(path, NULL);

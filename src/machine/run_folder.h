@@ -4,12 +4,23 @@
 #define AM_MACHINE_RUN_FOLDER_H
 
 #include "base/base.h"
+#include "base/err.h"
 #include "base/str.h"
 
 #define RUN_FOLDER_SIZE 4096
 
 /* False, with an empty path, for a name that is no plain word, or where the path does not fit. */
 bool run_folder_path(const char *state_folder, struct str name, char ret[RUN_FOLDER_SIZE]);
+/*
+ * Makes the folder. The one that the last run left bare (see run_folder_end) becomes this run's: to
+ * make and remove folders is dear, on some file systems the more so the more there were lately.
+ */
+int run_folder_make(const char *state_folder, const char *folder, struct err *err) MUST_CHECK;
+/*
+ * Its run is over: as run_folder_clear, but that a folder of one layer, and nothing else, which
+ * nobody wrote to is put aside for the next run. Of the layer `upper` is new for each run.
+ */
+void run_folder_end(const char *state_folder, const char *folder, bool discard);
 /*
  * The run is over, or its supervisor has died: removes what only a living run needs, and what
  * nobody wrote to; a change set stays unless it is to be discarded, a log always. What cannot be

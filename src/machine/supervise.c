@@ -5,8 +5,9 @@
  * the command's streams, signals, those who speak to the run, and the next
  * moment at which somebody has to look at something: the wall clock's ceiling,
  * the limits' meters, the end of a grace period, a line of the log that has
- * waited. How a run ends is supervise_end.c, what it can be asked for is
- * supervise_asked.c.
+ * waited. What the plane asks it looks for from LISTEN_MS on: most commands
+ * have ended by then, and to be able to be asked is not free. How a run ends is supervise_end.c,
+ * what it can be asked for is supervise_asked.c.
  */
 #include "machine/supervise.h"
 
@@ -18,6 +19,7 @@
 #include "machine/supervise_internal.h"
 
 #define LOOP_SLEEP_MAX_MS 3600000
+#define LISTEN_MS         20
 #define READER_MS         2000 /* how long one who reads may keep a run that was to end */
 
 enum {
@@ -145,6 +147,8 @@ static void look(struct run *run)
     meter(run, now);
     if (run->grace_ms && now >= run->grace_ms && !run->killed)
         run_kill(run);
+    if (run->listen_ms && now >= run->listen_ms)
+        run_listen(run);
     clients_look(run->clients, now);
     if (run->of->log)
         run_log_flush(run->of->log, now);
@@ -163,6 +167,7 @@ static int patience(const struct run *run)
     keep_earlier(&until, run->exhausted ? 0 : run->deadline_ms);
     keep_earlier(&until, run->killed ? 0 : run->grace_ms);
     keep_earlier(&until, run->meter_ms);
+    keep_earlier(&until, run->listen_ms);
     keep_earlier(&until, clients_due(run->clients));
     keep_earlier(&until, run->of->log ? run_log_due(run->of->log) : 0);
     return until <= now ? 0 : (int)(until - now);
@@ -174,9 +179,10 @@ static void loop(struct run *run)
         [POLL_CONTROL] = { .fd = run->of->control, .events = POLLIN },
         [POLL_LIFE] = { .fd = run->of->pidfd, .events = POLLIN },
         [POLL_SIGNALS] = { .fd = run->signals, .events = POLLIN },
-        [POLL_DOORBELL] = { .fd = run->watch->doorbell, .events = POLLIN },
+        [POLL_DOORBELL] = { .fd = -1, .events = POLLIN },
     };
     while (polls[POLL_LIFE].revents == 0 || polls[POLL_CONTROL].fd >= 0) {
+        polls[POLL_DOORBELL].fd = run->doorbell;
         relay_ask(run->of->relay, !clients_are_full(run->clients), polls + POLL_STREAMS);
         size_t clients = clients_ask(run->clients, polls + POLL_CLIENTS);
         if (poll(polls, POLL_CLIENTS + clients, patience(run)) < 0)
@@ -227,7 +233,7 @@ int supervise(const struct supervised *supervised, const struct run_watch *watch
               struct run_result *ret, struct err *err)
 {
     int64_t wall = supervised->plan->limits.budget[DIMENSION_WALL_CLOCK_SECONDS];
-    struct run run = { .of = supervised, .watch = watch, .result = ret };
+    struct run run = { .of = supervised, .watch = watch, .result = ret, .doorbell = -1 };
     struct clients_run seen = { &run, run_act, takes_input, type };
     sigset_t before;
     run.deadline_ms = clock_passed_ms() + wall * 1000;
@@ -242,8 +248,7 @@ int supervise(const struct supervised *supervised, const struct run_watch *watch
     relay_listen(supervised->relay, hear, &run);
     ret->end = RUN_LOST;
     run.meter_ms = clock_passed_ms(); /* the limits say when first */
-    if (watch->doorbell >= 0)
-        run_take_wish(&run); /* what was asked before anybody listened */
+    run.listen_ms = run.meter_ms + LISTEN_MS;
     loop(&run);
     r = settle(&run, err);
     close(run.signals);

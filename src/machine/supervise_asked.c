@@ -21,10 +21,20 @@ int run_pause(struct run *run, bool paused, struct err *err)
     return r;
 }
 
+void run_listen(struct run *run)
+{
+    run->listen_ms = 0;
+    run->doorbell = run->watch->listen(run->watch->context);
+    if (run->doorbell < 0)
+        run_begin_end(run, false); /* one that nobody could end is no run to go on with */
+    else
+        run_take_wish(run); /* what was asked before anybody listened */
+}
+
 void run_take_wish(struct run *run)
 {
     char ring;
-    while (recv(run->watch->doorbell, &ring, sizeof(ring), MSG_DONTWAIT) >= 0)
+    while (recv(run->doorbell, &ring, sizeof(ring), MSG_DONTWAIT) >= 0)
         ; /* however often it rang, one look will do */
     enum run_wish wish = run->watch->wish(run->watch->context);
     if (run->wish >= RUN_CANCEL && wish <= run->wish)

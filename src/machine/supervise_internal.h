@@ -13,10 +13,11 @@ struct run {
     const struct run_watch *watch;
     struct run_result *result;
     struct clients *clients;
-    int signals;
+    int signals, doorbell;
     enum run_wish wish;
     bool exhausted, crowded, killed, ended;
     bool paused;
+    int64_t listen_ms;   /* when the doorbell is to be opened; 0: it is */
     int64_t meter_ms;    /* when the limits are to be looked at again; 0: not needed */
     int64_t deadline_ms; /* of the wall clock */
     int64_t grace_ms;    /* when the grace ends; 0: nobody has asked it to end */
@@ -40,7 +41,8 @@ void run_judge(struct run *run);
 /* --- what is asked of it (supervise_asked.c) ------------------------------------------------- */
 
 int run_pause(struct run *run, bool paused, struct err *err) MUST_CHECK;
-/* What the plane asks. */
+/* What the plane asks: is listened for from now on; was asked. */
+void run_listen(struct run *run);
 void run_take_wish(struct run *run);
 /* What somebody asks through the control socket; see clients.h. */
 int run_act(void *context, const struct control_request *request, struct buf *members,

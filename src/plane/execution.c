@@ -174,6 +174,12 @@ static enum run_wish wish(void *context)
     return wishes[asked.asked];
 }
 
+static int listen_for_wishes(void *context)
+{
+    const struct watched *watched = context;
+    return work_doorbell(watched->work, NULL);
+}
+
 static void measure(struct execution *execution)
 {
     const struct run_result *result = &execution->result;
@@ -287,10 +293,11 @@ static int start(void *context, struct work *work, struct effect_result *ret, st
     struct execution *execution = context;
     struct err why = { 0 };
     struct watched watched = { execution, work };
-    struct run_watch watch = { .context = &watched, .wish = wish, .started = tell_begun };
-    watch.doorbell = work_doorbell(work, &why);
+    const struct run_watch watch = {
+        .context = &watched, .listen = listen_for_wishes, .wish = wish, .started = tell_begun
+    };
     execution->started = true;
-    if (watch.doorbell < 0 || launch_run(execution->launch, &watch, &execution->result, &why) < 0)
+    if (launch_run(execution->launch, &watch, &execution->result, &why) < 0)
         return fail(ret, &why);
     trace_note(execution->trace, "machine/supervise.c", "command ended");
     measure(execution);
