@@ -7,9 +7,8 @@
  * what was read is what is digested, validated and compiled.
  *
  * A document is a file whose name ends in .json, .yaml or .yml and does not
- * begin with a dot. references.* is none, and belongs to the workspace's digest
- * all the same, because it says where names lead; gates.* is none of the
- * contracts', and has a reader of its own (gate_rules.h). Of the workspace, which
+ * begin with a dot. gates.* and references.* are none of the contracts', and have
+ * readers of their own (gate_rules.h, references.h). Of the workspace, which
  * anyone can have written, links are not followed, and nothing is parsed before
  * it is trusted.
  *
@@ -46,6 +45,7 @@ struct entry {
 struct layers {
     struct arena arena;
     struct catalogue *catalogue;
+    struct references *references; /* of the documents in force */
     struct entry *entries;
     size_t count, capacity;
     char workspace_digest[DIGEST_TEXT_SIZE];
@@ -184,6 +184,20 @@ static int check_gates(struct entry *entry, struct err *err)
     return 0;
 }
 
+static int check_references(struct layers *layers, struct entry *entry, struct err *err)
+{
+    const yyjson_val *root = yyjson_doc_get_root(entry->doc);
+    struct layer_document *document = &entry->document;
+    int r = document->layer > LAYER_USER
+                ? fault(err, document->path, "this layer has no references")
+                : references_add(layers->references, document->layer, document->path, root, err);
+    if (r < 0)
+        return r;
+    document->root = root;
+    document->type = LAYERS_REFERENCES_TYPE;
+    return 0;
+}
+
 /* Parses what was read and holds it against the schema of its type. */
 static int check_document(struct layers *layers, struct entry *entry, struct err *err)
 {
@@ -195,6 +209,8 @@ static int check_document(struct layers *layers, struct entry *entry, struct err
         return r;
     if (entry->kind == ENTRY_GATES)
         return check_gates(entry, err);
+    if (entry->kind == ENTRY_REFERENCES)
+        return check_references(layers, entry, err);
     const yyjson_val *root = yyjson_doc_get_root(entry->doc);
     const struct embedded_schema *schema = catalogue_type_of(root, err);
     if (!schema) {
@@ -238,7 +254,8 @@ static enum entry_kind kind_of(const char *name)
 {
     if (str_starts(str_from(name), STR(GATES_FILE_PREFIX)))
         return ENTRY_GATES;
-    return str_starts(str_from(name), STR("references.")) ? ENTRY_REFERENCES : ENTRY_DOCUMENT;
+    return str_starts(str_from(name), STR(REFERENCES_FILE_PREFIX)) ? ENTRY_REFERENCES
+                                                                   : ENTRY_DOCUMENT;
 }
 
 static struct entry *add_entry(struct layers *layers, const struct folder *folder, const char *name)
@@ -300,7 +317,7 @@ static int read_names(struct layers *layers, const struct folder *folder, int fd
             break;
         }
         r = read_file(folder, fd, entry, &inner);
-        if (r == 0 && !folder->is_workspace && entry->kind != ENTRY_REFERENCES)
+        if (r == 0 && !folder->is_workspace)
             r = check_document(layers, entry, &inner);
         if (r < 0)
             r = refuse(layers, folder, entry, r, &inner, err);
@@ -388,7 +405,7 @@ static int check_workspace(struct layers *layers, struct err *err)
     int r = 0;
     for (size_t i = 0; r == 0 && i < layers->count; i++) {
         struct entry *entry = &layers->entries[i];
-        if (entry->document.layer == LAYER_WORKSPACE && entry->kind != ENTRY_REFERENCES)
+        if (entry->document.layer == LAYER_WORKSPACE)
             r = check_document(layers, entry, err);
     }
     return r;
@@ -460,13 +477,19 @@ static int check_system(struct layers *layers, const struct layers_places *place
     return entry ? refuse(layers, &folder, entry, r, &inner, err) : no_memory(err);
 }
 
-static int open_all(struct layers *layers, const struct layers_places *places, struct err *err)
+static int prepare(struct layers *layers, struct err *err)
 {
     struct compile_options options = { 0 };
+    int r = catalogue_new(&options, &layers->catalogue, err);
+    return r < 0 ? r : references_new(&layers->references, err);
+}
+
+static int open_all(struct layers *layers, const struct layers_places *places, struct err *err)
+{
     layers->tries = places->all[0] != '\0';
     int r = layers->tries && access(places->all, R_OK | X_OK) < 0
                 ? err_set_errno(err, errno, "read the layers", "%s", places->all)
-                : catalogue_new(&options, &layers->catalogue, err);
+                : prepare(layers, err);
     if (r == 0 && !layers->tries)
         r = check_system(layers, places, err);
     for (int layer = 0; r == 0 && layer < LAYER_COUNT; layer++)
@@ -504,6 +527,7 @@ void layers_close(struct layers *layers)
         yyjson_doc_free(layers->entries[i].doc);
     }
     free(layers->entries);
+    references_free(layers->references);
     catalogue_free(layers->catalogue);
     arena_release(&layers->arena);
     free(layers);
@@ -524,11 +548,17 @@ const char *layers_workspace_digest(const struct layers *layers)
     return layers->workspace_digest[0] ? layers->workspace_digest : NULL;
 }
 
+const struct references *layers_references(const struct layers *layers)
+{
+    return layers->references;
+}
+
 /* A surface speaks where it is run; where one folder stands for all, in its agent folder too. */
 static bool speaks(const struct layers *layers, const struct layer_document *document,
                    const char *surface)
 {
-    if (strcmp(document->type, LAYERS_GATES_TYPE) == 0)
+    if (strcmp(document->type, LAYERS_GATES_TYPE) == 0 ||
+        strcmp(document->type, LAYERS_REFERENCES_TYPE) == 0)
         return true;
     if (strcmp(document->type, "AgentToolSurface") != 0)
         return policy_takes(str_from(document->type));
@@ -540,6 +570,12 @@ static bool speaks(const struct layers *layers, const struct layer_document *doc
 int layers_add(const struct layers *layers, const char *surface, struct policy_builder *builder,
                struct err *err)
 {
+    static int (*const add[])(struct policy_builder * builder, enum layer layer, const char *name,
+                              const yyjson_val *root, struct err *err) = {
+        [ENTRY_DOCUMENT] = policy_add,
+        [ENTRY_GATES] = policy_add_gates,
+        [ENTRY_REFERENCES] = policy_add_references,
+    };
     int r = 0;
     for (size_t i = 0; r == 0 && i < layers->count; i++) {
         const struct layer_document *document = &layers->entries[i].document;
@@ -549,8 +585,8 @@ int layers_add(const struct layers *layers, const char *surface, struct policy_b
             r = policy_add_unreadable(builder, document->layer, document->path, document->why, err);
         if (!document->root || !speaks(layers, document, surface))
             continue;
-        r = (layers->entries[i].kind == ENTRY_GATES ? policy_add_gates : policy_add)(
-            builder, document->layer, document->path, document->root, &inner);
+        r = add[layers->entries[i].kind](builder, document->layer, document->path, document->root,
+                                         &inner);
         if (r < 0 && strict)
             r = policy_add_unreadable(builder, document->layer, document->path, inner.cause, err);
         else if (r < 0 && err)
@@ -583,9 +619,8 @@ static int append_trusted(const struct layers_places *places, const char *digest
 static int trust(struct layers *layers, const struct layers_places *places, struct err *err)
 {
     _cleanup_(buf_release) struct buf list = BUF_INIT_LIMIT(LAYERS_TRUSTED_MAX);
-    struct compile_options options = { 0 };
     bool readable;
-    int r = catalogue_new(&options, &layers->catalogue, err);
+    int r = prepare(layers, err);
     if (r == 0)
         r = read_layer(layers, LAYER_WORKSPACE, places, err);
     if (r == 0)

@@ -13,6 +13,7 @@
 
 #include <sys/types.h>
 
+#include "authority/references.h"
 #include "authority/verdict.h"
 #include "base/base.h"
 #include "base/digest.h"
@@ -23,7 +24,8 @@
 #define LAYERS_WORKSPACE_FOLDER ".agent-machine"
 #define LAYERS_TRUSTED_FILE     "trusted"
 #define LAYERS_GATES_TYPE       "gates" /* the type of a layer_document of gates */
-#define LAYERS_FILES_MAX        1000    /* of one folder */
+#define LAYERS_REFERENCES_TYPE  "references"
+#define LAYERS_FILES_MAX        1000 /* of one folder */
 #define LAYERS_FILE_BYTES_MAX   ((size_t)32 << 20)
 #define LAYERS_TRUSTED_MAX      ((size_t)4 << 20) /* bytes of the list */
 
@@ -69,6 +71,8 @@ size_t layers_count(const struct layers *layers);
 struct layer_document layers_at(const struct layers *layers, size_t index);
 /* Of the workspace's folder; NULL where it has no documents. */
 const char *layers_workspace_digest(const struct layers *layers);
+/* Of the documents in force; good as long as the layers. */
+const struct references *layers_references(const struct layers *layers);
 /*
  * Hands the documents to a builder. `surface` is the name of the tool surface that is run, whose
  * hosts are the agent layer's; NULL: none. The layers must outlive the policy.

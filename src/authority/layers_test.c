@@ -375,3 +375,75 @@ TEST(the_workspace_is_the_nearest_repository_around)
     CHECK_TEXT(found.system, "/etc/agent-machine");
     end(&place);
 }
+
+static const char *place_of(const struct place *place, const char *name)
+{
+    static char text[ADDRESS_RANGE_TEXT_SIZE];
+    struct address_range addresses[REFERENCES_ADDRESSES_MAX];
+    if (!references_addresses(layers_references(place->layers), str_from(name), addresses))
+        return "nowhere";
+    address_range_text(&addresses[0], text);
+    return text;
+}
+
+TEST(references_are_the_layers_and_the_policys_digest_covers_them)
+{
+    struct place place;
+    char before[DIGEST_TEXT_SIZE];
+    begin(&place);
+    test_put(place.root, "config/user/u.json", ALLOWS("a.test"));
+    compile_well(&place);
+    CHECK_TEXT(place_of(&place, "a.test"), "nowhere");
+    memcpy(before, policy_digest(place.policy), sizeof(before));
+    test_put(place.root, "config/user/references.yaml", "names: {a.test: 10.0.0.1}\n");
+    test_put(place.root, "system/device/references.corp.json", "{'names':{'*.test':'10.0.0.2'}}");
+    compile_well(&place);
+    CHECK_TEXT(place_of(&place, "a.test"), "10.0.0.2/32");
+    CHECK(strcmp(before, policy_digest(place.policy)) != 0);
+    CHECK_TEXT(decide(&place, "a.test"), "allow");
+    CHECK_TEXT(layers_at(place.layers, 0).type, "references");
+    end(&place);
+}
+
+TEST(references_that_cannot_be_read_deny_everything_or_are_an_error)
+{
+    struct place place;
+    struct err err = { 0 };
+    begin(&place);
+    test_put(place.root, "config/user/u.json", ALLOWS("a.test"));
+    test_put(place.root, "system/enterprise/references.yaml", "name: {a.test: 10.0.0.1}\n");
+    compile_well(&place);
+    CHECK_TEXT(decide(&place, "a.test"), "deny");
+    CHECK(strstr(decided.reason, "references.yaml") != NULL);
+    CHECK_INT(layers_at(place.layers, 0).state, DOCUMENT_UNUSABLE);
+    test_put(place.root, "system/enterprise/references.yaml", "names: {}\n");
+    compile_well(&place);
+    CHECK_TEXT(decide(&place, "a.test"), "allow");
+    test_put(place.root, "config/user/references.yaml", "names: {a.test: somewhere}\n");
+    CHECK(compile(&place, NULL, &err) < 0);
+    CHECK(strstr(err.where, "user/references.yaml: /names/a.test") != NULL);
+    end(&place);
+}
+
+TEST(references_of_a_workspace_are_inert_until_it_is_trusted)
+{
+    struct place place;
+    struct err err = { 0 };
+    char digest[DIGEST_TEXT_SIZE];
+    begin(&place);
+    test_put(place.root, "repository/.agent-machine/references.yaml",
+             "names: {a.test: 10.0.0.1}\n");
+    test_put(place.root, "config/user/references.yaml", "names: {a.test: 10.0.0.2}\n");
+    compile_well(&place);
+    CHECK_TEXT(place_of(&place, "a.test"), "10.0.0.2/32");
+    CHECK_INT(layers_trust(&place.places, digest, &err), 0);
+    compile_well(&place);
+    CHECK_TEXT(place_of(&place, "a.test"), "10.0.0.1/32");
+    test_put(place.root, "repository/.agent-machine/references.yaml",
+             "secrets: {'secret://a/b': {command: [id]}}\n");
+    compile_well(&place);
+    CHECK_TEXT(place_of(&place, "a.test"), "10.0.0.2/32");
+    CHECK(layers_trust(&place.places, digest, &err) < 0);
+    CHECK(strstr(err.cause, "a workspace has no secrets") != NULL);
+    end(&place);
+}

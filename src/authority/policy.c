@@ -565,6 +565,18 @@ int policy_build(struct policy_builder *builder, struct policy **ret, struct err
 
 /* --- showing -------------------------------------------------------------------------------- */
 
+int policy_each_document(const struct policy *policy, policy_document_visit *visit, void *context,
+                         struct err *err)
+{
+    int r = 0;
+    for (uint32_t i = 0; i < policy->document_count && r >= 0; i++) {
+        const struct policy_document *document = &policy->documents[i];
+        if (document->root)
+            r = visit(context, document->layer, document->name, document->root, err);
+    }
+    return r;
+}
+
 const char *policy_digest(const struct policy *policy)
 {
     return policy->digest;

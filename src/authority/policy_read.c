@@ -471,6 +471,25 @@ static int read_kind(struct source *source, enum kind kind, struct err *err)
     return -EINVAL;
 }
 
+/* The document's name in the policy's own memory; its digest; and its place in the list. */
+static int add_source(struct source *source, struct str id, struct err *err)
+{
+    struct policy_document document = { .root = source->root, .layer = source->layer, .id = id };
+    document.name = arena_copy(&source->builder->policy->arena, str_from(source->name));
+    if (!document.name)
+        return err_set(err, ERR_MEMORY, "compile a policy", "%s", source->name);
+    source->name = document.name;
+    int r = jcs_digest(source->root, document.digest, err);
+    return r < 0 ? r : builder_add_document(source->builder, &document, &source->document, err);
+}
+
+int policy_add_references(struct policy_builder *builder, enum layer layer, const char *name,
+                          const yyjson_val *root, struct err *err)
+{
+    struct source source = { builder, name, root, layer, 0, (uint32_t)layer };
+    return add_source(&source, STR(""), err);
+}
+
 int policy_add(struct policy_builder *builder, enum layer layer, const char *name,
                const yyjson_val *root, struct err *err)
 {
@@ -484,15 +503,8 @@ int policy_add(struct policy_builder *builder, enum layer layer, const char *nam
         layer = LAYER_AGENT;
     if (kind == KIND_PROVIDER)
         layer = LAYER_MODEL_PROVIDER;
-    struct policy_document document = { .root = root, .layer = layer };
-    document.id = text_of(member(root, "id"));
-    document.name = arena_copy(&builder->policy->arena, str_from(name));
-    if (!document.name)
-        return err_set(err, ERR_MEMORY, "compile a policy", "%s", name);
-    struct source source = { builder, document.name, root, layer, 0, (uint32_t)layer };
-    int r = jcs_digest(root, document.digest, err);
-    if (r == 0)
-        r = builder_add_document(builder, &document, &source.document, err);
+    struct source source = { builder, name, root, layer, 0, (uint32_t)layer };
+    int r = add_source(&source, text_of(member(root, "id")), err);
     if (r == 0 && layer == LAYER_ENTERPRISE)
         r = builder_add_unit(builder, layer, UNIT_IN_FORCE, &source.unit, err);
     if (r == 0)

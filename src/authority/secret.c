@@ -35,6 +35,7 @@
 #define REFERENCE_BYTES_MAX 2048
 #define PATH_BYTES_MAX      4096
 #define FIRST_BYTES         4000 /* with the header, one page */
+#define WRONG_SOURCE        "a source is an object with one of env, file, keyring, credential, command"
 
 enum source { SOURCE_ENV, SOURCE_FILE, SOURCE_KEYRING, SOURCE_CREDENTIAL, SOURCE_COMMAND };
 
@@ -58,7 +59,7 @@ static const struct {
 /* --- the map ------------------------------------------------------------------------------- */
 
 /* secret://scope/path: no part is empty, "." or ".."; no blanks and nothing that a URI ends at. */
-static bool is_reference(struct str s)
+bool secret_is_reference(struct str s)
 {
     if (!str_starts(s, STR(SCHEME)) || s.len > REFERENCE_BYTES_MAX)
         return false;
@@ -77,6 +78,19 @@ static bool is_reference(struct str s)
     return parts >= 2;
 }
 
+const char *secret_wrong_source(const yyjson_val *source)
+{
+    yyjson_val *object = (yyjson_val *)source;
+    for (size_t i = 0; i < ARRAY_LEN(sources) && yyjson_obj_size(object) == 1; i++) {
+        yyjson_val *value = yyjson_obj_get(object, sources[i].name);
+        if (value)
+            return (i == SOURCE_COMMAND ? yyjson_arr_size(value) : yyjson_get_len(value))
+                       ? NULL
+                       : "a source has a text, and a command a list of them";
+    }
+    return WRONG_SOURCE;
+}
+
 static int resolve_source(const yyjson_val *source, struct secret **ret, struct err *err)
 {
     yyjson_val *object = (yyjson_val *)source;
@@ -85,15 +99,14 @@ static int resolve_source(const yyjson_val *source, struct secret **ret, struct 
         if (value)
             return sources[i].resolve(value, ret, err);
     }
-    return err_set(err, ERR_DOCUMENT, SECRET_STEP,
-                   "a source is an object with one of env, file, keyring, credential, command");
+    return err_set(err, ERR_DOCUMENT, SECRET_STEP, WRONG_SOURCE);
 }
 
 int secret_resolve(const yyjson_val *map, struct str reference, struct secret **ret,
                    struct err *err)
 {
     struct err inner = { 0 };
-    if (!is_reference(reference))
+    if (!secret_is_reference(reference))
         return err_set(err, ERR_DOCUMENT, SECRET_STEP,
                        "a reference to a secret reads secret://SCOPE/PATH");
     const yyjson_val *source = yyjson_obj_getn((yyjson_val *)map, reference.ptr, reference.len);

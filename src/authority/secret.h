@@ -21,6 +21,10 @@
 
 struct secret;
 
+/* Whether a text reads secret://SCOPE/PATH. */
+bool secret_is_reference(struct str text);
+/* Why a value cannot be a source of the map below; NULL: it may be one. */
+const char *secret_wrong_source(const yyjson_val *source);
 /*
  * `map` is the object reference → source of a references document; a source has one member of
  *

@@ -60,6 +60,12 @@ int policy_add(struct policy_builder *builder, enum layer layer, const char *nam
                const yyjson_val *root, struct err *err) MUST_CHECK;
 /* Whether policy_add takes documents of this type. */
 bool policy_takes(struct str type);
+/*
+ * A references document (references.h), which decides nothing: the policy's digest covers it. It
+ * must outlive the policy.
+ */
+int policy_add_references(struct policy_builder *builder, enum layer layer, const char *name,
+                          const yyjson_val *root, struct err *err) MUST_CHECK;
 /* An enterprise or device document that cannot be read: from now on everything is denied. */
 int policy_add_unreadable(struct policy_builder *builder, enum layer layer, const char *name,
                           const char *why, struct err *err) MUST_CHECK;
@@ -79,6 +85,12 @@ int policy_digest_empty(char ret[DIGEST_TEXT_SIZE], struct err *err) MUST_CHECK;
 const char *policy_layer_digest(const struct policy *policy, enum layer layer);
 /* most-restrictive-wins, enterprise-wins, user-wins or deny-on-conflict. */
 const char *policy_conflict(const struct policy *policy);
+
+/* Calls visit for every document that it was made of; a negative return ends it. */
+typedef int policy_document_visit(void *context, enum layer layer, const char *name,
+                                  const yyjson_val *root, struct err *err);
+int policy_each_document(const struct policy *policy, policy_document_visit *visit, void *context,
+                         struct err *err) MUST_CHECK;
 
 /* One rule, for those who show a policy. */
 struct policy_rule {

@@ -1,0 +1,54 @@
+/* references_internal: what is read of references documents (references_read.c), and kept. */
+#ifndef AM_AUTHORITY_REFERENCES_INTERNAL_H
+#define AM_AUTHORITY_REFERENCES_INTERNAL_H
+
+#include "authority/references.h"
+#include "base/arena.h"
+
+#define STEP_REFERENCES "read the references"
+
+/* A name with its addresses, or a connector. */
+struct reference_host {
+    struct destination destination;
+    enum layer layer;
+    const char *document;
+    const struct address_range *addresses;
+    size_t address_count;
+};
+
+struct no_proxy {
+    struct destination destination;
+    uint16_t port; /* 0: any */
+};
+
+/* A layer's map of secrets. */
+struct reference_map {
+    enum layer layer;
+    const char *document;
+    const yyjson_val *map;
+};
+
+/* Rows that grow; after each document they are sorted. */
+struct reference_list {
+    void *rows;
+    size_t count, capacity;
+};
+
+struct references {
+    struct arena arena;
+    struct reference_list names, connectors; /* struct reference_host */
+    struct reference_list proxies;           /* struct reference_proxy */
+    struct reference_list authorities;       /* struct reference_authority */
+    struct reference_list maps;              /* struct reference_map */
+};
+
+/* Makes room for one more row of `size` bytes and returns it, zeroed; NULL without memory. */
+void *reference_list_add(struct reference_list *list, size_t size);
+/* Reads one document into lists that are not sorted by then. */
+int references_read(struct references *references, enum layer layer, const char *name,
+                    const yyjson_val *root, struct err *err) MUST_CHECK;
+PRINTF_LIKE(5, 6)
+int references_fault(struct err *err, const char *name, const char *section, struct str key,
+                     const char *format, ...);
+
+#endif
