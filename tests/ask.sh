@@ -18,6 +18,36 @@ check "and it is said who has to answer" err_has "a person has to answer"
 check "and how" err_has "agent-machine op decide"
 check "nothing ran" out_empty
 
+run op decide no
+check "an answer that denies is one" exits 0
+
+# Answered, it is tried again by its command.
+run run --idempotency-key again shell -- -c 'echo ran'
+check "a run with a key is denied for now as well" exits 125
+waits=$("$program" op list --json | sed -n 's/.*"id":"\([^"]*\)".*execution\.start.*/\1/p' |
+    tail -n 1)
+run op decide this-run
+check "whoever answers is told how it goes on" out_has "agent-machine run --retry ${waits##*:}"
+run op retry "$waits"
+check "without its command it cannot" err_has "run --retry"
+run run --retry "${waits##*:}" shell -- -c 'echo other'
+check "with another command neither" err_has "another command"
+check "nothing ran" out_empty
+run run --retry "${waits##*:}" --json shell -- -c 'echo ran'
+check "with its own it runs" out_is ran
+check "as the same operation" err_has "\"operation\":\"$waits\""
+run op events --json "$waits"
+check "in its second attempt" out_has '"attempt":2'
+run receipt verify "${waits##*:}"
+check "its receipt is of that" exits 0
+run run --retry "$waits" shell -- -c 'echo ran'
+check "what has ended well is not tried again" exits 125
+run run --idempotency-key fails --budget wallClockSeconds=1 -- sleep 9
+run run --retry "$("$program" op list --json --state failed |
+    sed -n 's/.*"id":"\([^"]*\)".*"idempotencyKey":"fails".*/\1/p')" \
+    --budget wallClockSeconds=1 -- sleep 9
+check "nor what has run" err_has "has run, and what it did is on record"
+
 # A delegation that has come to the user by somebody else: under it the user's word grants no tool.
 operation=$("$program" op list --json |
     sed -n 's/.*"id":"\([^"]*\)".*execution\.start.*/\1/p' | tail -n 1)

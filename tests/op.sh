@@ -82,9 +82,10 @@ check "what is not there is said" exits 1
 # ---- again, and no more ----
 
 run op retry "$id"
-check "a retry fails as before" exits 1
+check "a run is tried again by its command alone" exits 1
+check "and how is said" err_has "run --retry"
 run op events --json "$id"
-check "it is the second attempt" out_has '"attempt":2'
+check "that was no second attempt" out_lacks '"attempt":2'
 run op cancel "$id"
 check "what has ended cannot be cancelled" exits 1
 

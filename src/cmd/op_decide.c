@@ -215,18 +215,34 @@ static int choose_card(const struct invocation *invocation, struct plane *plane,
 }
 
 /* How it goes on: an operation that still waits goes on by itself. */
-static void tell_next(const struct outcome *outcome, const struct card *card)
+static void tell_next(const struct outcome *outcome, const struct card *card, bool is_run)
 {
     const yyjson_val *lease = at(card->root, "/answer/lease");
     struct buf line = BUF_INIT;
     if (!lease || member(lease, "revokedAt") || !state_is_end(outcome->state))
         return;
-    if (text_is(member(lease, "scope"), "run"))
+    if (text_is(member(lease, "scope"), "run") && is_run)
+        buf_addf(&line, "now: agent-machine run --retry %.*s -- COMMAND",
+                 STR_ARG(urn_local(str_from(outcome->operation))));
+    else if (text_is(member(lease, "scope"), "run"))
         buf_addf(&line, "now: agent-machine op retry %s", outcome->operation);
     else
         buf_add_text(&line, "now give the command again");
     op_print_wrapped("", 0, buf_str(&line));
     buf_release(&line);
+}
+
+static bool is_run(struct plane *plane, const char *operation)
+{
+    _cleanup_(buf_release) struct buf text = BUF_INIT;
+    _cleanup_(cleanup_json_doc) yyjson_doc *doc = NULL;
+    struct err unknown;
+    int64_t revision;
+    return ledger_get_document(plane_ledger(plane), str_from(operation), &text, &revision,
+                               &unknown) == 0 &&
+           json_read(buf_str(&text), &json_limits_default, &doc, &unknown) == 0 &&
+           text_is(member(yyjson_doc_get_root(doc), "operationType"),
+                   operation_type_names[OPERATION_EXECUTION_START]);
 }
 
 static int tell_decided(struct plane *plane, const struct outcome *outcome, const char *urn,
@@ -243,7 +259,7 @@ static int tell_decided(struct plane *plane, const struct outcome *outcome, cons
         buf_release(&out);
     } else {
         op_print_card(stdout, &card);
-        tell_next(outcome, &card);
+        tell_next(outcome, &card, is_run(plane, outcome->operation));
     }
     card_release(&card);
     return 0;

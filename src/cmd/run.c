@@ -35,6 +35,7 @@ enum {
     OPTION_BUDGET,
     OPTION_DELEGATION,
     OPTION_KEY,
+    OPTION_RETRY,
     OPTION_REASON,
     OPTION_DISCARD,
     OPTION_DETACH,
@@ -58,6 +59,7 @@ static const struct option_row options[OPTION_COUNT] = {
                         "lower a limit of the profile; may be repeated" },
     [OPTION_DELEGATION] = { "delegation", 0, "ID", "act under this delegation" },
     [OPTION_KEY] = { "idempotency-key", 0, "KEY", "give the same run once, however often asked" },
+    [OPTION_RETRY] = { "retry", 0, "ID", "try a run again that was refused before it began" },
     [OPTION_REASON] = { "reason", 0, "TEXT", "why, for the record" },
     [OPTION_DISCARD] = { "discard", 0, NULL, "throw away what it changes, when it has ended" },
     [OPTION_DETACH] = { "detach", 'd', NULL,
@@ -325,15 +327,25 @@ static int write_command(const struct running *run, struct buf *ret, struct err 
         .key = str_from(key ? key : ""),
         .reason = str_from(reason ? reason : ""),
     };
-    return plane_write_submit(&submission, ret, err);
+    if (!invocation->values[OPTION_RETRY])
+        return plane_write_submit(&submission, ret, err);
+    op_urn("workspace-operation", invocation->values[OPTION_RETRY], urn);
+    return plane_write_retry_of(run->plane, str_from(urn), &submission, ret, err);
 }
 
-/* The run's name: the part of the command's id that its operation will have too. */
-static void name_run(struct str command, char ret[PLANE_URN_MAX])
+/* The run's name: the part of the command's id that its operation will have too, or has. */
+static void name_run(const struct running *run, struct str command, char ret[PLANE_URN_MAX])
 {
     static const char before[] = "{\"id\":\"urn:srcos:operation-command:";
+    const char *retried = run->invocation->values[OPTION_RETRY];
+    char urn[PLANE_URN_MAX];
     struct str rest = str_from_offset(command, strlen(before));
-    snprintf(ret, PLANE_URN_MAX, "%.*s", (int)str_index(rest, '"', 0), rest.ptr);
+    struct str name = str_make(rest.ptr, str_index(rest, '"', 0));
+    if (retried) {
+        op_urn("workspace-operation", retried, urn);
+        name = urn_local(str_from(urn));
+    }
+    snprintf(ret, PLANE_URN_MAX, "%.*s", STR_ARG(name));
 }
 
 /* --- the run ------------------------------------------------------------------------------- */
@@ -367,7 +379,7 @@ static int execute(struct running *run, struct err *err)
         r = facts_resolve(run->first.state, state, err);
     if (r < 0)
         return r;
-    name_run(buf_str(&command), name);
+    name_run(run, buf_str(&command), name);
     snprintf(run->secret, sizeof(run->secret), "%s/" KEY_FILE, run->first.config);
     snprintf(run->digests, sizeof(run->digests), "%s/digests", run->first.state);
     struct launch_options launch = { .plan = run->plan,

@@ -127,6 +127,38 @@ int plane_write_retry(struct plane *plane, struct str operation, struct buf *ret
     return end(ret, err);
 }
 
+/* Whether a JSON text says what a value does. */
+static bool is_same(struct str text, const yyjson_val *value)
+{
+    _cleanup_(cleanup_json_doc) yyjson_doc *doc = NULL;
+    return json_read(text, &json_limits_default, &doc, NULL) == 0 && value &&
+           yyjson_equals(yyjson_doc_get_root(doc), (yyjson_val *)value);
+}
+
+int plane_write_retry_of(struct plane *plane, struct str operation,
+                         const struct submission *submission, struct buf *ret, struct err *err)
+{
+    _cleanup_(cleanup_work) struct work *work = NULL;
+    int r = work_load(plane, operation, &work, err);
+    if (r < 0)
+        return r;
+    const yyjson_val *command = work_command(work);
+    const char *other =
+        work->operation_type != submission->type ||
+                !str_equal(text_of(member(command, "workspaceRef")), submission->workspace)
+            ? "folder"
+        : !is_same(submission->parameters,
+                   member(member(command, "parameters"), work->type->parameters))
+            ? "command"
+        : !is_same(submission->ceiling, member(command, "budgetCeiling")) ? "budget"
+                                                                          : NULL;
+    if (other)
+        return err_set(err, ERR_CONFLICT, STEP_WRITE,
+                       "%.*s was given with another %s; what is tried again is the same command",
+                       STR_ARG(operation), other);
+    return plane_write_retry(plane, operation, ret, err);
+}
+
 int plane_write_decide(struct plane *plane, const struct plane_answer *answer, struct buf *ret,
                        struct err *err)
 {

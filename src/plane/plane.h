@@ -193,6 +193,10 @@ int plane_write_submit(const struct submission *submission, struct buf *ret,
                        struct err *err) MUST_CHECK;
 int plane_write_retry(struct plane *plane, struct str operation, struct buf *ret,
                       struct err *err) MUST_CHECK;
+/* The same by the submit given anew, in all but its key; ERR_CONFLICT where it was another one. */
+int plane_write_retry_of(struct plane *plane, struct str operation,
+                         const struct submission *submission, struct buf *ret,
+                         struct err *err) MUST_CHECK;
 
 /* The command (`pause`, `resume`) about a run by who runs this program. */
 int plane_write_control(struct plane *plane, const char *verb, struct str operation,

@@ -523,6 +523,35 @@ static int carry_through(struct work *work, const struct identity *identity,
 
 /* --- retry --------------------------------------------------------------------------------- */
 
+/*
+ * A run is tried again as long as it has not begun: what one that ran has left stands under its
+ * name. Only who gives its command can carry it out, since the ledger has not its arguments.
+ */
+static int check_retry_of_run(const struct work *work, struct err *err)
+{
+    _cleanup_(buf_release) struct buf text = BUF_INIT;
+    struct str local = urn_local(work_operation(work));
+    struct err inner = { 0 };
+    char urn[PLANE_URN_MAX];
+    int64_t revision;
+    if (!work->plane->options.execution_start)
+        return err_set(err, ERR_UNSUPPORTED, STEP_SUBMIT,
+                       "the ledger has not the arguments of a run; give its command: agent-machine "
+                       "run --retry %.*s -- COMMAND",
+                       STR_ARG(local));
+    urn_make("agent-machine-fingerprint", local, urn);
+    int r = ledger_get_document(work->plane->ledger, str_from(urn), &text, &revision, &inner);
+    if (r == -ENOENT)
+        return 0;
+    if (r == 0)
+        return err_set(err, ERR_CONFLICT, STEP_SUBMIT,
+                       "%.*s has run, and what it did is on record; give its command anew",
+                       STR_ARG(work_operation(work)));
+    if (err)
+        *err = inner;
+    return r;
+}
+
 static int check_retry(const struct work *work, struct err *err)
 {
     struct str operation = work_operation(work);
@@ -542,7 +571,7 @@ static int check_retry(const struct work *work, struct err *err)
         return err_set(err, ERR_CONFLICT, STEP_SUBMIT,
                        "%.*s was tried %lld times, which is the most; submit a new command",
                        STR_ARG(operation), (long long)attempt);
-    return 0;
+    return work->operation_type == OPERATION_EXECUTION_START ? check_retry_of_run(work, err) : 0;
 }
 
 /* What is left of the wait before the next attempt: doubled each time, up to the longest. */
