@@ -1,0 +1,108 @@
+/* flow_parts: what flow.c and flow_setup.c have of a flow; nobody else includes it. */
+#ifndef AM_DOORS_NETWORK_FLOW_PARTS_H
+#define AM_DOORS_NETWORK_FLOW_PARTS_H
+
+#include <sys/socket.h>
+
+#include "doors/network/flow.h"
+#include "doors/network/pump.h"
+#include "doors/network/race.h"
+#include "doors/network/upstream_proxy.h"
+
+/* What a flow needs until it is open, and no longer. */
+struct setup {
+    struct flow *flow;
+    struct permit permit;
+    struct outside_query *query;
+    struct race race;
+    struct upstream_proxy proxy;
+    const struct flow_answers *answers; /* the client is still owed one of them */
+    struct str first;                   /* for the server; the setup's */
+};
+
+struct flow {
+    struct flows *flows;
+    struct flow *next_free;
+    struct setup *setup;
+    struct loop_watch client, server;
+    struct loop_timer timer;
+    int64_t opened_ms, active_ms;
+    struct pump pump;
+    unsigned char state;    /* enum flow_state; flow_enter alone changes it */
+    bool busy : 1;          /* it has more to move, as soon as others have had their turn */
+    bool by_address : 1;    /* an address was dialled; the name, if any, is the hello's */
+    bool by_resolution : 1; /* the name was resolved here, and the address asked about */
+    struct target target;
+};
+
+struct flow_listener {
+    struct loop_watch watch; /* while connections are accepted */
+    int fd;
+    struct flows *flows;
+};
+
+#define FLOW_SLAB 64
+struct flows {
+    struct flows_options options;
+    struct flow_limits limits;
+    struct pump_pool *pool;
+    struct flow *slabs[FLOWS_MAX / FLOW_SLAB], *free;
+    size_t slab_count, counts[FLOW_STATE_COUNT];
+    struct flow_listener listeners[FLOW_LISTENERS_MAX];
+    size_t listener_count;
+    bool paused; /* nothing is accepted until there is room, or are descriptors */
+    struct loop_timer retry;
+};
+
+/* --- flows.c ------------------------------------------------------------------------------- */
+
+/* Sees to it that there is a free one. 0 or -errno. */
+int flows_make_free(struct flows *flows) MUST_CHECK;
+/* A flow has ended: accepting goes on, if it rested for that. */
+void flows_go_on(struct flows *flows);
+/* One address and a port; IPv4-mapped is IPv4. False for other families. */
+bool flow_read_address(const struct sockaddr_storage *from, struct address_range *ret,
+                       uint16_t *ret_port) MUST_CHECK;
+
+/* --- flow.c -------------------------------------------------------------------------------- */
+
+/* A flow for a client, which is the flow's from then on. 0, or -errno: it stays the caller's. */
+int flow_take(struct flows *flows, int client, struct str first, const struct flow_answers *answers,
+              struct flow **ret) MUST_CHECK;
+/* Whether what it was permitted for is permitted still. */
+bool flow_is_permitted(struct flow *flow);
+
+void flow_enter(struct flow *flow, enum flow_state state);
+/* When its time in this state is over. */
+void flow_set_due(struct flow *flow, int64_t after_ms);
+/* The server is connected: from here on bytes are relayed. */
+void flow_open(struct flow *flow);
+
+/* Each of these ends the flow, which is nobody's any more when they return. */
+/* The door said no, and has it on record. */
+void flow_deny(struct flow *flow);
+/* Something else forbids it: the door is told. */
+void flow_refuse(struct flow *flow, enum refusal refusal, const char *format, ...)
+    PRINTF_LIKE(3, 4);
+/* A side is gone: the other learns it in the same way. */
+void flow_break(struct flow *flow);
+
+/* --- flow_setup.c -------------------------------------------------------------------------- */
+
+/* With the bytes that are to go to the server first, which are copied. 0 or -ENOMEM. */
+int setup_new(struct flow *flow, struct str first, const struct flow_answers *answers) MUST_CHECK;
+/* Ends whatever it waits for. NULL is nothing. */
+void setup_free(struct setup *setup);
+
+/* Asks, and takes the first step. */
+void setup_begin(struct flow *flow);
+void setup_hear_client(struct flow *flow);
+void setup_hear_server(struct flow *flow);
+void setup_hear_late(struct flow *flow);
+/* Says one of the answers, if one is owed; no other is said after it. False: none is owed. */
+bool setup_answer(struct flow *flow, size_t which);
+
+/* Whether the addresses that it is connecting to are still permitted. */
+bool setup_is_permitted(struct flow *flow);
+
+#endif

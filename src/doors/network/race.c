@@ -1,0 +1,160 @@
+/*
+ * race: see the header.
+ *
+ * Theory of operation. Addresses are put in their order once: families by
+ * turns, beginning with that of the first, since who resolved them put it
+ * there. Each becomes a runner, a socket that is connecting. The next one
+ * starts when the stagger's time has come or when none runs any more. The end
+ * is one place, which stops all others before anybody is told.
+ *
+ * Invariants: at most RACE_ADDRESSES_MAX sockets, all closed but the winner's;
+ * while runners run, the stagger is set or no address is left.
+ */
+#include "doors/network/race.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include "base/clock.h"
+
+void race_stop(struct race *race)
+{
+    if (!race->loop)
+        return;
+    loop_timer_stop(race->loop, &race->stagger);
+    for (size_t i = 0; i < race->next; i++) {
+        int fd = race->runners[i].watch.fd;
+        loop_watch_stop(race->loop, &race->runners[i].watch);
+        if (fd >= 0)
+            close(fd);
+    }
+    race->loop = NULL;
+}
+
+/* Families by turns: RFC 8305, section 4. */
+static void order(struct race *race, const struct address_range *addresses, size_t count)
+{
+    bool used[RACE_ADDRESSES_MAX] = { false };
+    bool wanted = count && addresses[0].is_ipv6;
+    for (race->count = 0; race->count < count; race->count++) {
+        size_t i = 0;
+        while (i < count && (used[i] || addresses[i].is_ipv6 != wanted))
+            i++;
+        for (size_t any = 0; i == count; any++)
+            i = used[any] ? i : any;
+        used[i] = true;
+        race->addresses[race->count] = addresses[i];
+        wanted = !addresses[i].is_ipv6;
+    }
+}
+
+static int dial(const struct address_range *address, uint16_t port)
+{
+    union {
+        struct sockaddr any;
+        struct sockaddr_in ipv4;
+        struct sockaddr_in6 ipv6;
+    } to = { 0 };
+    socklen_t len = address->is_ipv6 ? sizeof(to.ipv6) : sizeof(to.ipv4);
+    int one = 1;
+    if (address->is_ipv6) {
+        to.ipv6.sin6_family = AF_INET6;
+        to.ipv6.sin6_port = htons(port);
+        memcpy(&to.ipv6.sin6_addr, address->address, sizeof(to.ipv6.sin6_addr));
+    } else {
+        to.ipv4.sin_family = AF_INET;
+        to.ipv4.sin_port = htons(port);
+        memcpy(&to.ipv4.sin_addr, address->address, sizeof(to.ipv4.sin_addr));
+    }
+    _cleanup_(cleanup_close) int fd =
+        socket(to.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return -errno;
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    if (connect(fd, &to.any, len) < 0 && errno != EINPROGRESS)
+        return -errno;
+    return TAKE_FD(fd);
+}
+
+static void ran(struct loop_watch *watch, uint32_t events);
+
+/* Starts one more, or several where they fail at once. */
+static void start_next(struct race *race)
+{
+    for (bool started = false; !started && race->next < race->count; race->next++) {
+        struct runner *runner = &race->runners[race->next];
+        *runner = (struct runner){ .watch = { .fd = -1, .ready = ran }, .race = race };
+        _cleanup_(cleanup_close) int fd = dial(&race->addresses[race->next], race->port);
+        int r = fd < 0 ? fd : loop_watch(race->loop, &runner->watch, fd, EPOLLOUT);
+        if (r < 0) {
+            race->error = r;
+            continue;
+        }
+        (void)TAKE_FD(fd);
+        race->running++;
+        started = true;
+    }
+    /* Without memory for a timer the next one starts when this one fails. */
+    if (race->next < race->count)
+        (void)!loop_timer_set(race->loop, &race->stagger, clock_passed_ms() + RACE_STAGGER_MS);
+    else
+        loop_timer_stop(race->loop, &race->stagger);
+}
+
+static void end(struct race *race, int result)
+{
+    race_stop(race);
+    race->done(race, result);
+}
+
+static void stagger_due(struct loop_timer *timer)
+{
+    start_next(LOOP_OWNER(timer, struct race, stagger));
+}
+
+static int outcome(int fd, uint32_t events)
+{
+    int error = 0;
+    socklen_t len = sizeof(error);
+    if (!(events & (EPOLLERR | EPOLLHUP)))
+        return 0;
+    if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0)
+        return -errno;
+    return error ? -error : -ECONNRESET;
+}
+
+static void ran(struct loop_watch *watch, uint32_t events)
+{
+    struct race *race = LOOP_OWNER(watch, struct runner, watch)->race;
+    int fd = watch->fd, r = outcome(fd, events);
+    loop_watch_stop(race->loop, watch);
+    race->running--;
+    if (r == 0) {
+        end(race, fd);
+        return;
+    }
+    close(fd);
+    race->error = r;
+    if (!race->running)
+        start_next(race);
+    if (!race->running)
+        end(race, race->error);
+}
+
+int race_start(struct race *race, struct loop *loop, const struct address_range *addresses,
+               size_t count, uint16_t port, race_done *done)
+{
+    *race = (struct race){ .loop = loop,
+                           .done = done,
+                           .stagger = { .due = stagger_due },
+                           .port = port,
+                           .error = -EADDRNOTAVAIL };
+    order(race, addresses, count < RACE_ADDRESSES_MAX ? count : RACE_ADDRESSES_MAX);
+    start_next(race);
+    if (race->running)
+        return 0;
+    race_stop(race);
+    return race->error;
+}

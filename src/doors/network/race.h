@@ -1,0 +1,45 @@
+/*
+ * race: a connection to the first of several addresses that answers (RFC 8305, happy eyeballs).
+ *
+ * One that does not answer at once does not hold the others up, and the first
+ * to answer is the one.
+ */
+#ifndef AM_DOORS_NETWORK_RACE_H
+#define AM_DOORS_NETWORK_RACE_H
+
+#include "base/base.h"
+#include "base/loop.h"
+#include "contract/destination.h"
+
+#define RACE_ADDRESSES_MAX 8
+#define RACE_STAGGER_MS    250
+
+struct race;
+/* The connected socket, non-blocking and the callee's; or the -errno of the last that failed. */
+typedef void race_done(struct race *race, int result);
+
+struct race {
+    struct loop *loop; /* NULL: there is no race */
+    race_done *done;
+    struct loop_timer stagger;
+    struct address_range addresses[RACE_ADDRESSES_MAX];
+    size_t count, next, running;
+    int error;
+    uint16_t port;
+    struct runner {
+        struct loop_watch watch;
+        struct race *race;
+    } runners[RACE_ADDRESSES_MAX];
+};
+
+/*
+ * The addresses, families by turns, each RACE_STAGGER_MS after the one before or when all before
+ * have failed. `done` is called once, from the loop, unless race_stop comes first; it may free the
+ * race. 0, or -errno where none can be tried at all.
+ */
+int race_start(struct race *race, struct loop *loop, const struct address_range *addresses,
+               size_t count, uint16_t port, race_done *done) MUST_CHECK;
+/* A race that was zeroed and never started, or is over, is nothing. */
+void race_stop(struct race *race);
+
+#endif
