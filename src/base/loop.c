@@ -74,15 +74,31 @@ int loop_watch_change(struct loop *loop, struct loop_watch *watch, uint32_t even
     return epoll_ctl(loop->epoll, EPOLL_CTL_MOD, watch->fd, &event) < 0 ? -errno : 0;
 }
 
+static void forget_batched(struct loop *loop, const struct loop_watch *watch)
+{
+    for (int i = loop->next; i < loop->count; i++)
+        if (loop->batch[i].data.ptr == watch)
+            loop->batch[i].data.ptr = NULL;
+}
+
+int loop_watch_move(struct loop *loop, struct loop_watch *from, struct loop_watch *to,
+                    uint32_t events)
+{
+    struct epoll_event event = { .events = events, .data.ptr = to };
+    if (epoll_ctl(loop->epoll, EPOLL_CTL_MOD, from->fd, &event) < 0)
+        return -errno;
+    to->fd = TAKE_FD(from->fd);
+    forget_batched(loop, from);
+    return 0;
+}
+
 void loop_watch_stop(struct loop *loop, struct loop_watch *watch)
 {
     if (watch->fd < 0)
         return;
     (void)!epoll_ctl(loop->epoll, EPOLL_CTL_DEL, watch->fd, NULL);
     watch->fd = -1;
-    for (int i = loop->next; i < loop->count; i++)
-        if (loop->batch[i].data.ptr == watch)
-            loop->batch[i].data.ptr = NULL;
+    forget_batched(loop, watch);
 }
 
 /* --- moments ------------------------------------------------------------------------------- */

@@ -47,6 +47,9 @@ void loop_turn(struct loop *loop);
 /* `events` as epoll has them; `watch` stays where it is until it is stopped. 0 or -errno. */
 int loop_watch(struct loop *loop, struct loop_watch *watch, int fd, uint32_t events) MUST_CHECK;
 int loop_watch_change(struct loop *loop, struct loop_watch *watch, uint32_t events) MUST_CHECK;
+/* Whoever `to` belongs to waits for the descriptor from now on; nobody does for `from`. */
+int loop_watch_move(struct loop *loop, struct loop_watch *from, struct loop_watch *to,
+                    uint32_t events) MUST_CHECK;
 /* The descriptor stays open, and the caller's. One that is not watched is nothing. */
 void loop_watch_stop(struct loop *loop, struct loop_watch *watch);
 

@@ -63,6 +63,21 @@ TEST(those_who_have_something_are_called_and_the_others_are_not)
     close_scene(&scene);
 }
 
+TEST(a_descriptor_that_moved_to_another_watch_calls_that_one)
+{
+    struct scene scene;
+    open_scene(&scene);
+    struct end other = { .watch = { .fd = -1, .ready = take }, .scene = &scene };
+    CHECK(write(scene.ends[0].other, "a", 1) == 1);
+    CHECK_INT(loop_watch_move(scene.loop, &scene.ends[0].watch, &other.watch, EPOLLIN), 0);
+    CHECK_INT(scene.ends[0].watch.fd, -1);
+    loop_turn(scene.loop);
+    CHECK_INT(scene.ends[0].called, 0);
+    CHECK_INT(other.called, 1);
+    CHECK_INT(loop_watch_move(scene.loop, &other.watch, &scene.ends[0].watch, EPOLLIN), 0);
+    close_scene(&scene);
+}
+
 TEST(who_is_stopped_within_a_turn_is_not_called_in_it)
 {
     struct scene scene;

@@ -12,6 +12,8 @@
  * Each function here ends in the next step, in a wait, or in the flow's end;
  * after any of them the flow may be gone.
  */
+#include <sys/ioctl.h>
+
 #include "doors/network/client_hello.h"
 #include "doors/network/flow_parts.h"
 
@@ -130,20 +132,14 @@ void setup_hear_server(struct flow *flow)
 
 /* --- connecting ----------------------------------------------------------------------------- */
 
-static void ran(struct race *race, int result)
+static void ran(struct race *race, int r)
 {
     struct flow *flow = LOOP_OWNER(race, struct setup, race)->flow;
-    if (result < 0) {
-        flow_refuse(flow, REFUSED_UNREACHABLE, "%s", strerror(-result));
-        return;
-    }
-    int r = loop_watch(flow->flows->options.loop, &flow->server, result, PUMP_EVENTS);
     if (r < 0) {
-        close(result);
-        flow_refuse(flow, REFUSED_LIMIT, "%s", strerror(-r));
+        flow_refuse(flow, REFUSED_UNREACHABLE, "%s", strerror(-r));
         return;
     }
-    flow->pump.sockets[PUMP_SERVER].fd = result;
+    flow->pump.sockets[PUMP_SERVER].fd = flow->server.fd;
     if (flow->setup->permit.route.kind == ROUTE_DIRECT) {
         flow_open(flow);
         return;
@@ -156,9 +152,21 @@ static void ran(struct race *race, int result)
 static void connect_to(struct flow *flow, const struct address_range *addresses, size_t count,
                        uint16_t port)
 {
+    int waiting = 0;
     flow_enter(flow, FLOW_CONNECTING);
     flow_set_due(flow, flow->flows->limits.connect_ms);
-    int r = race_start(&flow->setup->race, flow->flows->options.loop, addresses, count, port, ran);
+    (void)ioctl(flow->client.fd, FIONREAD, &waiting);
+    const struct race_options options = {
+        .loop = flow->flows->options.loop,
+        .addresses = addresses,
+        .count = count,
+        .port = port,
+        .speaks_first = waiting > 0 || flow->setup->permit.route.kind != ROUTE_DIRECT,
+        .winner = &flow->server,
+        .events = PUMP_EVENTS,
+        .done = ran,
+    };
+    int r = race_start(&flow->setup->race, &options);
     if (r < 0)
         flow_refuse(flow, REFUSED_UNREACHABLE, "%s", strerror(-r));
 }

@@ -192,6 +192,7 @@ static void hear_listener(struct loop_watch *watch, uint32_t events)
 
 int flows_accept_from(struct flows *flows, int listener, struct err *err)
 {
+    static const char congestion[] = "reno"; /* there is none on the way from inside */
     int one = 1;
     if (flows->listener_count == FLOW_LISTENERS_MAX)
         return err_set(err, ERR_LIMIT, STEP_FLOWS, "there are more listeners than %d",
@@ -200,8 +201,9 @@ int flows_accept_from(struct flows *flows, int listener, struct err *err)
     *to = (struct flow_listener){ .watch = { .fd = -1, .ready = hear_listener },
                                   .fd = listener,
                                   .flows = flows };
-    /* Small messages go on at once: who is accepted has it from the listener. */
+    /* Who is accepted has both from the listener: small messages go on at once, and unpaced. */
     (void)setsockopt(listener, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    (void)setsockopt(listener, IPPROTO_TCP, TCP_CONGESTION, congestion, sizeof(congestion) - 1);
     int r = flows->paused ? 0 : loop_watch(flows->options.loop, &to->watch, listener, EPOLLIN);
     if (r < 0)
         return err_set_errno(err, -r, STEP_FLOWS, "a listener cannot be waited for");

@@ -184,7 +184,9 @@ static int copy(struct pump *pump, enum pump_side side)
     half->bulk = n == PUMP_BYTES;
     if (!half->bulk && !from->to_the_end)
         from->readable = false;
-    ssize_t sent = send(to->fd, buffer, (size_t)n, MSG_NOSIGNAL);
+    /* The end that is to follow at once goes in the same packet. */
+    int more = from->ends && !half->bulk ? MSG_MORE : 0;
+    ssize_t sent = send(to->fd, buffer, (size_t)n, MSG_NOSIGNAL | more);
     r = wrote(pump, side, sent);
     if (sent == n || half->broken)
         return r;
@@ -207,10 +209,14 @@ static int draw(struct pump *pump, enum pump_side side)
     return r;
 }
 
-/* The end of what one side sends is passed on. The other side may be gone: that is heard of it. */
-static void pass_end(struct pump_socket *to)
+/*
+ * The end of what one side sends is passed on; where it is the last thing that happens, closing
+ * does it. The other side may be gone: that is heard of it.
+ */
+static void pass_end(struct pump_socket *to, const struct pump_socket *from)
 {
-    (void)shutdown(to->fd, SHUT_WR);
+    if (!to->ended || !from->closed)
+        (void)shutdown(to->fd, SHUT_WR);
     to->closed = true;
 }
 
@@ -228,7 +234,7 @@ static int step(struct pump *pump, enum pump_side side)
     if (half->held || half->in_pipe)
         return to->writable ? deliver(pump, side) : 0;
     if (from->ended) {
-        pass_end(to);
+        pass_end(to, from);
         return 0;
     }
     if (!from->readable || !to->writable)
@@ -280,6 +286,7 @@ void pump_hear(struct pump *pump, enum pump_side side, uint32_t events)
         socket->readable = true;
     if (events & (EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
         socket->to_the_end = true;
+    socket->ends = (events & EPOLLRDHUP) && !(events & EPOLLERR);
     if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR))
         socket->writable = true;
 }

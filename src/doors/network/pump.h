@@ -34,6 +34,7 @@ struct pump_socket {
     bool readable;      /* until it was tried */
     bool writable;      /* until it was tried */
     bool to_the_end;    /* a short read does not say that there is no more */
+    bool ends;          /* what it sends: the end has come */
     bool gone;          /* it cannot be read any more, and this was no end */
     bool ended, closed; /* what it sends has ended; what is sent to it has been ended */
 };

@@ -15,17 +15,31 @@
 #define RACE_STAGGER_MS    250
 
 struct race;
-/* The connected socket, non-blocking and the callee's; or the -errno of the last that failed. */
-typedef void race_done(struct race *race, int result);
+/* 0: the winner's watch has the connected socket; or the -errno of the last that failed. */
+typedef void race_done(struct race *race, int r);
+
+struct race_options {
+    struct loop *loop;
+    const struct address_range *addresses; /* copied; RACE_ADDRESSES_MAX of them at the most */
+    size_t count;
+    uint16_t port;
+    bool speaks_first;         /* there are bytes that will be sent at once */
+    struct loop_watch *winner; /* of the socket, non-blocking, that is connected in the end */
+    uint32_t events;           /* that it is then watched for */
+    race_done *done;
+};
 
 struct race {
     struct loop *loop; /* NULL: there is no race */
     race_done *done;
+    struct loop_watch *winner;
+    uint32_t events;
+    uint16_t port;
+    bool speaks_first;
+    int error;
     struct loop_timer stagger;
     struct address_range addresses[RACE_ADDRESSES_MAX];
     size_t count, next, running;
-    int error;
-    uint16_t port;
     struct runner {
         struct loop_watch watch;
         struct race *race;
@@ -37,8 +51,7 @@ struct race {
  * have failed. `done` is called once, from the loop, unless race_stop comes first; it may free the
  * race. 0, or -errno where none can be tried at all.
  */
-int race_start(struct race *race, struct loop *loop, const struct address_range *addresses,
-               size_t count, uint16_t port, race_done *done) MUST_CHECK;
+int race_start(struct race *race, const struct race_options *options) MUST_CHECK;
 /* A race that was zeroed and never started, or is over, is nothing. */
 void race_stop(struct race *race);
 
