@@ -21,6 +21,7 @@
 #include "machine/facts.h"
 #include "plane/execution.h"
 #include "plane/profile.h"
+#include "plane/run_policy.h"
 
 #define STEP_RUN           "run a command"
 #define STATUS_REFUSED     125
@@ -30,6 +31,9 @@ enum {
     OPTION_PROFILE,
     OPTION_MOUNT,
     OPTION_ENV,
+    OPTION_ALLOW,
+    OPTION_DENY,
+    OPTION_PUBLISH,
     OPTION_DIRECTORY,
     OPTION_TIER,
     OPTION_BUDGET,
@@ -53,6 +57,12 @@ static const struct option_row options[OPTION_COUNT] = {
                        "mount a directory: read-only, read-write, staged or cache; or the NAME of "
                        "a stored mount; may be repeated" },
     [OPTION_ENV] = { "env", 'e', "NAME[=VALUE]", "pass a variable on, or set it; may be repeated" },
+    [OPTION_ALLOW] = { "allow", 'a', "HOST[:PORT]",
+                       "let it connect there, so far as the layers do; may be repeated" },
+    [OPTION_DENY] = { "deny", 0, "HOST[:PORT]", "keep it from connecting there; may be repeated" },
+    [OPTION_PUBLISH] = { "publish", 0, "[HOSTPORT:]PORT",
+                         "let a port of this machine's loopback lead to one inside; may be "
+                         "repeated" },
     [OPTION_DIRECTORY] = { "directory", 'C', "PATH", "where the command starts, inside" },
     [OPTION_TIER] = { "tier", 0, "TIER", "refuse less isolation than this" },
     [OPTION_BUDGET] = { "budget", 'b', "DIMENSION=N",
@@ -82,6 +92,10 @@ struct running {
     struct plan_request request;
     struct run_mounts mounts;
     const char *variables[VERB_GIVEN_MAX + 1];
+    struct plane_choice choices[VERB_GIVEN_MAX];
+    size_t choice_count;
+    struct publish_port ports[PUBLISH_PORTS_MAX];
+    struct run_policy policy;
     int64_t ceiling[DIMENSION_COUNT];
     struct plan *plan;
     struct launch *ahead; /* of the plan */
@@ -107,6 +121,34 @@ static int usage(struct err *err, const char *format, ...)
     vsnprintf(text, sizeof(text), format, arguments);
     va_end(arguments);
     return err_set(err, ERR_USAGE, STEP_RUN, "%s", text);
+}
+
+static bool read_port(struct str text, uint16_t *ret)
+{
+    unsigned value = 0;
+    for (size_t i = 0; i < text.len && i < 6; i++) {
+        if (text.ptr[i] < '0' || text.ptr[i] > '9')
+            return false;
+        value = 10 * value + (unsigned)(text.ptr[i] - '0');
+    }
+    *ret = (uint16_t)value;
+    return text.len && value && value <= UINT16_MAX;
+}
+
+/* HOSTPORT:PORT, or PORT where both are the same. */
+static int read_publish(struct running *run, const char *text, struct err *err)
+{
+    struct publish_port *port = &run->ports[run->execution.port_count];
+    struct str whole = str_from(text);
+    size_t colon = str_index(whole, ':', 0);
+    struct str inside = colon < whole.len ? str_from_offset(whole, colon + 1) : whole;
+    if (run->execution.port_count == PUBLISH_PORTS_MAX)
+        return usage(err, "--publish may be given %d times", PUBLISH_PORTS_MAX);
+    if (!read_port(str_make(text, colon), &port->host_port) || !read_port(inside, &port->port))
+        return usage(err, "--publish takes HOSTPORT:PORT, such as 8080:80");
+    run->execution.ports = run->ports;
+    run->execution.port_count++;
+    return 0;
 }
 
 static int read_budget(struct running *run, const char *text, struct err *err)
@@ -135,6 +177,12 @@ static int read_options(struct running *run, struct err *err)
             r = run_mounts_read(&run->mounts, value, err);
         else if (invocation->given[i].option == OPTION_ENV)
             run->variables[variables++] = value;
+        else if (invocation->given[i].option == OPTION_ALLOW ||
+                 invocation->given[i].option == OPTION_DENY)
+            run->choices[run->choice_count++] =
+                (struct plane_choice){ value, invocation->given[i].option == OPTION_ALLOW };
+        else if (invocation->given[i].option == OPTION_PUBLISH)
+            r = read_publish(run, value, err);
         else if (invocation->given[i].option == OPTION_BUDGET)
             r = read_budget(run, value, err);
     }
@@ -220,6 +268,9 @@ static int make_plan(struct running *run, struct err *err)
     if (r == 0)
         r = choose_command(run, err);
     if (r == 0)
+        r = run_policy_read(run->plane, run->layers, run->profile.root,
+                            yyjson_doc_get_root(run->surface.doc), &run->policy, err);
+    if (r == 0)
         r = plan_build(&run->facts.plan, &run->request, &run->plan, err);
     if (r == 0 && run->plan->minimum_tier < run->plan->tier && !facts_try_tier(&run->facts)) {
         plan_free(TAKE_PTR(run->plan));
@@ -240,6 +291,21 @@ static void add_list(struct buf *json, const char *name, const char *const *item
         json_add_string(json, str_make(item.ptr, str_index(item, '=', 0)));
     }
     buf_add_char(json, ']');
+}
+
+static void add_choices(struct buf *json, const struct running *run, const char *name, bool allow)
+{
+    const char *separator = "";
+    for (size_t i = 0; i < run->choice_count; i++) {
+        if (run->choices[i].allow != allow)
+            continue;
+        if (!separator[0])
+            buf_addf(json, ",\"%s\":[", name);
+        buf_add_text(json, separator);
+        json_add_string(json, str_from(run->choices[i].destination));
+        separator = ",";
+    }
+    buf_add_text(json, separator[0] ? "]" : "");
 }
 
 static int write_parameters(const struct running *run, struct buf *ret, struct err *err)
@@ -264,6 +330,8 @@ static int write_parameters(const struct running *run, struct buf *ret, struct e
         add_list(ret, "environmentNames", run->variables);
     if (run->mounts.named[0])
         add_list(ret, "mountRefs", run->mounts.named);
+    add_choices(ret, run, "allowDestinations", true);
+    add_choices(ret, run, "denyDestinations", false);
     if (run->invocation->values[OPTION_DETACH])
         buf_add_text(ret, ",\"detached\":true");
     buf_add_char(ret, '}');
@@ -358,6 +426,11 @@ static int submit(struct running *run, struct str command, struct err *err)
                                .mount_semantics = semantics,
                                .mounts_by_profile = by_profile,
                                .mount_count = run->plan->mount_count,
+                               .network_profile = str_from(run->policy.network_profile),
+                               .additions = run->policy.additions,
+                               .addition_count = run->policy.count,
+                               .choices = run->choices,
+                               .choice_count = run->choice_count,
                                .is_checked = true };
     for (size_t i = 0; i < run->plan->mount_count; i++) {
         paths[i] = str_from(run->plan->mounts[i].host_path);
@@ -452,6 +525,7 @@ static void release(struct running *run)
     layers_close(run->layers);
     plane_close(run->plane);
     execution_release(&run->execution);
+    run_policy_release(&run->policy); /* which the plane's policy was made of */
 }
 
 /* 1 in the caller of a run that is on its own, with its status. */

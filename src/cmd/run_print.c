@@ -52,7 +52,8 @@ static void print_plan(const struct plan *plan)
     printf("%-*s%s, id %lld, with an empty %s\n", LABEL_WIDTH, "user", plan->user,
            (long long)plan->inside_uid,
            plan->tier == TIER_PROCESS ? "home in the folder of the run" : "home");
-    print_row("network", plan->no_sockets ? "none, and no sockets" : "loopback alone");
+    print_row("network", plan->no_sockets ? "none, and no sockets"
+                                          : "what the layers allow, asked for each connection");
     print_mounts(plan);
     printf("%-*s%lld processes, %lld open files, %lld bytes of output\n", LABEL_WIDTH, "limits",
            (long long)plan->limits.processes, (long long)plan->limits.open_files,
@@ -108,6 +109,55 @@ static void print_changes(const struct run_report *report)
     buf_release(&line);
 }
 
+#define DENIALS_SHOWN 5
+
+static void print_denial(const struct execution *execution, const struct use_entry *entry)
+{
+    const struct network_verdict *verdict = &execution->network.verdicts[entry->record];
+    char host[TARGET_HOST_SIZE], port[8] = "", line[1024];
+    target_host(&entry->target, host);
+    if (entry->target.port)
+        snprintf(port, sizeof(port), ":%u", entry->target.port);
+    int len = snprintf(line, sizeof(line), "%s%s, %llu time%s", host, port,
+                       (unsigned long long)entry->count, entry->count == 1 ? "" : "s");
+    if (verdict->card[0])
+        snprintf(line + len, sizeof(line) - (size_t)len,
+                 "; a person is asked: agent-machine op decide %s", verdict->card);
+    else if (verdict->remedy && verdict->remedy[0])
+        snprintf(line + len, sizeof(line) - (size_t)len, "; to change that: %s", verdict->remedy);
+    say("denied: ", line);
+}
+
+/* Where it connected, and what it was denied. */
+static void print_network(const struct execution *execution)
+{
+    const struct uses *uses = execution->door ? network_door_uses(execution->door) : NULL;
+    struct use all = { 0 };
+    size_t destinations = 0, denials = 0, count = uses ? uses_count(uses) : 0;
+    char line[160];
+    for (size_t i = 0; i < count; i++) {
+        const struct use_entry *entry = uses_at(uses, i);
+        all.connections += entry->use.connections;
+        all.sent_bytes += entry->use.sent_bytes;
+        all.received_bytes += entry->use.received_bytes;
+        destinations += entry->use.connections > 0;
+        if (!entry->permitted && denials++ < DENIALS_SHOWN)
+            print_denial(execution, entry);
+    }
+    if (denials > DENIALS_SHOWN) {
+        snprintf(line, sizeof(line), "%zu more destinations; the record has them all",
+                 denials - DENIALS_SHOWN);
+        say("denied: ", line);
+    }
+    if (all.connections && isatty(STDERR_FILENO)) {
+        snprintf(line, sizeof(line),
+                 "%llu connections to %zu destinations, %llu bytes out, %llu in",
+                 (unsigned long long)all.connections, destinations,
+                 (unsigned long long)all.sent_bytes, (unsigned long long)all.received_bytes);
+        say("network: ", line);
+    }
+}
+
 /* To a person who looks on. */
 static void print_usage(const struct run_report *report)
 {
@@ -137,6 +187,7 @@ void run_print_end(const struct run_report *report)
     if (failure->code != ERR_NONE && report->outcome->remedy[0])
         say("next: ", report->outcome->remedy);
     print_changes(report);
+    print_network(report->execution);
     print_usage(report);
     if (result->output_truncated)
         say("", "the output reached its limit; the rest was dropped");

@@ -215,7 +215,8 @@ int evidence_write_fingerprint(const struct evidence *evidence, struct buf *ret,
         add_text(ret, "digest", evidence->command_digest);
         buf_add_char(ret, '}');
     }
-    buf_add_text(ret, "],\"openDoors\":[]");
+    buf_addf(ret, "],\"openDoors\":[%s]",
+             evidence->report->tier == TIER_PROCESS ? "" : "\"network\"");
     add_probes(ret, evidence->report);
     add_str(ret, "budgetRef", evidence->budget);
     add_amounts(ret, "budget", plan->limits.budget);
@@ -309,8 +310,8 @@ int evidence_write_execution(const struct evidence *evidence, const struct run_r
     add_moment(ret, "endedAt", result->ended_ms);
     add_exit(ret, evidence, result);
     add_amounts(ret, "usage", usage);
-    buf_add_text(ret, ",\"promptEgress\":{\"bytes\":0,\"calls\":0,\"destinations\":[]},"
-                      "\"denials\":[]");
+    buf_add_text(ret, ",\"promptEgress\":{\"bytes\":0,\"calls\":0,\"destinations\":[]}");
+    buf_add_str(ret, evidence->network.len ? evidence->network : STR(",\"denials\":[]"));
     if (change_set.len) {
         json_add_name(ret, "changeSet");
         buf_add_str(ret, change_set);

@@ -49,6 +49,8 @@ struct launch {
     struct decoys decoys;
     struct limits *limits;
     char private_folder[LAYER_BYTES_MAX];
+    struct capture network; /* the sockets that were made inside */
+    int denials;            /* what the run reads of its denials; -1: none */
     int control, pidfd;
     pid_t pid;
     size_t steps_done;
@@ -89,7 +91,7 @@ static struct launch *launch_new(void)
     struct launch *launch = calloc(1, sizeof(*launch));
     if (!launch)
         return NULL;
-    launch->control = launch->pidfd = launch->sandbox.control = -1;
+    launch->control = launch->pidfd = launch->denials = launch->sandbox.control = -1;
     for (int i = 0; i < 3; i++)
         launch->sandbox.stdio[i] = -1;
     for (size_t i = 0; i < PLAN_MOUNTS_MAX; i++)
@@ -125,6 +127,8 @@ void launch_end(struct launch *launch)
     end_sandbox(launch); /* before anything of what it uses */
     while (launch->steps_done)
         steps[--launch->steps_done].undo(launch);
+    capture_close(&launch->network);
+    cleanup_close(&launch->denials);
     free(launch);
 }
 
@@ -460,6 +464,14 @@ static int take_ready(struct launch *launch, const struct sandbox_message *messa
     return 0;
 }
 
+static int take_scratch(struct launch *launch, int scratch, struct err *err)
+{
+    launch->denials = openat(scratch, SANDBOX_DENIALS, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
+    if (launch->denials < 0)
+        return err_set_errno(err, errno, STEP_LAUNCH, "cannot open what the run is told");
+    return limits_watch(launch->limits, scratch, err);
+}
+
 int launch_ready(struct launch *launch, struct launch_report *ret, struct err *err)
 {
     struct sandbox_message message;
@@ -467,8 +479,14 @@ int launch_ready(struct launch *launch, struct launch_report *ret, struct err *e
     while ((r = sandbox_receive(launch->control, &message, &fd)) == 1) {
         if (message.kind == SANDBOX_READY) {
             _cleanup_(cleanup_close) int scratch = fd;
-            r = scratch >= 0 ? limits_watch(launch->limits, scratch, err) : 0;
+            r = scratch >= 0 ? take_scratch(launch, scratch, err) : 0;
             return r < 0 ? r : take_ready(launch, &message, ret);
+        }
+        if (message.kind == SANDBOX_SOCKET && fd >= 0 &&
+            launch->network.count < CAPTURE_SOCKETS_MAX) {
+            launch->network.sockets[launch->network.count++] =
+                (struct capture_socket){ (enum capture_kind)message.number, fd };
+            continue;
         }
         if (message.kind == SANDBOX_FAILED) {
             message.err.step = STEP_LAUNCH;
@@ -483,6 +501,23 @@ int launch_ready(struct launch *launch, struct launch_report *ret, struct err *e
             return r;
     }
     return err_set(err, ERR_IO, STEP_LAUNCH, "the sandbox died before it was finished");
+}
+
+int launch_take_network(struct launch *launch, struct capture *ret, int *ret_denials,
+                        struct err *err)
+{
+    if (launch->plan->tier != TIER_PROCESS && launch->network.count == 0)
+        return err_set(err, ERR_IO, STEP_LAUNCH, "the sandbox gave no socket for the door");
+    *ret = launch->network;
+    launch->network.count = 0;
+    *ret_denials = TAKE_FD(launch->denials);
+    return 0;
+}
+
+void launch_want_socket(void *launch, int family)
+{
+    struct sandbox_message message = { .kind = SANDBOX_DIAL, .number = family };
+    (void)!sandbox_send(((struct launch *)launch)->control, &message, -1); /* or it is gone */
 }
 
 int launch_run(struct launch *launch, const struct run_watch *watch, struct run_result *ret,

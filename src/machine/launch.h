@@ -15,6 +15,7 @@
 
 #include "base/base.h"
 #include "base/err.h"
+#include "doors/network/door.h"
 #include "machine/changes.h"
 #include "machine/limits.h"
 #include "machine/linux/probes.h"
@@ -76,6 +77,17 @@ int launch_begin(const struct launch_options *options, struct launch *ahead, str
 /* Waits until the sandbox is finished. */
 int launch_ready(struct launch *launch, struct launch_report *ret, struct err *err) MUST_CHECK;
 
+/*
+ * What the network door is opened with, once the sandbox is finished: the sockets that were made
+ * inside, which are the caller's then, and the file in which the run reads what it was denied
+ * (likewise; -1: there is none). At the tier `process` there is neither.
+ */
+int launch_take_network(struct launch *launch, struct capture *ret, int *ret_denials,
+                        struct err *err) MUST_CHECK;
+
+/* Asks the sandbox for a socket of a family; it comes to the door of a run's watch. */
+void launch_want_socket(void *launch, int family);
+
 /* What is asked of a run while it runs, by who carries it out. */
 enum run_wish { RUN_ON, RUN_PAUSE, RUN_CANCEL, RUN_CANCEL_NOW };
 struct run_watch {
@@ -84,6 +96,7 @@ struct run_watch {
     int (*listen)(void *context);
     enum run_wish (*wish)(void *context);
     void (*started)(void *context); /* the command runs; may be NULL */
+    struct network_door *door;      /* served while it runs; NULL: there is none */
 };
 /* Starts the command and stays with it to its end; fails only where that cannot be known. */
 int launch_run(struct launch *launch, const struct run_watch *watch, struct run_result *ret,

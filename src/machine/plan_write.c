@@ -128,7 +128,7 @@ int plan_write(const struct plan *plan, struct buf *ret, struct err *err)
     buf_addf(ret, ",\"userId\":%lld,\"groupId\":%lld", (long long)plan->inside_uid,
              (long long)plan->inside_gid);
     add_text(ret, "seccompProfile", plan->no_sockets ? "no-sockets" : "default");
-    add_text(ret, "network", plan->tier == TIER_PROCESS ? "none" : "loopback");
+    add_text(ret, "network", plan->tier == TIER_PROCESS ? "none" : "door");
     add_mounts(ret, plan);
     add_variables(ret, plan);
     add_limits(ret, &plan->limits);

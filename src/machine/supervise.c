@@ -27,6 +27,7 @@ enum {
     POLL_LIFE,
     POLL_SIGNALS,
     POLL_DOORBELL,
+    POLL_DOOR,
     POLL_STREAMS,
     POLL_CLIENTS = POLL_STREAMS + RELAY_POLLS,
     POLL_COUNT_MAX = POLL_CLIENTS + CLIENTS_POLLS
@@ -41,7 +42,9 @@ static bool take_message(struct run *run)
     int fd;
     if (sandbox_receive(run->of->control, &message, &fd) != 1)
         return false;
-    cleanup_close(&fd); /* none is expected by now */
+    if (message.kind == SANDBOX_SOCKET && run->watch->door)
+        network_door_take(run->watch->door, TAKE_FD(fd));
+    cleanup_close(&fd); /* no other is expected by now */
     switch (message.kind) {
     case SANDBOX_STARTED:
         run->result->started_ms = clock_now_ms();
@@ -59,7 +62,9 @@ static bool take_message(struct run *run)
     case SANDBOX_PLAN:
     case SANDBOX_GO:
     case SANDBOX_SIGNAL:
+    case SANDBOX_DIAL:
     case SANDBOX_TERMINAL:
+    case SANDBOX_SOCKET:
     case SANDBOX_READY:
     case SANDBOX_FAILED:
         break;
@@ -149,6 +154,9 @@ static void look(struct run *run)
         run_kill(run);
     if (run->listen_ms && now >= run->listen_ms)
         run_listen(run);
+    if (run->watch->door && network_door_due(run->watch->door) &&
+        now >= network_door_due(run->watch->door))
+        network_door_turn(run->watch->door);
     clients_look(run->clients, now);
     if (run->of->log)
         run_log_flush(run->of->log, now);
@@ -169,6 +177,7 @@ static int patience(const struct run *run)
     keep_earlier(&until, run->meter_ms);
     keep_earlier(&until, run->listen_ms);
     keep_earlier(&until, clients_due(run->clients));
+    keep_earlier(&until, run->watch->door ? network_door_due(run->watch->door) : 0);
     keep_earlier(&until, run->of->log ? run_log_due(run->of->log) : 0);
     return until <= now ? 0 : (int)(until - now);
 }
@@ -180,6 +189,8 @@ static void loop(struct run *run)
         [POLL_LIFE] = { .fd = run->of->pidfd, .events = POLLIN },
         [POLL_SIGNALS] = { .fd = run->signals, .events = POLLIN },
         [POLL_DOORBELL] = { .fd = -1, .events = POLLIN },
+        [POLL_DOOR] = { .fd = run->watch->door ? network_door_fd(run->watch->door) : -1,
+                        .events = POLLIN },
     };
     while (polls[POLL_LIFE].revents == 0 || polls[POLL_CONTROL].fd >= 0) {
         polls[POLL_DOORBELL].fd = run->doorbell;
@@ -193,6 +204,8 @@ static void loop(struct run *run)
             take_signal(run);
         if (polls[POLL_DOORBELL].revents)
             run_take_wish(run);
+        if (polls[POLL_DOOR].revents)
+            network_door_turn(run->watch->door);
         if (polls[POLL_CONTROL].revents && !take_message(run))
             polls[POLL_CONTROL].fd = -1;
         look(run);

@@ -231,10 +231,13 @@ static int gather_changes(struct execution *execution, struct work *work, struct
 
 static int add_record(struct execution *execution, struct work *work, struct err *err)
 {
-    _cleanup_(buf_release) struct buf json = BUF_INIT;
+    _cleanup_(buf_release) struct buf json = BUF_INIT, network = BUF_INIT;
     char budget[PLANE_URN_MAX];
     struct evidence evidence;
     int r = gather(execution, work, budget, &evidence, err);
+    if (execution->door)
+        network_record_write(&execution->network, network_door_uses(execution->door), &network);
+    evidence.network = buf_str(&network);
     if (r == 0)
         r = evidence_write_execution(&evidence, &execution->result, execution->used.of,
                                      buf_str(&execution->change_set), &json, err);
@@ -288,15 +291,36 @@ static void conclude_unread(const struct err *why, struct effect_result *ret)
     ret->warning[0] = '\0';
 }
 
+/* With the policy that the gates were asked under: a run cannot change it. */
+static int open_door(struct execution *execution, struct work *work, struct err *err)
+{
+    struct network_door_options options = { .sink = &execution->network.sink,
+                                            .ports = execution->ports,
+                                            .port_count = execution->port_count,
+                                            .want_socket = launch_want_socket,
+                                            .want_context = execution->launch };
+    network_record_init(&execution->network, work, str_from(execution->plan->profile_id));
+    int r = gate_layers_policy(work_plane(work), work_text(work, WORK_OPERATION, "subjectRef"),
+                               &options.policy, err);
+    if (r == 0)
+        r = launch_take_network(execution->launch, &options.sockets, &options.denials, err);
+    if (r < 0 || options.sockets.count == 0)
+        return r;
+    return network_door_open(&options, &execution->door, err);
+}
+
 static int start(void *context, struct work *work, struct effect_result *ret, struct err *err)
 {
     struct execution *execution = context;
     struct err why = { 0 };
     struct watched watched = { execution, work };
-    const struct run_watch watch = {
+    struct run_watch watch = {
         .context = &watched, .listen = listen_for_wishes, .wish = wish, .started = tell_begun
     };
     execution->started = true;
+    if (open_door(execution, work, &why) < 0)
+        return fail(ret, &why);
+    watch.door = execution->door;
     if (launch_run(execution->launch, &watch, &execution->result, &why) < 0)
         return fail(ret, &why);
     trace_note(execution->trace, "machine/supervise.c", "command ended");
@@ -325,4 +349,6 @@ void execution_plug(struct execution *execution, struct plane_options *options)
 void execution_release(struct execution *execution)
 {
     buf_release(&execution->change_set);
+    network_door_close(execution->door);
+    network_record_release(&execution->network);
 }

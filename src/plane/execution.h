@@ -10,6 +10,7 @@
 #define AM_PLANE_EXECUTION_H
 
 #include "machine/evidence.h"
+#include "plane/network_record.h"
 #include "plane/plane.h"
 
 struct execution {
@@ -22,6 +23,8 @@ struct execution {
     const char *digests_folder;
     char profile_digest[DIGEST_TEXT_SIZE];
     struct trace *trace;
+    const struct publish_port *ports; /* of this machine that lead inside */
+    size_t port_count;
     void (*begun)(void *context, struct str operation); /* the command runs; may be NULL */
     void *begun_context;
     /* what became of it */
@@ -38,6 +41,8 @@ struct execution {
     bool in_repository;
     size_t changed[CHANGE_TYPE_COUNT]; /* files, in all staged mounts */
     struct buf change_set;             /* of LocalAgentExecution; empty: nothing changed */
+    struct network_record network;     /* of what the network door decided */
+    struct network_door *door;         /* NULL: there was none */
 };
 
 /* Plugs an execution into a plane that is about to be opened. */

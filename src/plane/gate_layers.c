@@ -2,10 +2,10 @@
  * gate_layers: see the header.
  *
  * Theory of operation. Three look-ups say whether there are folders of layers
- * at all; where there are none, no layer says anything and that is all it
- * costs. Else their documents are read once and compiled for the subject that
- * asks, because firewall rules name subjects. Where a layer has a policy engine
- * behind the gate, it is asked last.
+ * at all; where there are none and the command adds nothing, no layer says
+ * anything and that is all it costs. Else the documents are read once and
+ * compiled for the subject that asks, because firewall rules name subjects. Where a layer has a
+ * policy engine behind the gate, it is asked last.
  *
  * A path is asked about as it is written and as the file system has it: a link
  * in it leads past no rule.
@@ -27,10 +27,11 @@
 #define RULE_UNREADABLE "built-in.unreadable-document"
 
 struct gate_layers {
-    bool silent; /* there are no folders */
+    bool silent; /* there are no folders, and the command adds nothing */
     struct layers *layers;
     struct policy *policy;
-    char subject[PLANE_URN_MAX]; /* for which it was compiled */
+    char subject[PLANE_URN_MAX]; /* for which it was compiled, */
+    const struct plane_asks *asks; /* and for which command */
 };
 
 /* --- reading and compiling ----------------------------------------------------------------- */
@@ -53,23 +54,45 @@ static int find_places(const struct plane *plane, struct layers_places *ret, str
     return 0;
 }
 
+static bool command_speaks(const struct plane *plane)
+{
+    return plane->asks && (plane->asks->addition_count || plane->asks->choice_count);
+}
+
 static int read_layers(const struct plane *plane, struct gate_layers *layers, struct err *err)
 {
     struct layers_places places;
     int r = find_places(plane, &places, err);
-    layers->silent = r == 0 && !layers_may_speak(&places);
-    return r < 0 || layers->silent ? r : layers_open(&places, &layers->layers, err);
+    bool is_silent = r == 0 && !layers_may_speak(&places);
+    layers->silent = is_silent && !command_speaks(plane);
+    return r < 0 || is_silent ? r : layers_open(&places, &layers->layers, err);
 }
 
-static int compile(struct gate_layers *layers, struct str subject, struct err *err)
+static int add_command(const struct plane *plane, struct policy_builder *builder, struct err *err)
+{
+    const struct plane_asks *asks = plane->asks;
+    int r = 0;
+    for (size_t i = 0; i < asks->addition_count && r == 0; i++)
+        r = policy_add(builder, asks->additions[i].layer, asks->additions[i].name,
+                       asks->additions[i].root, err);
+    for (size_t i = 0; i < asks->choice_count && r == 0; i++)
+        r = policy_add_choice(builder, str_from(asks->choices[i].destination),
+                              asks->choices[i].allow, err);
+    return r;
+}
+
+static int compile(const struct plane *plane, struct gate_layers *layers, struct str subject,
+                   struct err *err)
 {
     struct policy_builder *builder = NULL;
     struct policy *policy = NULL;
     int r = policy_builder_new(&builder, err);
     if (r == 0 && subject.len)
         r = policy_builder_subject(builder, subject, err);
-    if (r == 0)
+    if (r == 0 && layers->layers)
         r = layers_add(layers->layers, NULL, builder, err);
+    if (r == 0 && command_speaks(plane))
+        r = add_command(plane, builder, err);
     if (r == 0)
         r = policy_build(builder, &policy, err);
     policy_builder_free(builder);
@@ -77,6 +100,7 @@ static int compile(struct gate_layers *layers, struct str subject, struct err *e
         return r;
     policy_free(layers->policy);
     layers->policy = policy;
+    layers->silent = false;
     snprintf(layers->subject, sizeof(layers->subject), "%.*s", STR_ARG(subject));
     return 0;
 }
@@ -90,10 +114,12 @@ static int prepare(struct plane *plane, struct str subject, struct err *err)
             return err_set(err, ERR_MEMORY, STEP_LAYERS, "there is not enough memory");
     }
     struct gate_layers *layers = plane->gate_layers;
-    if (layers->silent || (layers->policy && str_equal(subject, str_from(layers->subject))))
+    bool is_known = layers->policy && str_equal(subject, str_from(layers->subject));
+    if (layers->asks == plane->asks && (layers->silent || is_known))
         return 0;
+    layers->asks = plane->asks;
     int r = layers->layers ? 0 : read_layers(plane, layers, err);
-    return r < 0 || layers->silent ? r : compile(layers, subject, err);
+    return r < 0 || layers->silent ? r : compile(plane, layers, subject, err);
 }
 
 void gate_layers_free(struct gate_layers *layers)
@@ -103,6 +129,17 @@ void gate_layers_free(struct gate_layers *layers)
     policy_free(layers->policy);
     layers_close(layers->layers);
     free(layers);
+}
+
+int gate_layers_policy(struct plane *plane, struct str subject, const struct policy **ret,
+                       struct err *err)
+{
+    int r = prepare(plane, subject, err);
+    if (r == 0 && !plane->gate_layers->policy)
+        r = compile(plane, plane->gate_layers, subject, err); /* which says nothing */
+    if (r == 0)
+        *ret = plane->gate_layers->policy;
+    return r;
 }
 
 int gate_layers_digest(struct plane *plane, char ret[DIGEST_TEXT_SIZE], struct err *err)

@@ -16,6 +16,9 @@ struct gate_layers;
 /* A plane_gate; the context is the plane. What cannot be read or decided is denied, by name. */
 int gate_layers_ask(void *context, const struct gate_question *question, struct gate_answer *ret,
                     struct err *err);
+/* The policy that the gates are asked under for a subject; good until another subject asks. */
+int gate_layers_policy(struct plane *plane, struct str subject, const struct policy **ret,
+                       struct err *err) MUST_CHECK;
 /* Of the policy that was asked; of one without documents where none was. */
 int gate_layers_digest(struct plane *plane, char ret[DIGEST_TEXT_SIZE], struct err *err) MUST_CHECK;
 /* Appends the layers that have documents in force, as the fingerprint's policy lists them. */

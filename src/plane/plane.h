@@ -87,6 +87,7 @@ enum plane_step {
     PLANE_STEP_COMPENSATED, /* an artifact has left service, or an effect was taken back */
     PLANE_STEP_ASKED,       /* a run was asked to pause, or to go on */
     PLANE_STEP_CARD,        /* a card was answered, or its time is over */
+    PLANE_STEP_VERDICT,     /* a door has met something for the first time */
     PLANE_STEP_COUNT,
 };
 
@@ -137,9 +138,25 @@ struct ledger *plane_ledger(struct plane *plane);
 
 /* --- commands ------------------------------------------------------------------------------ */
 
+/* A document that speaks beside those of the layers' folders, for this command alone. */
+struct plane_addition {
+    enum layer layer;
+    const char *name; /* for verdicts */
+    const yyjson_val *root;
+};
+
+/* The user's consent to a destination, or refusal, for this command alone. */
+struct plane_choice {
+    const char *destination;
+    bool allow;
+};
+
 /* What the command's references lead to, for the delegation and the gates. */
 struct plane_asks {
     struct str network_profile;
+    const struct plane_addition *additions;
+    const struct plane_choice *choices;
+    size_t addition_count, choice_count;
     const struct str *providers, *mount_paths, *mount_semantics;
     const bool *mounts_by_profile; /* see delegation_request */
     size_t provider_count, mount_count;

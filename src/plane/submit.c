@@ -37,6 +37,7 @@
 #define RACES_MAX       16
 #define MINTED_VALID_MS ((int64_t)24 * 3600 * 1000) /* for beginning, not for running */
 
+static int take(struct plane *plane, yyjson_doc *command, struct outcome *ret, struct err *err);
 static int take_submit(struct plane *plane, yyjson_doc *command, const struct plane_asks *asks,
                        struct outcome *ret, struct err *err);
 static int carry_through(struct work *work, const struct identity *identity,
@@ -60,11 +61,20 @@ int plane_submit(struct plane *plane, struct str text, const struct plane_asks *
         return r;
     /* What others left must not stand in the way; if it cannot be mended, this may still go on. */
     (void)!plane_recover(plane, &recovered, &unheard);
+    plane->asks = asks ? asks : &nothing;
+    r = take(plane, TAKE_PTR(doc), ret, err);
+    plane->asks = NULL;
+    return r;
+}
+
+static int take(struct plane *plane, yyjson_doc *command, struct outcome *ret, struct err *err)
+{
+    _cleanup_(cleanup_json_doc) yyjson_doc *doc = command;
     const yyjson_val *verb = member(yyjson_doc_get_root(doc), "command");
     if (text_is(verb, "submit"))
-        return take_submit(plane, TAKE_PTR(doc), asks ? asks : &nothing, ret, err);
+        return take_submit(plane, TAKE_PTR(doc), plane->asks, ret, err);
     if (text_is(verb, "retry"))
-        return take_retry(plane, TAKE_PTR(doc), asks ? asks : &nothing, ret, err);
+        return take_retry(plane, TAKE_PTR(doc), plane->asks, ret, err);
     if (text_is(verb, "decide"))
         return decide_take(plane, yyjson_doc_get_root(doc), ret, err);
     if (text_is(verb, "admit"))

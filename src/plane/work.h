@@ -30,6 +30,7 @@ struct plane {
     struct catalogue *catalogue;
     struct holder self;
     struct gate_layers *gate_layers; /* NULL until a gate asks */
+    const struct plane_asks *asks;   /* of the command that is being carried out; or NULL */
 };
 
 enum work_document { WORK_OPERATION, WORK_TASK, WORK_DOCUMENT_COUNT };

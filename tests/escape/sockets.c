@@ -68,11 +68,14 @@ static int send_udp(void)
     return -error;
 }
 
-/* Addresses for documentation: nobody has them. That they cannot be sent to is the point. */
+/*
+ * Addresses for documentation: nobody has them. That they cannot be sent to is the point; the port
+ * is not that of name servers, whose questions the network door answers itself.
+ */
 static int send_out(void)
 {
-    struct sockaddr_in four = { .sin_family = AF_INET, .sin_port = htons(53) };
-    struct sockaddr_in6 six = { .sin6_family = AF_INET6, .sin6_port = htons(53) };
+    struct sockaddr_in four = { .sin_family = AF_INET, .sin_port = htons(9) };
+    struct sockaddr_in6 six = { .sin6_family = AF_INET6, .sin6_port = htons(9) };
     int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     int fd6 = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     inet_pton(AF_INET, "192.0.2.1", &four.sin_addr);
@@ -265,7 +268,7 @@ static const struct attempt rows[] = {
     { "tcp-mapped", NETWORK, NULL, CONTROL_ANYONE, ECONNREFUSED, connect_mapped },
     { "tcp-fastopen", NETWORK, NULL, CONTROL_ANYONE, 0, send_fast },
     { "udp", NETWORK, NULL, CONTROL_ANYONE, ECONNREFUSED, send_udp },
-    { "addresses-out", NETWORK, NULL, CONTROL_NONE, ENETUNREACH, send_out },
+    { "addresses-out", NETWORK, NULL, CONTROL_NONE, EPERM, send_out },
     { "change-interface", NETWORK, NULL, CONTROL_ROOT, EPERM, change_network },
     { "change-routes", NETWORK, NULL, CONTROL_NONE, EPERM, change_routes },
     { "abstract", SOCKET, NULL, CONTROL_ANYONE, 0, connect_abstract },

@@ -218,7 +218,7 @@ const char *names_hold(struct names *names, const struct address_range *address)
     return names->slots[index].name;
 }
 
-void names_release(struct names *names, const struct address_range *address)
+void names_let_go(struct names *names, const struct address_range *address)
 {
     uint32_t index = find_slot(names, address);
     assert(index != NOWHERE && names->slots[index].holds);

@@ -46,6 +46,6 @@ const char *names_find(struct names *names, const struct address_range *address)
 
 /* As names_find; name and lease stay until they are released as often as they were held. */
 const char *names_hold(struct names *names, const struct address_range *address);
-void names_release(struct names *names, const struct address_range *address);
+void names_let_go(struct names *names, const struct address_range *address);
 
 #endif

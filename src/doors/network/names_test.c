@@ -130,7 +130,7 @@ TEST(what_is_held_stays_and_where_all_is_held_there_is_no_more)
     CHECK_TEXT(names_hold(names, &held.ipv6), "held.example.com");
     fill(names, "n", 0, 3 * NAMES_MAX);
     CHECK_TEXT(names_find(names, &held.ipv4), "held.example.com");
-    names_release(names, &held.ipv6);
+    names_let_go(names, &held.ipv6);
     fill(names, "m", 0, NAMES_MAX);
     CHECK_TEXT(names_find(names, &held.ipv4), "held.example.com");
     for (int i = 1; i < NAMES_MAX; i++) {
@@ -141,7 +141,7 @@ TEST(what_is_held_stays_and_where_all_is_held_there_is_no_more)
     }
     CHECK_INT(names_lease(names, "one.more.example.com", &lease), -ENOSPC);
     CHECK_INT(names_lease(names, "held.example.com", &lease), 0);
-    names_release(names, &held.ipv4);
+    names_let_go(names, &held.ipv4);
     CHECK_INT(names_lease(names, "one.more.example.com", &lease), 0);
     CHECK(!names_find(names, &held.ipv4));
     names_free(names);

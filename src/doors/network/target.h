@@ -19,6 +19,10 @@ struct target {
     uint16_t port;
 };
 
+/* Its host as a person writes it, without the port. */
+#define TARGET_HOST_SIZE (HOST_NAME_BYTES_MAX + 1)
+void target_host(const struct target *target, char ret[TARGET_HOST_SIZE]);
+
 /* What went to a target, and came from it; the door's, for as long as the door. */
 struct use {
     uint64_t connections, sent_bytes, received_bytes;
@@ -57,7 +61,7 @@ struct permit {
     X(REFUSED_BY_PROXY, "proxy")                                                                   \
     X(REFUSED_LIMIT, "limit")
 
-enum refusal {
+enum door_refusal {
 #define X(refusal, name) refusal,
     REFUSAL_TABLE(X)
 #undef X
@@ -75,7 +79,7 @@ struct door_asks {
     bool (*address)(void *context, const struct target *target,
                     const struct address_range *address);
     /* A permitted connection came to nothing, or was refused for what it turned out to be. */
-    void (*refused)(void *context, const struct target *target, enum refusal refusal,
+    void (*refused)(void *context, const struct target *target, enum door_refusal refusal,
                     const char *detail);
 };
 

@@ -20,7 +20,6 @@
 #include "machine/linux/sandbox.h"
 
 #include <linux/sched.h>
-#include <net/if.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -33,6 +32,7 @@
 #include <sys/wait.h>
 #include <termios.h>
 
+#include "doors/network/linux/capture.h"
 #include "machine/linux/capabilities.h"
 #include "machine/linux/handover.h"
 #include "machine/linux/idmap.h"
@@ -51,7 +51,8 @@ static int become_agent(struct sandbox *sandbox, struct err *err);
 static int take_plan(struct sandbox *sandbox, struct err *err);
 static int close_trees(struct sandbox *sandbox, struct err *err);
 static int go_to_directory(struct sandbox *sandbox, struct err *err);
-static int raise_loopback(struct sandbox *sandbox, struct err *err);
+static int capture_network(struct sandbox *sandbox, struct err *err);
+static int close_model_door(struct sandbox *sandbox, struct err *err);
 static int open_terminal(struct sandbox *sandbox, struct err *err);
 static int die_with_supervisor(struct sandbox *sandbox, struct err *err);
 static int restrict_use(struct sandbox *sandbox, struct err *err);
@@ -73,6 +74,8 @@ static const struct step {
     { "namespaces", IN_NAMESPACES, leave_namespaces },
     /* Before any file of the host is touched: with the rights of who the command will be. */
     { "identity", IN_NAMESPACES, become_agent },
+    /* While the host's /proc is there, where the namespace's own settings are. */
+    { "network", IN_NAMESPACES, capture_network },
     { "root", IN_NAMESPACES, view_open },
     { "system", IN_NAMESPACES, view_system },
     { "etc", IN_NAMESPACES, view_etc },
@@ -88,7 +91,7 @@ static const struct step {
     /* Nor a folder of it by its number, in which the command could be told to start. */
     { "descriptors", IN_NAMESPACES, close_trees },
     { "directory", IN_BOTH, go_to_directory },
-    { "network", IN_NAMESPACES, raise_loopback },
+    { "model door", IN_NAMESPACES, close_model_door },
     { "terminal", IN_BOTH, open_terminal },
     /* After the ids have changed, which would clear it. */
     { "life", IN_BOTH, die_with_supervisor },
@@ -258,13 +261,25 @@ static int go_to_directory(struct sandbox *sandbox, struct err *err)
     return err_set_errno(err, errno, STEP_SPAWN, "the command cannot start in %s", path);
 }
 
-static int raise_loopback(struct sandbox *sandbox, struct err *err)
+/* What listens inside is served by the supervisor, which has the way out. */
+static int capture_network(struct sandbox *sandbox, struct err *err)
 {
-    struct ifreq request = { .ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING };
-    _cleanup_(cleanup_close) int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    struct capture capture;
+    int r = capture_open(&capture, err);
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < capture.count && r == 0; i++) {
+        struct sandbox_message message = { .kind = SANDBOX_SOCKET,
+                                           .number = (int)capture.sockets[i].kind };
+        r = sandbox_send(sandbox->control, &message, capture.sockets[i].fd);
+    }
+    capture_close(&capture);
+    return r < 0 ? err_set(err, ERR_IO, STEP_SPAWN, "the supervisor is gone") : 0;
+}
+
+static int close_model_door(struct sandbox *sandbox, struct err *err)
+{
     sandbox->door.listener = -1;
-    if (fd < 0 || ioctl(fd, SIOCSIFFLAGS, &request) < 0)
-        return err_set_errno(err, errno, STEP_SPAWN, "cannot raise the loopback interface");
     return sandbox->plan->surface ? closed_door_open(&sandbox->door, err) : 0;
 }
 
@@ -420,6 +435,14 @@ static void pass_signal(pid_t command, int number)
         kill(command, number);
 }
 
+/* One with which the supervisor, who is elsewhere, can connect within this namespace. */
+static void give_socket(const struct sandbox *sandbox, int family)
+{
+    struct sandbox_message message = { .kind = SANDBOX_SOCKET };
+    _cleanup_(cleanup_close) int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    (void)!sandbox_send(sandbox->control, &message, fd);
+}
+
 static int watch(struct sandbox *sandbox, int signals)
 {
     struct pollfd waits[] = { { .fd = sandbox->control, .events = POLLIN },
@@ -442,6 +465,8 @@ static int watch(struct sandbox *sandbox, int signals)
             return LOST_STATUS << 8; /* the supervisor is gone */
         if (message.kind == SANDBOX_SIGNAL)
             pass_signal(sandbox->command, message.number);
+        else if (message.kind == SANDBOX_DIAL)
+            give_socket(sandbox, message.number);
     }
 }
 

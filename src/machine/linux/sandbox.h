@@ -52,12 +52,17 @@ struct sandbox {
     pid_t command;
 };
 
+/* Below the scratch, whose folder comes with SANDBOX_READY: see denial_log.h. */
+#define SANDBOX_DENIALS "told/denials.jsonl"
+
 enum sandbox_kind {
     SANDBOX_MAP,      /* to it: its ids are mapped */
     SANDBOX_PLAN,     /* to it: see handover.h */
     SANDBOX_GO,       /* to it: start the command */
     SANDBOX_SIGNAL,   /* to it: `number` for the command */
+    SANDBOX_DIAL,     /* to it: a socket of the family `number` is wanted, and comes as below */
     SANDBOX_TERMINAL, /* from it: the other end of its terminal */
+    SANDBOX_SOCKET,   /* from it: one for the network door; of the first ones `number` is the kind */
     SANDBOX_READY,    /* from it: finished, with what the probes found */
     SANDBOX_STARTED,  /* from it: the command runs */
     SANDBOX_FAILED,   /* from it: `err` */

@@ -19,7 +19,7 @@
 
 #define BUILDING_PLACE  "/usr"
 #define NOTHING_SPECIAL (MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV)
-#define NOTHING_PLACE   "run" /* an empty folder of the view */
+#define NOTHING_PLACE   "srv" /* an empty folder of the view */
 #define LINK_BYTES_MAX  4096
 
 /* --- the root ------------------------------------------------------------------------------ */
@@ -264,6 +264,25 @@ static int place_scratch(struct sandbox *sandbox, const char *part, const char *
                     : mounting_attach(tree, sandbox->root, path, err);
 }
 
+/* What the run is told as it goes on: it reads, the supervisor writes. */
+static int place_told(struct sandbox *sandbox, struct err *err)
+{
+    struct mount_attr fixed = { .attr_set = MOUNT_ATTR_RDONLY | NOTHING_SPECIAL };
+    int r = mounting_folder(sandbox->scratch, "told", 0755, err);
+    if (r == 0)
+        r = mounting_file(sandbox->scratch, SANDBOX_DENIALS, "", 0, err);
+    if (r == 0)
+        r = mounting_folder(sandbox->root, "run/agent-machine", 0755, err);
+    if (r < 0)
+        return r;
+    int tree = open_tree(sandbox->scratch, "told", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+    if (tree < 0 || mount_setattr(tree, "", AT_EMPTY_PATH, &fixed, sizeof(fixed)) < 0) {
+        cleanup_close(&tree);
+        return mounting_failed(err, "cannot take", "what the run is told");
+    }
+    return mounting_attach(tree, sandbox->root, "run/agent-machine", err);
+}
+
 /* Of memory, half: where the scratch could take all of it, to fill it would end the run. */
 int view_scratch(struct sandbox *sandbox, struct err *err)
 {
@@ -291,6 +310,8 @@ int view_scratch(struct sandbox *sandbox, struct err *err)
         r = place_scratch(sandbox, "shm", "dev/shm", 01777, err);
     if (r == 0)
         r = place_scratch(sandbox, "home", sandbox->plan->home + 1, 0700, err);
+    if (r == 0)
+        r = place_told(sandbox, err);
     if (r == 0)
         r = mounting_folder(sandbox->root, "var", 0755, err);
     if (r == 0 && symlinkat("/tmp", sandbox->root, "var/tmp") < 0)

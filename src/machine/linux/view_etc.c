@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "base/buf.h"
+#include "doors/network/linux/capture.h"
 #include "machine/linux/mounting.h"
 #include "machine/linux/sandbox.h"
 
@@ -121,7 +122,7 @@ int view_etc(struct sandbox *sandbox, struct err *err)
         { "hosts", "127.0.0.1 localhost agent-machine\n::1 localhost ip6-localhost\n" },
         { "hostname", "agent-machine\n" },
         { "nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n" },
-        { "resolv.conf", "# no way out\nnameserver 127.0.0.1\noptions timeout:1 attempts:1\n" },
+        { "resolv.conf", "nameserver " CAPTURE_IPV4 "\noptions edns0\n" },
     };
     int r = mounting_folder(sandbox->root, "etc", 0755, err);
     _cleanup_(cleanup_close) int etc = r < 0 ? r : mounting_open(sandbox->root, "etc", err);

@@ -1,0 +1,297 @@
+/*
+ * door: see the header.
+ *
+ * Theory of operation. The resolver and the flows do the work; here is what
+ * they ask (struct door_asks). Each question goes to the policy, and its
+ * answer to the list of uses: what is met for the first time is handed to the
+ * sink, which makes it durable before anything is done; what is met again is
+ * counted. A name is asked about without a port when it is resolved, and with
+ * one when somebody connects; only the second permits anything, so only a
+ * denial of the first is written down.
+ *
+ * Invariants: nothing is permitted that the sink has not taken; a question
+ * that cannot be decided is a denial; the door writes no ledger and asks
+ * nobody outside before a verdict has allowed it.
+ */
+#include "doors/network/door.h"
+
+#include "base/clock.h"
+#include "base/loop.h"
+#include "doors/network/denial_log.h"
+#include "doors/network/flow.h"
+#include "doors/network/names.h"
+#include "doors/network/outside.h"
+#include "doors/network/resolver.h"
+
+#define STEP_DOOR "open the network door"
+
+struct network_door {
+    struct network_door_options options;
+    struct door_asks asks;
+    struct loop *loop;
+    struct uses *uses;
+    struct names *names;
+    struct resolver *resolver;
+    struct outside *outside;
+    struct flows *flows;
+    struct publish *publish; /* NULL: nothing is published */
+    struct denial_log denials;
+};
+
+/* --- verdicts ------------------------------------------------------------------------------ */
+
+/* What cannot be decided is denied. */
+static void deny_undecided(const struct err *why, struct verdict *ret)
+{
+    *ret = (struct verdict){ .answer = ANSWER_DENY, .built_in = true, .rule = STR("undecided") };
+    snprintf(ret->reason, sizeof(ret->reason), "It could not be decided: %.300s", why->cause);
+    snprintf(ret->smallest_change, sizeof(ret->smallest_change),
+             "Mend what is wrong, and run it again.");
+}
+
+static void decide(struct network_door *door, const struct target *target,
+                   const struct address_range *address, struct verdict *ret)
+{
+    char host[TARGET_HOST_SIZE];
+    target_host(target, host);
+    const struct policy_destination destination = { .host = str_from(host),
+                                                    .port = target->port,
+                                                    .protocol = STR("tcp") };
+    struct err why = { 0 };
+    int r = address ? policy_decide_address(door->options.policy, &destination, address, ret, &why)
+                    : policy_decide(door->options.policy, &destination, ret, &why);
+    if (r < 0)
+        deny_undecided(&why, ret);
+}
+
+/* --- what is written down ------------------------------------------------------------------ */
+
+/* Meets a thing; the entry, where it is permitted and that is on record, else NULL. */
+static struct use_entry *note(struct network_door *door, const struct target *target,
+                              const struct verdict *verdict, enum door_refusal refusal)
+{
+    const struct network_sink *sink = door->options.sink;
+    struct err unwritten;
+    bool is_new;
+    struct use_entry *entry =
+        uses_meet(door->uses, target, verdict->answer, refusal, clock_now_ms(), &is_new);
+    if (entry && is_new) {
+        int r = sink->verdict(sink->context, target, verdict, &entry->record, &unwritten);
+        if (r < 0) {
+            uses_forget_last(door->uses);
+            return NULL;
+        }
+        entry->permitted = r > 0;
+        if (!entry->permitted)
+            denial_log_add(&door->denials, entry, verdict);
+    } else if (entry && !entry->permitted) {
+        denial_log_repeat(&door->denials, entry);
+    }
+    return entry && entry->permitted ? entry : NULL;
+}
+
+/* --- the questions ------------------------------------------------------------------------- */
+
+static bool ask_name(void *context, const char *name)
+{
+    struct network_door *door = context;
+    struct target target = { 0 };
+    struct verdict verdict;
+    snprintf(target.name, sizeof(target.name), "%s", name);
+    decide(door, &target, NULL, &verdict);
+    return verdict.answer == ANSWER_ALLOW || note(door, &target, &verdict, REFUSED_BY_POLICY);
+}
+
+static void ask_connect(void *context, const struct target *target, struct permit *ret)
+{
+    struct network_door *door = context;
+    struct verdict verdict;
+    decide(door, target, NULL, &verdict);
+    struct use_entry *entry = note(door, target, &verdict, REFUSED_BY_POLICY);
+    *ret = (struct permit){ 0 };
+    if (!entry)
+        return;
+    ret->allowed = true;
+    ret->tls = verdict.tls;
+    ret->use = &entry->use;
+}
+
+static bool ask_address(void *context, const struct target *target,
+                        const struct address_range *address)
+{
+    struct network_door *door = context;
+    struct verdict verdict;
+    decide(door, target, address, &verdict);
+    return verdict.answer == ANSWER_ALLOW || note(door, target, &verdict, REFUSED_ADDRESS);
+}
+
+/* What a connection turned out to be; a connection that merely failed is nobody's denial. */
+static void take_refusal(void *context, const struct target *target, enum door_refusal refusal,
+                         const char *detail)
+{
+    static const struct {
+        const char *rule, *reason, *change;
+    } refusals[REFUSAL_COUNT] = {
+        [REFUSED_NO_NAME] = { "built-in.server-name",
+                              "The rule is for https, and the client names no server",
+                              "Allow the host with the protocol tcp as well." },
+        [REFUSED_OTHER_NAME] = { "built-in.server-name",
+                                 "The client names a server other than the one it dialled",
+                                 "Connect to the server by its own name." },
+        [REFUSED_NOT_TLS] = { "built-in.server-name", "The rule is for https, and this is not TLS",
+                              "Allow the host with the protocol tcp as well." },
+        [REFUSED_LIMIT] = { "built-in.limit", "The door has as many connections as it takes",
+                            "Open fewer at once." },
+    };
+    struct network_door *door = context;
+    if (!refusals[refusal].rule)
+        return;
+    struct verdict verdict = { .answer = ANSWER_DENY,
+                               .built_in = true,
+                               .rule = str_from(refusals[refusal].rule) };
+    snprintf(verdict.reason, sizeof(verdict.reason), "%s%s%.200s.", refusals[refusal].reason,
+             detail ? ": " : "", detail ? detail : "");
+    snprintf(verdict.smallest_change, sizeof(verdict.smallest_change), "%s",
+             refusals[refusal].change);
+    (void)note(door, target, &verdict, refusal);
+}
+
+/* Whom a client meant by the address that it dialled. False: nobody, by one of ours. */
+static bool find_target(void *context, const struct address_range *dialled, uint16_t port,
+                        struct target *ret)
+{
+    struct network_door *door = context;
+    const char *name = names_find(door->names, dialled);
+    *ret = (struct target){ .address = *dialled, .port = port };
+    if (name)
+        snprintf(ret->name, sizeof(ret->name), "%s", name);
+    return name || !names_is_ours(dialled);
+}
+
+/* --- opening ------------------------------------------------------------------------------- */
+
+static int serve_names(struct network_door *door, struct err *err)
+{
+    const struct capture *sockets = &door->options.sockets;
+    int udp[CAPTURE_SOCKETS_MAX], tcp[CAPTURE_SOCKETS_MAX];
+    struct resolver_options options = {
+        .loop = door->loop, .names = door->names, .asks = &door->asks, .udp = udp, .tcp = tcp
+    };
+    for (size_t i = 0; i < sockets->count; i++) {
+        if (sockets->sockets[i].kind == CAPTURE_NAMES_UDP)
+            udp[options.udp_count++] = sockets->sockets[i].fd;
+        else if (sockets->sockets[i].kind == CAPTURE_NAMES_TCP)
+            tcp[options.tcp_count++] = sockets->sockets[i].fd;
+    }
+    int r = resolver_new(&options, &door->resolver, err);
+    for (size_t i = 0; i < sockets->count && r == 0; i++)
+        if (sockets->sockets[i].kind != CAPTURE_FLOWS)
+            door->options.sockets.sockets[i].fd = -1; /* the resolver's */
+    return r;
+}
+
+static int serve_flows(struct network_door *door, struct err *err)
+{
+    const struct flows_options options = { .loop = door->loop,
+                                           .outside = door->outside,
+                                           .asks = &door->asks,
+                                           .context = door,
+                                           .target_of = find_target };
+    int r = flows_new(&options, &door->flows, err);
+    for (size_t i = 0; i < door->options.sockets.count && r == 0; i++)
+        if (door->options.sockets.sockets[i].kind == CAPTURE_FLOWS)
+            r = flows_accept_from(door->flows, door->options.sockets.sockets[i].fd, err);
+    return r;
+}
+
+static int publish_ports(struct network_door *door, struct err *err)
+{
+    const struct publish_options options = { .loop = door->loop,
+                                             .ports = door->options.ports,
+                                             .count = door->options.port_count,
+                                             .context = door->options.want_context,
+                                             .want = door->options.want_socket };
+    return options.count ? publish_new(&options, &door->publish, err) : 0;
+}
+
+int network_door_open(const struct network_door_options *options, struct network_door **ret,
+                      struct err *err)
+{
+    struct network_door *door = calloc(1, sizeof(*door));
+    int r = door ? 0 : err_set(err, ERR_MEMORY, STEP_DOOR, "there is not enough memory");
+    if (r < 0) {
+        struct network_door_options unused = *options;
+        capture_close(&unused.sockets);
+        cleanup_close(&unused.denials);
+        return r;
+    }
+    door->options = *options;
+    door->denials.fd = options->denials;
+    door->asks = (struct door_asks){ .context = door,
+                                     .name = ask_name,
+                                     .connect = ask_connect,
+                                     .address = ask_address,
+                                     .refused = take_refusal };
+    r = loop_new(&door->loop, err);
+    if (r == 0)
+        r = uses_new(&door->uses, err);
+    if (r == 0)
+        r = names_new(&door->names, err);
+    if (r == 0)
+        r = serve_names(door, err);
+    if (r == 0)
+        r = outside_new(door->loop, &door->outside, err);
+    if (r == 0)
+        r = serve_flows(door, err);
+    if (r == 0)
+        r = publish_ports(door, err);
+    if (r < 0)
+        network_door_close(door);
+    else
+        *ret = door;
+    return r;
+}
+
+void network_door_close(struct network_door *door)
+{
+    if (!door)
+        return;
+    publish_free(door->publish);
+    flows_free(door->flows);
+    outside_free(door->outside);
+    resolver_free(door->resolver);
+    names_free(door->names);
+    uses_free(door->uses);
+    loop_free(door->loop);
+    capture_close(&door->options.sockets);
+    cleanup_close(&door->options.denials);
+    free(door);
+}
+
+int network_door_fd(const struct network_door *door)
+{
+    return loop_fd(door->loop);
+}
+
+int64_t network_door_due(const struct network_door *door)
+{
+    return loop_due(door->loop);
+}
+
+void network_door_turn(struct network_door *door)
+{
+    loop_turn(door->loop);
+}
+
+void network_door_take(struct network_door *door, int fd)
+{
+    if (door->publish)
+        publish_take(door->publish, fd);
+    else
+        close(fd);
+}
+
+const struct uses *network_door_uses(const struct network_door *door)
+{
+    return door->uses;
+}

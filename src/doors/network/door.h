@@ -1,0 +1,61 @@
+/*
+ * door: the Network Door of one run.
+ *
+ * Sockets that were made inside the run's network namespace are handed to it;
+ * it answers names, asks the layers about every connection, makes those that
+ * they allow, and keeps count. It stands behind one descriptor in whatever loop
+ * its owner has.
+ */
+#ifndef AM_DOORS_NETWORK_DOOR_H
+#define AM_DOORS_NETWORK_DOOR_H
+
+#include "authority/verdict.h"
+#include "base/base.h"
+#include "base/err.h"
+#include "doors/network/linux/capture.h"
+#include "doors/network/publish.h"
+#include "doors/network/uses.h"
+
+/* What has to be written down, for those who may write the ledger. */
+struct network_sink {
+    void *context;
+    /*
+     * A destination and what the layers answer to it, met for the first time. 1: it is permitted
+     * (also where they leave it to a person, who has allowed it), 0: it is not; either is durable
+     * now. -errno: it could not be written down, and so is not permitted. *ret_record is kept with
+     * the entry.
+     */
+    int (*verdict)(void *context, const struct target *target, const struct verdict *verdict,
+                   size_t *ret_record, struct err *err);
+};
+
+struct network_door;
+
+struct network_door_options {
+    const struct policy *policy; /* outlives the door */
+    const struct network_sink *sink;
+    const struct publish_port *ports; /* of this machine that lead inside */
+    size_t port_count;
+    /* Asks for a socket of a family that was made inside; network_door_take is to follow. */
+    void (*want_socket)(void *context, int family);
+    void *want_context;
+    /* The door's from then on, also where it fails: */
+    struct capture sockets; /* that were made inside */
+    int denials;            /* a file that the run can read; -1: there is none */
+};
+
+int network_door_open(const struct network_door_options *options, struct network_door **ret,
+                      struct err *err) MUST_CHECK;
+/* NULL is nothing. */
+void network_door_close(struct network_door *door);
+/* See base/loop.h. */
+int network_door_fd(const struct network_door *door);
+int64_t network_door_due(const struct network_door *door);
+void network_door_turn(struct network_door *door);
+
+/* The door's from then on. */
+void network_door_take(struct network_door *door, int fd);
+
+const struct uses *network_door_uses(const struct network_door *door);
+
+#endif

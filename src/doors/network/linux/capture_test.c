@@ -1,0 +1,204 @@
+#include "doors/network/linux/capture.h"
+
+#include <arpa/inet.h>
+#include <linux/netfilter_ipv4.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sched.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include "base/test.h"
+
+#define PATIENCE_MS 10000
+
+/* In a child with a network of its own, as the user that runs the test. */
+static void inside(void (*body)(const struct capture *capture))
+{
+    pid_t child = fork();
+    if (child == 0) {
+        struct capture capture;
+        struct err err = { 0 };
+        if (unshare(CLONE_NEWUSER | CLONE_NEWNET) < 0)
+            _exit(2);
+        if (capture_open(&capture, &err) < 0) {
+            fprintf(stderr, "%s\n", err.cause);
+            _exit(3);
+        }
+        body(&capture);
+        capture_close(&capture);
+        _exit(0);
+    }
+    int status = 0;
+    CHECK(waitpid(child, &status, 0) == child);
+    CHECK_INT(status, 0);
+}
+
+/* Within the child a failed check is an exit status. */
+#define MUST(condition)                                                                            \
+    do {                                                                                           \
+        if (!(condition)) {                                                                        \
+            fprintf(stderr, "%s:%d: %s (%s)\n", __FILE__, __LINE__, #condition, strerror(errno));  \
+            _exit(4);                                                                              \
+        }                                                                                          \
+    } while (0)
+
+static struct sockaddr_in at(const char *address, uint16_t port)
+{
+    struct sockaddr_in name = { .sin_family = AF_INET, .sin_port = htons(port) };
+    MUST(inet_pton(AF_INET, address, &name.sin_addr) == 1);
+    return name;
+}
+
+static struct sockaddr_in6 at6(const char *address, uint16_t port)
+{
+    struct sockaddr_in6 name = { .sin6_family = AF_INET6, .sin6_port = htons(port) };
+    MUST(inet_pton(AF_INET6, address, &name.sin6_addr) == 1);
+    return name;
+}
+
+static int socket_of(const struct capture *capture, enum capture_kind kind, int family)
+{
+    for (size_t i = 0; i < capture->count; i++) {
+        int is = 0;
+        socklen_t len = sizeof(is);
+        MUST(getsockopt(capture->sockets[i].fd, SOL_SOCKET, SO_DOMAIN, &is, &len) == 0);
+        if (capture->sockets[i].kind == kind && is == family)
+            return capture->sockets[i].fd;
+    }
+    MUST(!"there is such a socket");
+    return -1;
+}
+
+static void await(int fd)
+{
+    struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
+    MUST(poll(&poll_fd, 1, PATIENCE_MS) == 1);
+}
+
+static void dial_anywhere(const struct capture *capture)
+{
+    struct sockaddr_in to = at("203.0.113.9", 8443), dialled, peer;
+    socklen_t len = sizeof(dialled), peer_len = sizeof(peer);
+    int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), listener;
+    MUST(connect(client, (struct sockaddr *)&to, sizeof(to)) == 0);
+    listener = socket_of(capture, CAPTURE_FLOWS, AF_INET);
+    await(listener);
+    int server = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+    MUST(server >= 0);
+    MUST(getsockopt(server, IPPROTO_IP, SO_ORIGINAL_DST, &dialled, &len) == 0);
+    MUST(dialled.sin_port == to.sin_port && dialled.sin_addr.s_addr == to.sin_addr.s_addr);
+    MUST(getpeername(client, (struct sockaddr *)&peer, &peer_len) == 0);
+    MUST(peer.sin_addr.s_addr == to.sin_addr.s_addr); /* the client sees whom it dialled */
+    close(server);
+    close(client);
+}
+
+TEST(a_connection_to_any_address_arrives_with_the_address_that_was_dialled)
+{
+    inside(dial_anywhere);
+}
+
+static void dial_anywhere_by_ipv6(const struct capture *capture)
+{
+    struct sockaddr_in6 to = at6("2001:db8::9", 443), dialled;
+    socklen_t len = sizeof(dialled);
+    int client = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    MUST(connect(client, (struct sockaddr *)&to, sizeof(to)) == 0);
+    int listener = socket_of(capture, CAPTURE_FLOWS, AF_INET6);
+    await(listener);
+    int server = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+    MUST(server >= 0);
+    MUST(getsockopt(server, IPPROTO_IPV6, SO_ORIGINAL_DST, &dialled, &len) == 0);
+    MUST(memcmp(&dialled.sin6_addr, &to.sin6_addr, 16) == 0 && dialled.sin6_port == to.sin6_port);
+    close(server);
+    close(client);
+}
+
+TEST(so_does_one_by_ipv6)
+{
+    inside(dial_anywhere_by_ipv6);
+}
+
+/* A server of every address answers from the one that it was asked at. */
+static void answer(int server)
+{
+    char bytes[8], control[CMSG_SPACE(sizeof(struct in_pktinfo))];
+    struct sockaddr_in from;
+    struct iovec part = { .iov_base = bytes, .iov_len = sizeof(bytes) };
+    struct msghdr message = { .msg_name = &from,
+                              .msg_namelen = sizeof(from),
+                              .msg_iov = &part,
+                              .msg_iovlen = 1,
+                              .msg_control = control,
+                              .msg_controllen = sizeof(control) };
+    await(server);
+    MUST(recvmsg(server, &message, 0) == 3);
+    struct in_pktinfo *info = (struct in_pktinfo *)(void *)CMSG_DATA(CMSG_FIRSTHDR(&message));
+    info->ipi_spec_dst = info->ipi_addr;
+    info->ipi_ifindex = 0;
+    part.iov_len = 3;
+    MUST(sendmsg(server, &message, 0) == 3);
+}
+
+static void ask_anywhere(const struct capture *capture)
+{
+    static const char *const servers[] = { "8.8.8.8", CAPTURE_IPV4, "127.0.0.1" };
+    for (size_t i = 0; i < ARRAY_LEN(servers); i++) {
+        struct sockaddr_in to = at(servers[i], 53);
+        char bytes[8];
+        int client = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+        MUST(connect(client, (struct sockaddr *)&to, sizeof(to)) == 0);
+        MUST(send(client, "ask", 3, 0) == 3);
+        answer(socket_of(capture, CAPTURE_NAMES_UDP, AF_INET));
+        await(client);
+        MUST(recv(client, bytes, sizeof(bytes), 0) == 3); /* from where it was asked */
+        close(client);
+    }
+}
+
+TEST(a_question_to_any_name_server_arrives_and_its_answer_comes_from_there)
+{
+    inside(ask_anywhere);
+}
+
+static void send_elsewhere(const struct capture *capture)
+{
+    struct sockaddr_in to = at("203.0.113.9", 443);
+    struct sockaddr_in6 to6 = at6("2001:db8::9", 443);
+    (void)capture;
+    int client = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    /* Refused at the first or at the second: what the first met is told then. */
+    MUST(connect(client, (struct sockaddr *)&to, sizeof(to)) == 0);
+    MUST(send(client, "a", 1, 0) < 0 || send(client, "b", 1, 0) < 0);
+    close(client);
+    client = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    MUST(connect(client, (struct sockaddr *)&to6, sizeof(to6)) == 0);
+    MUST(send(client, "a", 1, 0) < 0 || send(client, "b", 1, 0) < 0);
+    close(client);
+}
+
+TEST(other_datagrams_are_refused_at_once)
+{
+    inside(send_elsewhere);
+}
+
+static void serve_inside(const struct capture *capture)
+{
+    struct sockaddr_in any = at("127.0.0.1", 0);
+    socklen_t len = sizeof(any);
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    (void)capture;
+    MUST(bind(listener, (struct sockaddr *)&any, sizeof(any)) == 0 && listen(listener, 1) == 0);
+    MUST(getsockname(listener, (struct sockaddr *)&any, &len) == 0);
+    MUST(connect(client, (struct sockaddr *)&any, sizeof(any)) == 0);
+    await(listener);
+    close(client);
+    close(listener);
+}
+
+TEST(the_loopback_inside_works_as_usual)
+{
+    inside(serve_inside);
+}

@@ -1,0 +1,302 @@
+/* network_record: see the header. */
+#include "plane/network_record.h"
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "contract/jcs.h"
+#include "contract/rules.h"
+#include "plane/card.h"
+#include "plane/gate_layers.h"
+#include "plane/work.h"
+
+#define STEP_RECORD "write down what the network door decided"
+#define LOCAL_SIZE  40
+
+static int take_verdict(void *context, const struct target *target, const struct verdict *verdict,
+                        size_t *ret_record, struct err *err);
+
+void network_record_init(struct network_record *record, struct work *work, struct str profile)
+{
+    *record = (struct network_record){ .sink = { record, take_verdict },
+                                       .work = work,
+                                       .profile = profile };
+}
+
+void network_record_release(struct network_record *record)
+{
+    for (size_t i = 0; i < record->count; i++)
+        free(record->verdicts[i].remedy);
+    free(record->verdicts);
+}
+
+static int grow(struct network_record *record, struct err *err)
+{
+    size_t capacity = record->capacity ? 2 * record->capacity : 16;
+    if (record->count < record->capacity)
+        return 0;
+    struct network_verdict *verdicts = realloc(record->verdicts, capacity * sizeof(*verdicts));
+    if (!verdicts)
+        return err_set(err, ERR_MEMORY, STEP_RECORD, "there is not enough memory");
+    record->verdicts = verdicts;
+    record->capacity = capacity;
+    return 0;
+}
+
+/* --- the decision document ----------------------------------------------------------------- */
+
+static void add_member(struct buf *json, const char *name, struct str text)
+{
+    json_add_name(json, name);
+    json_add_string(json, text);
+}
+
+static const char *kind_of(const struct target *target)
+{
+    return target->name[0] ? "host" : "address";
+}
+
+static int add_resource(struct buf *json, const struct network_record *record,
+                        const struct target *target, struct err *err)
+{
+    char name[TARGET_HOST_SIZE], digest[DIGEST_TEXT_SIZE];
+    target_host(target, name);
+    int r = record->redacts ? digest_text(str_from(name), digest, err) : 0;
+    if (r < 0)
+        return r;
+    json_add_name(json, "resource");
+    buf_addf(json, "{\"kind\":\"%s\"", kind_of(target));
+    if (record->redacts)
+        add_member(json, "nameDigest", str_from(digest));
+    else
+        add_member(json, "name", str_from(name));
+    if (target->port)
+        buf_addf(json, ",\"port\":%u", target->port);
+    buf_add_text(json, ",\"protocol\":\"tcp\"}");
+    return 0;
+}
+
+static void add_rule(struct buf *json, struct str rule, struct str document, const char *pointer)
+{
+    add_member(json, "ruleId", rule.len ? rule : STR("default"));
+    if (document.len)
+        add_member(json, "documentRef", document);
+    if (pointer[0])
+        add_member(json, "pointer", str_from(pointer));
+}
+
+static void add_answers(struct buf *json, const struct verdict *verdict)
+{
+    static const char *const words[ANSWER_COUNT] = { [ANSWER_NOTHING] = "none",
+                                                     [ANSWER_ALLOW] = "allow",
+                                                     [ANSWER_ASK] = "ask",
+                                                     [ANSWER_DENY] = "deny" };
+    const char *separator = "";
+    json_add_name(json, "answers");
+    buf_add_char(json, '[');
+    for (size_t i = 0; i < LAYER_COUNT; i++) {
+        const struct layer_answer *answer = &verdict->layers[i];
+        if (!answer->document)
+            continue;
+        buf_addf(json, "%s{\"layer\":\"%s\",\"answer\":\"%s\"", separator, layer_names[i],
+                 words[answer->answer]);
+        if (answer->answer != ANSWER_NOTHING)
+            add_rule(json, answer->rule, answer->document_id, answer->pointer);
+        buf_add_char(json, '}');
+        separator = ",";
+    }
+    buf_add_char(json, ']');
+}
+
+static enum answer answer_of(const struct verdict *verdict, const struct card_found *card)
+{
+    return verdict->answer != ANSWER_ASK   ? verdict->answer
+           : card->says == CARD_SAYS_ALLOW ? ANSWER_ALLOW
+           : card->says == CARD_SAYS_DENY  ? ANSWER_DENY
+                                           : ANSWER_ASK;
+}
+
+static int write_decision(struct buf *json, const struct network_record *record, const char *id,
+                          const struct target *target, const struct verdict *verdict,
+                          const struct card_found *card, struct err *err)
+{
+    struct work *work = record->work;
+    char now[CLOCK_TEXT_SIZE], policy[DIGEST_TEXT_SIZE];
+    int r = gate_layers_digest(work_plane(work), policy, err);
+    if (r < 0)
+        return r;
+    clock_text(clock_now_ms(), now);
+    buf_addf(json, "{\"id\":\"%s\",\"type\":\"PolicyDecision\",\"specVersion\":\"1.0.0\"", id);
+    buf_addf(json, ",\"gate\":\"%s\",\"verdict\":\"%s\"", gate_names[GATE_NETWORK_PROFILE],
+             answer_names[answer_of(verdict, card)]);
+    add_member(json, "subjectRef", work_text(work, WORK_OPERATION, "subjectRef"));
+    add_member(json, "operationRef", work_operation(work));
+    add_member(json, "taskRef", work_text(work, WORK_TASK, "id"));
+    r = add_resource(json, record, target, err);
+    json_add_name(json, "decidedBy");
+    buf_addf(json, "{\"layer\":\"%s\"",
+             verdict->built_in ? "built-in" : layer_names[verdict->layer]);
+    add_rule(json, verdict->rule, verdict->document_id, verdict->pointer);
+    buf_add_text(json, "},\"smallestChange\":{\"summary\":");
+    json_add_string(json, str_from(verdict->smallest_change[0] ? verdict->smallest_change
+                                                               : "Deny it: --deny, or a rule."));
+    buf_add_char(json, '}');
+    add_member(json, "reason", str_from(verdict->reason));
+    add_answers(json, verdict);
+    if (card->card[0])
+        add_member(json, "decisionCardRef", str_from(card->card));
+    add_member(json, "policyDigest", str_from(policy));
+    add_member(json, "decidedAt", str_from(now));
+    buf_add_char(json, '}');
+    return r < 0         ? r
+           : json->error ? err_set(err, ERR_MEMORY, STEP_RECORD, "there is not enough memory")
+                         : 0;
+}
+
+static int add_decision(const struct network_record *record, const char *id, struct str json,
+                        enum answer answer, struct err *err)
+{
+    _cleanup_(cleanup_json_doc) yyjson_doc *doc = NULL;
+    _cleanup_(buf_release) struct buf extra = BUF_INIT;
+    char digest[DIGEST_TEXT_SIZE];
+    struct work *work = record->work;
+    int r = json_read(json, &json_limits_default, &doc, err);
+    if (r == 0)
+        r = jcs_digest(yyjson_doc_get_root(doc), digest, err);
+    if (r == 0)
+        r = ledger_put_document(work->batch, STR("PolicyDecision"), str_from(id),
+                                work_operation(work), json, LEDGER_NEW, err);
+    if (r < 0)
+        return r;
+    buf_addf(&extra,
+             ",\"decision\":{\"policyDecisionRef\":\"%s\",\"gate\":\"%s\",\"verdict\":\"%s\"}"
+             ",\"documents\":[{\"documentRef\":\"%s\",\"digest\":\"%s\"}]",
+             id, gate_names[GATE_NETWORK_PROFILE], answer_names[answer], id, digest);
+    return work_event(work, EVENT_PROGRESS, buf_str(&extra), err);
+}
+
+/* --- asking a person ----------------------------------------------------------------------- */
+
+struct question {
+    struct gate_question gate;
+    struct gate_answer answer;
+    struct card_question card;
+    char name[TARGET_HOST_SIZE];
+};
+
+static void make_question(const struct network_record *record, const struct target *target,
+                          const struct verdict *verdict, struct question *ret)
+{
+    target_host(target, ret->name);
+    ret->gate = (struct gate_question){
+        .gate = GATE_NETWORK_PROFILE,
+        .kind = kind_of(target),
+        .name = str_from(ret->name),
+        .pointer = "/scope/networkAccessProfileRef",
+        .subject = work_text(record->work, WORK_OPERATION, "subjectRef"),
+        .workspace = work_text(record->work, WORK_OPERATION, "workspaceRef"),
+        .profile = record->profile,
+    };
+    ret->answer = (struct gate_answer){ .answer = ANSWER_ASK, .layer = verdict->layer };
+    snprintf(ret->answer.reason, sizeof(ret->answer.reason), "%s", verdict->reason);
+    ret->card = (struct card_question){ &ret->gate, &ret->answer, record->profile };
+}
+
+/* --- the sink ------------------------------------------------------------------------------ */
+
+static int add_verdict(struct network_record *record, const struct target *target,
+                       const struct verdict *verdict, const char *id, struct card_found *card,
+                       struct err *err)
+{
+    _cleanup_(buf_release) struct buf json = BUF_INIT;
+    struct question question;
+    bool asks = verdict->answer == ANSWER_ASK, is_new = false;
+    int r = 0;
+    if (asks) {
+        make_question(record, target, verdict, &question);
+        r = card_consult(record->work, &question.card, card, err);
+        is_new = r == 0 && card->says == CARD_SAYS_ASK;
+        if (is_new)
+            r = card_name(card, err);
+    }
+    if (r == 0)
+        r = write_decision(&json, record, id, target, verdict, card, err);
+    if (r == 0)
+        r = add_decision(record, id, buf_str(&json), answer_of(verdict, card), err);
+    if (r == 0 && is_new)
+        r = card_ask(record->work, &question.card, str_from(id), card, err);
+    else if (r == 0 && asks && card->says == CARD_SAYS_QUEUED)
+        card_count_asked(work_plane(record->work), str_from(card->card));
+    return r == 0 && asks && card->says == CARD_SAYS_ALLOW
+               ? card_put_use(record->work, str_from(card->card), err)
+               : r;
+}
+
+/* What was in the batch before, the effect's own, goes along or stays in it. */
+static int take_verdict(void *context, const struct target *target, const struct verdict *verdict,
+                        size_t *ret_record, struct err *err)
+{
+    struct network_record *record = context;
+    struct card_found card = { 0 };
+    char local[LOCAL_SIZE], id[PLANE_URN_MAX];
+    size_t before = ledger_batch_size(record->work->batch);
+    int r = grow(record, err);
+    if (r == 0)
+        r = urn_fresh(local, err);
+    if (r < 0)
+        return r;
+    urn_make("policy-decision", str_from(local), id);
+    r = add_verdict(record, target, verdict, id, &card, err);
+    if (r == 0)
+        r = work_commit(record->work, PLANE_STEP_VERDICT, err);
+    if (r < 0) {
+        ledger_batch_cut(record->work->batch, before);
+        return r;
+    }
+    bool is_permitted = answer_of(verdict, &card) == ANSWER_ALLOW;
+    struct network_verdict *kept = &record->verdicts[record->count];
+    *kept = (struct network_verdict){ 0 };
+    memcpy(kept->decision, local, sizeof(local));
+    snprintf(kept->card, sizeof(kept->card), "%.*s", STR_ARG(urn_local(str_from(card.card))));
+    kept->remedy = is_permitted ? NULL : strdup(verdict->smallest_change);
+    *ret_record = record->count++;
+    return is_permitted;
+}
+
+/* --- the end ------------------------------------------------------------------------------- */
+
+static void add_denial(const struct network_record *record, const struct use_entry *entry,
+                       struct buf *ret)
+{
+    char first[CLOCK_TEXT_SIZE], last[CLOCK_TEXT_SIZE];
+    clock_text(entry->first_ms, first);
+    clock_text(entry->last_ms, last);
+    buf_addf(ret,
+             "%s{\"gate\":\"%s\",\"policyDecisionRef\":\"urn:srcos:policy-decision:%s\","
+             "\"uses\":{\"count\":%llu,\"firstAt\":\"%s\",\"lastAt\":\"%s\"}}",
+             ret->data[ret->len - 1] == '[' ? "" : ",", gate_names[GATE_NETWORK_PROFILE],
+             record->verdicts[entry->record].decision, (unsigned long long)entry->count, first,
+             last);
+}
+
+void network_record_write(const struct network_record *record, const struct uses *uses,
+                          struct buf *ret)
+{
+    struct use all = { 0 };
+    size_t destinations = 0, count = uses_count(uses);
+    for (size_t i = 0; i < count; i++) {
+        const struct use *use = &uses_at(uses, i)->use;
+        all.connections += use->connections;
+        all.sent_bytes += use->sent_bytes;
+        all.received_bytes += use->received_bytes;
+        destinations += use->connections > 0;
+    }
+    buf_addf(ret,
+             ",\"network\":{\"flows\":%llu,\"bytesSent\":%llu,\"bytesReceived\":%llu,"
+             "\"destinations\":%zu},\"denials\":[",
+             (unsigned long long)all.connections, (unsigned long long)all.sent_bytes,
+             (unsigned long long)all.received_bytes, destinations);
+    for (size_t i = 0; i < count; i++)
+        if (!uses_at(uses, i)->permitted)
+            add_denial(record, uses_at(uses, i), ret);
+    buf_add_char(ret, ']');
+}

@@ -1,0 +1,37 @@
+/*
+ * network_record: what the Network Door decides, written down by the plane.
+ *
+ * A sink for the door: each distinct verdict becomes a PolicyDecision and an
+ * event, durable before anything is done under it. What a layer leaves to a
+ * person is looked up among the answers, or asked on a DecisionCard.
+ */
+#ifndef AM_PLANE_NETWORK_RECORD_H
+#define AM_PLANE_NETWORK_RECORD_H
+
+#include "doors/network/door.h"
+#include "plane/plane.h"
+
+/* One verdict that was written down. */
+struct network_verdict {
+    char decision[40]; /* the local part of its URN */
+    char card[40];     /* of the card on which a person was asked; may be empty */
+    char *remedy;      /* of a denial; else NULL */
+};
+
+struct network_record {
+    struct network_sink sink; /* for the door */
+    struct work *work;
+    struct str profile; /* the machine profile */
+    bool redacts;       /* destinations appear as digests alone */
+    struct network_verdict *verdicts;
+    size_t count, capacity;
+};
+
+void network_record_init(struct network_record *record, struct work *work, struct str profile);
+void network_record_release(struct network_record *record);
+
+/* Appends the members `network` and `denials` of a LocalAgentExecution, each behind a comma. */
+void network_record_write(const struct network_record *record, const struct uses *uses,
+                          struct buf *ret);
+
+#endif

@@ -1,0 +1,138 @@
+# The network door: what a run may reach is asked for each connection, and what it may not is not
+# reached, is on record, and comes with what to do about it.
+# shellcheck shell=sh disable=SC2016,SC2317 # single quotes are for shells inside; check calls functions
+. "$(dirname "$0")/lib.sh"
+export HOME="$scratch/home" XDG_STATE_HOME="$scratch/home/.local/state"
+export XDG_CONFIG_HOME="$scratch/home/.config"
+user_layer=$XDG_CONFIG_HOME/agent-machine/user
+mkdir -p "$HOME/src/compass" "$user_layer" "$scratch/servers"
+cd "$HOME/src/compass" || exit
+git init -q .
+
+# ---- servers on the host, and names that lead to them ----
+
+openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=secure.test \
+    -addext "subjectAltName=DNS:secure.test,DNS:other.test" -keyout "$scratch/servers/key.pem" \
+    -out "$scratch/servers/cert.pem" 2>"$scratch/openssl.log"
+mkfifo "$scratch/life"
+python3 -B "$tree/tests/network/servers.py" "$scratch/servers" <"$scratch/life" &
+servers=$!
+exec 7>"$scratch/life"
+until [ -f "$scratch/servers/ports" ] || ! kill -0 "$servers" 2>/dev/null; do
+    sleep 0.01
+done
+. "$scratch/servers/ports"
+cp "$scratch/servers/cert.pem" "$HOME/src/compass/"
+
+cat >"$user_layer/references.yaml" <<END
+names:
+  plain.test: 127.0.0.1
+  secure.test: 127.0.0.1
+  other.test: 127.0.0.1
+  rebind.test: 127.0.0.2
+END
+# Names alone do not lead to this machine: a rule has to name its address too.
+cat >"$user_layer/tests.json" <<END
+{"id": "urn:srcos:network-access-profile:tests", "type": "NetworkAccessProfile",
+ "specVersion": "1.0.0", "name": "tests", "scope": "user", "defaultDecision": "deny",
+ "profiles": [{"profileId": "servers", "profileClass": "user-firewall", "priority": 10,
+   "defaultEgress": "allow-listed", "allowDomains": ["plain.test", "rebind.test"],
+   "denyDomains": [], "allowCidrs": ["127.0.0.1/32"], "denyCidrs": []}],
+ "evidence": {"emitNetworkDecision": true}}
+END
+cat >"$user_layer/firewall.json" <<END
+{"id": "urn:srcos:firewall-binding-profile:tests", "type": "FirewallBindingProfile",
+ "specVersion": "1.0.0", "name": "tests", "bindingClass": "linux-nftables", "mode": "enforce",
+ "rules": [{"ruleId": "secure", "direction": "egress", "decision": "allow", "subject": "*",
+   "destination": "secure.test", "ports": ["$https"], "protocols": ["https"], "reason": "tests"}],
+ "evidence": {"emitDeniedConnectionReceipt": true}}
+END
+
+connections() { # NAME
+    grep -c "^$1\$" "$scratch/servers/log"
+}
+# The last run's record.
+record() {
+    "$program" ledger show "urn:srcos:local-agent-execution:$("$program" op list | tail -n 1 |
+        cut -d' ' -f1)" >"$scratch/out"
+}
+
+# ---- what is allowed ----
+
+run run -- curl -sS "http://plain.test:$http/"
+check "a host that a layer allows is reached by its name" out_is "the page"
+check "without anything being said about it" test ! -s "$scratch/err"
+run run -- sh -c 'curl -sS --http1.1 "http://plain.test:'"$http"'/" "http://plain.test:'"$http"'/"'
+check "a connection is kept for a second request" exits 0
+before=$(connections echo)
+run run -- python3 -c '
+import socket, sys
+s = socket.create_connection(("plain.test", '"$echo"'))
+s.sendall(b"x" * 300000); s.shutdown(socket.SHUT_WR)
+got = b"".join(iter(lambda: s.recv(65536), b""))
+print(len(got), got[-3:].decode())'
+check "both ways end by themselves" out_is "300003 bye"
+check "in one connection" test "$(connections echo)" -eq $((before + 1))
+run run -- python3 -c '
+import socket
+print(socket.create_connection(("plain.test", '"$first"')).recv(64).decode().strip())'
+check "a server that speaks first is not made to wait" out_is "220 hello"
+run run -- curl -sS --cacert cert.pem "https://secure.test:$https/"
+check "TLS is passed through unopened" out_is "the page"
+run run -- sh -c "curl -sS -o got http://plain.test:$http/big && wc -c <got"
+check "8 MiB come through" out_is 8388608
+record
+check "what went through is on record" out_matches '"network": *\{'
+check "with bytes" out_matches '"bytesReceived": *8388[0-9]{3}'
+
+# ---- what is not ----
+
+run run -- curl -sS -m 20 "http://denied.test:$http/"
+check "a name that nobody allows does not resolve" exits 6
+check "the run's end says so" err_has 'denied: denied.test'
+check "and what would change it" err_has '--allow denied.test'
+record
+check "it is on record" out_matches '"denials": *\[ *\{'
+run run -- sh -c 'curl -sS -m 20 http://denied.test/; cat /run/agent-machine/denials.jsonl'
+check "the run can read what it was denied" out_has '"host":"denied.test"'
+check "and the remedy" out_has '"remediation":"--allow denied.test"'
+run run --json -- sh -c 'echo x >>/run/agent-machine/denials.jsonl'
+check "but not write it" exits 2
+
+run run -- curl -sS -m 20 "http://127.0.0.1:$http/"
+check "the loopback inside is not the host's" exits 7
+before=$(connections http)
+run run -- curl -sS -m 20 "http://203.0.113.7:$http/"
+check "an address that nobody allows is reset" err_matches 'reset|refused|Empty reply|curl: \((56|52|7)\)'
+check "and told with its port" err_has "denied: 203.0.113.7:$http"
+run run -- curl -sS -m 20 "http://rebind.test:$http/"
+check "a name that leads where no rule goes is denied there" err_has "denied: rebind.test:$http"
+check "none of which anybody has noticed" test "$(connections http)" -eq "$before"
+
+before=$(connections https)
+run run -- python3 -c '
+import socket, ssl
+context = ssl._create_unverified_context()
+s = socket.create_connection(("secure.test", '"$https"'))
+context.wrap_socket(s, server_hostname="other.test")'
+check "TLS for another server than the one that was dialled is not let through" exits 1
+check "and that is what is said" err_has 'denied: secure.test'
+run run -- python3 -c '
+import socket
+s = socket.create_connection(("secure.test", '"$https"'))
+s.sendall(b"GET / HTTP/1.0\r\n\r\n"); print(s.recv(100))'
+check "what is no TLS is not let through where the rule says https" exits 1
+check "neither of which anybody has noticed" test "$(connections https)" -eq "$before"
+
+# ---- the user's word for one run ----
+
+run run --deny plain.test -- curl -sS -m 20 "http://plain.test:$http/"
+check "--deny takes a host away" exits 6
+run run --allow "other.test:$https" -- curl -sS --cacert cert.pem "https://other.test:$https/"
+check "--allow gives one" out_is "the page"
+run run -- curl -sS -m 20 --cacert cert.pem "https://other.test:$https/"
+check "for that run alone" exits 6
+
+exec 7>&-
+wait "$servers"
+finish
