@@ -44,7 +44,7 @@ cat >"$user_layer/firewall.json" <<END
 {"id": "urn:srcos:firewall-binding-profile:tests", "type": "FirewallBindingProfile",
  "specVersion": "1.0.0", "name": "tests", "bindingClass": "linux-nftables", "mode": "enforce",
  "rules": [{"ruleId": "secure", "direction": "egress", "decision": "allow", "subject": "*",
-   "destination": "secure.test", "ports": ["$https"], "protocols": ["https"], "reason": "tests"}],
+   "destination": "secure.test", "ports": [$https], "protocols": ["https"], "reason": "tests"}],
  "evidence": {"emitDeniedConnectionReceipt": true}}
 END
 
@@ -53,8 +53,10 @@ connections() { # NAME
 }
 # The last run's record.
 record() {
-    "$program" ledger show "urn:srcos:local-agent-execution:$("$program" op list | tail -n 1 |
-        cut -d' ' -f1)" >"$scratch/out"
+    python3 -c 'import sqlite3, sys
+for row in sqlite3.connect(sys.argv[1]).execute(sys.argv[2]): print(row[0])' \
+        "$XDG_STATE_HOME/agent-machine/ledger.db" "SELECT json FROM document
+            WHERE id LIKE '%:local-agent-execution:%' ORDER BY id DESC LIMIT 1" >"$scratch/out"
 }
 
 # ---- what is allowed ----

@@ -302,6 +302,7 @@ static int open_door(struct execution *execution, struct work *work, struct err 
     network_record_init(&execution->network, work, str_from(execution->plan->profile_id));
     int r = gate_layers_policy(work_plane(work), work_text(work, WORK_OPERATION, "subjectRef"),
                                &options.policy, err);
+    options.references = gate_layers_references(work_plane(work));
     if (r == 0)
         r = launch_take_network(execution->launch, &options.sockets, &options.denials, err);
     if (r < 0 || options.sockets.count == 0)

@@ -30,7 +30,7 @@ struct gate_layers {
     bool silent; /* there are no folders, and the command adds nothing */
     struct layers *layers;
     struct policy *policy;
-    char subject[PLANE_URN_MAX]; /* for which it was compiled, */
+    char subject[PLANE_URN_MAX];   /* for which it was compiled, */
     const struct plane_asks *asks; /* and for which command */
 };
 
@@ -140,6 +140,12 @@ int gate_layers_policy(struct plane *plane, struct str subject, const struct pol
     if (r == 0)
         *ret = plane->gate_layers->policy;
     return r;
+}
+
+const struct references *gate_layers_references(const struct plane *plane)
+{
+    const struct gate_layers *layers = plane->gate_layers;
+    return layers && layers->layers ? layers_references(layers->layers) : NULL;
 }
 
 int gate_layers_digest(struct plane *plane, char ret[DIGEST_TEXT_SIZE], struct err *err)

@@ -8,6 +8,7 @@
 #ifndef AM_PLANE_GATE_LAYERS_H
 #define AM_PLANE_GATE_LAYERS_H
 
+#include "authority/references.h"
 #include "base/digest.h"
 #include "plane/plane.h"
 
@@ -19,6 +20,8 @@ int gate_layers_ask(void *context, const struct gate_question *question, struct 
 /* The policy that the gates are asked under for a subject; good until another subject asks. */
 int gate_layers_policy(struct plane *plane, struct str subject, const struct policy **ret,
                        struct err *err) MUST_CHECK;
+/* What its documents refer to; may be NULL, which has nothing. */
+const struct references *gate_layers_references(const struct plane *plane);
 /* Of the policy that was asked; of one without documents where none was. */
 int gate_layers_digest(struct plane *plane, char ret[DIGEST_TEXT_SIZE], struct err *err) MUST_CHECK;
 /* Appends the layers that have documents in force, as the fingerprint's policy lists them. */

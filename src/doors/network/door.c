@@ -25,6 +25,8 @@
 
 #define STEP_DOOR "open the network door"
 
+static_assert(PERMIT_FIXED_MAX >= REFERENCES_ADDRESSES_MAX, "all that a layer gives a name fit");
+
 struct network_door {
     struct network_door_options options;
     struct door_asks asks;
@@ -114,6 +116,8 @@ static void ask_connect(void *context, const struct target *target, struct permi
     ret->allowed = true;
     ret->tls = verdict.tls;
     ret->use = &entry->use;
+    ret->fixed_count =
+        references_addresses(door->options.references, str_from(target->name), ret->fixed);
 }
 
 static bool ask_address(void *context, const struct target *target,

@@ -9,6 +9,7 @@
 #ifndef AM_DOORS_NETWORK_DOOR_H
 #define AM_DOORS_NETWORK_DOOR_H
 
+#include "authority/references.h"
 #include "authority/verdict.h"
 #include "base/base.h"
 #include "base/err.h"
@@ -32,7 +33,9 @@ struct network_sink {
 struct network_door;
 
 struct network_door_options {
-    const struct policy *policy; /* outlives the door */
+    /* Both outlive the door; the second may be NULL. */
+    const struct policy *policy;
+    const struct references *references;
     const struct network_sink *sink;
     const struct publish_port *ports; /* of this machine that lead inside */
     size_t port_count;

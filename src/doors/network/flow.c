@@ -146,7 +146,7 @@ void flow_deny(struct flow *flow)
     end(flow, !setup_answer(flow, offsetof(struct flow_answers, denied)));
 }
 
-void flow_refuse(struct flow *flow, enum refusal refusal, const char *format, ...)
+void flow_refuse(struct flow *flow, enum door_refusal refusal, const char *format, ...)
 {
     const struct door_asks *asks = flow->flows->options.asks;
     char detail[256];

@@ -82,7 +82,7 @@ void flow_open(struct flow *flow);
 /* The door said no, and has it on record. */
 void flow_deny(struct flow *flow);
 /* Something else forbids it: the door is told. */
-void flow_refuse(struct flow *flow, enum refusal refusal, const char *format, ...)
+void flow_refuse(struct flow *flow, enum door_refusal refusal, const char *format, ...)
     PRINTF_LIKE(3, 4);
 /* A side is gone: the other learns it in the same way. */
 void flow_break(struct flow *flow);

@@ -343,7 +343,7 @@ TEST(a_hello_in_pieces_that_names_the_target_opens_and_arrives_whole)
     scene_close(&scene);
 }
 
-static void check_hello_refused(struct str bytes, const char *name, enum refusal refusal)
+static void check_hello_refused(struct str bytes, const char *name, enum door_refusal refusal)
 {
     struct scene scene;
     scene_open(&scene);
@@ -458,7 +458,7 @@ TEST(beyond_the_limit_connections_wait_until_one_ends)
     scene_close(&scene);
 }
 
-static void check_late(const struct flow_limits *limits, enum refusal refusal, bool tls,
+static void check_late(const struct flow_limits *limits, enum door_refusal refusal, bool tls,
                        bool silent)
 {
     struct scene scene;

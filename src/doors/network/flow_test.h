@@ -35,7 +35,7 @@ struct scene {
     /* What it was asked and told. */
     struct use use;
     size_t asked, refused;
-    enum refusal refusal;
+    enum door_refusal refusal;
     char detail[256];
 };
 
@@ -63,7 +63,7 @@ HELPER bool scene_address(void *context, const struct target *target,
     return !scene->denied_addresses || !strstr(scene->denied_addresses, text);
 }
 
-HELPER void scene_refused(void *context, const struct target *target, enum refusal refusal,
+HELPER void scene_refused(void *context, const struct target *target, enum door_refusal refusal,
                           const char *detail)
 {
     struct scene *scene = context;
@@ -228,7 +228,7 @@ HELPER void scene_check_reset(struct scene *scene, int fd)
 }
 
 /* The client was reset, the door told why, and nobody was connected to. */
-HELPER void scene_check_refused(struct scene *scene, int client, enum refusal refusal)
+HELPER void scene_check_refused(struct scene *scene, int client, enum door_refusal refusal)
 {
     scene_check_reset(scene, client);
     CHECK_INT(scene->refused, 1);

@@ -11,10 +11,11 @@
 #include "base/err.h"
 #include "base/loop.h"
 
-#define PUBLISH_PORTS_MAX   16
-#define PUBLISH_CLIENTS_MAX 256 /* at a time; what comes meanwhile waits in the listener's queue   \
-                                 */
-#define PUBLISH_WAITS_MAX 16    /* sockets that are asked for and have not come yet */
+#define PUBLISH_PORTS_MAX 16
+#define PUBLISH_CLIENTS_MAX                                                                        \
+    256                      /* at a time; what comes meanwhile waits in the listener's queue      \
+                              */
+#define PUBLISH_WAITS_MAX 16 /* sockets that are asked for and have not come yet */
 
 struct publish_port {
     uint16_t host_port, port;

@@ -62,11 +62,11 @@ enum sandbox_kind {
     SANDBOX_SIGNAL,   /* to it: `number` for the command */
     SANDBOX_DIAL,     /* to it: a socket of the family `number` is wanted, and comes as below */
     SANDBOX_TERMINAL, /* from it: the other end of its terminal */
-    SANDBOX_SOCKET,   /* from it: one for the network door; of the first ones `number` is the kind */
-    SANDBOX_READY,    /* from it: finished, with what the probes found */
-    SANDBOX_STARTED,  /* from it: the command runs */
-    SANDBOX_FAILED,   /* from it: `err` */
-    SANDBOX_ENDED,    /* from it: `number` is the command's status */
+    SANDBOX_SOCKET,  /* from it: one for the network door; of the first ones `number` is the kind */
+    SANDBOX_READY,   /* from it: finished, with what the probes found */
+    SANDBOX_STARTED, /* from it: the command runs */
+    SANDBOX_FAILED,  /* from it: `err` */
+    SANDBOX_ENDED,   /* from it: `number` is the command's status */
 };
 
 struct sandbox_message {
