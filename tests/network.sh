@@ -21,6 +21,8 @@ exec 7>"$scratch/life"
 until [ -f "$scratch/servers/ports" ] || ! kill -0 "$servers" 2>/dev/null; do
     sleep 0.01
 done
+http='' https='' echo='' first=''
+# shellcheck source=/dev/null # written by what was started
 . "$scratch/servers/ports"
 cp "$scratch/servers/cert.pem" "$HOME/src/compass/"
 

@@ -12,8 +12,8 @@
     X(TLS_client_method)                                                                           \
     X(SSL_CTX_new)                                                                                 \
     X(SSL_CTX_free)                                                                                \
-    X(SSL_CTX_ctrl) X(SSL_CTX_set_alpn_protos) X(SSL_new) X(SSL_free) X(SSL_ctrl) X(SSL_set_bio)   \
-        X(SSL_connect)
+    X(SSL_CTX_ctrl)                                                                                \
+    X(SSL_CTX_set_alpn_protos) X(SSL_new) X(SSL_free) X(SSL_ctrl) X(SSL_set_bio) X(SSL_connect)
 #define BIO_FUNCTIONS(X) X(BIO_new) X(BIO_s_mem) X(BIO_read)
 LAZY_LIBRARY(ssl, "libssl.so.3", SSL_FUNCTIONS)
 LAZY_LIBRARY(crypto, "libcrypto.so.3", BIO_FUNCTIONS)
