@@ -249,8 +249,6 @@ static int make_plan(struct running *run, struct err *err)
     if (!run->invocation->values[OPTION_DETACH])
         run_ask_plug(&run->ask, &plug);
     int r = facts_read(&run->facts, err);
-    if (r == 0 && !run->invocation->values[OPTION_DRY_RUN])
-        launch_ahead(&run->facts.plan, &run->ahead);
     if (r == 0)
         r = first_open(&plug, &run->first, &run->plane, err);
     if (r == 0)
@@ -557,6 +555,8 @@ static int run_run(const struct invocation *invocation)
         free(run);
         return status;
     }
+    if (r == 0 && !invocation->values[OPTION_DRY_RUN])
+        run->ahead = launch_ahead();
     if (r == 0)
         r = make_plan(run, &err);
     if (r == 0 && invocation->values[OPTION_DRY_RUN])

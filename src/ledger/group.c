@@ -28,7 +28,10 @@
  * on; then a leader moves what has come meanwhile under the lock, so that the
  * log is empty for a moment and begins anew in the same place. When nobody has
  * the ledger open, the next to open it reads the log from end to end; so a
- * process that ends empties it, if it has grown beyond LOG_FRAMES_LEFT.
+ * process that ends empties it, if it has grown beyond LOG_FRAMES_LEFT, and one
+ * that has a moment to spare before moves it at LOG_FRAMES_SPARE already. The
+ * next commit begins the log anew, for which it syncs once more than usual:
+ * that is why it is not done each time.
  */
 #include <time.h>
 
@@ -37,7 +40,8 @@
 #define LOG_FRAMES_MAX   4000  /* of 4 KiB */
 #define LOG_FRAMES_LATE  16000 /* whoever was to move it has died, or is too slow */
 #define LOG_FRAMES_RETRY 1000  /* more, where readers have kept it from being moved */
-#define LOG_FRAMES_LEFT  128   /* how long it may be when a process ends */
+#define LOG_FRAMES_LEFT  192   /* how long it may be when a process ends */
+#define LOG_FRAMES_SPARE 128   /* how long, when there is a moment to spare */
 #define WATCH_MS         250
 
 /* What leaders tell each other about the log; else the length at which to try again. */
@@ -81,6 +85,14 @@ static void move_log(struct ledger *ledger)
     int left;
     if (db_checkpoint(ledger->db, false, &left, &ignored) == 0)
         queue_set_log_state(ledger->queue, LOG_MOVED);
+}
+
+void ledger_shorten_log(struct ledger *ledger)
+{
+    struct err ignored;
+    int left;
+    if (ledger->db && db_log_frames(ledger->db) >= LOG_FRAMES_SPARE)
+        (void)!db_checkpoint(ledger->db, false, &left, &ignored);
 }
 
 void group_leave(struct ledger *ledger)

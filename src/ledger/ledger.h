@@ -53,6 +53,12 @@ enum ledger_mode {
 int ledger_open(const char *folder, enum ledger_mode mode, struct ledger **ret,
                 struct err *err) MUST_CHECK;
 void ledger_close(struct ledger *ledger);
+/*
+ * Moves the log into the database where it is longer than the next process to
+ * open it should have to read: for a caller who can spare the moment. What it
+ * fails at, whoever closes the ledger tries again.
+ */
+void ledger_shorten_log(struct ledger *ledger);
 
 /* --- writing ------------------------------------------------------------------------------- */
 

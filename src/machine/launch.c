@@ -365,22 +365,20 @@ static void let_go_on(struct launch *launch)
     (void)!sandbox_send(launch->control, &map, -1);
 }
 
-void launch_ahead(const struct plan_facts *facts, struct launch **ret)
+struct launch *launch_ahead(void)
 {
     /* Root's own groups in the one hierarchy are cheap to be born into, and dear to move to. */
-    if (facts->tier != TIER_NAMESPACES || (facts->uid == 0 && limits_are_unified()))
-        return;
-    struct launch *launch = launch_new();
+    struct launch *launch = geteuid() == 0 && limits_are_unified() ? NULL : launch_new();
     if (!launch)
-        return;
-    plan_expect(facts, &launch->expected);
+        return NULL;
+    plan_expect(geteuid(), getegid(), &launch->expected);
     launch->sandbox.plan = &launch->expected;
     if (handover_new(&launch->sandbox.handover, NULL) < 0 || make_sandbox(launch, -1, NULL) < 0) {
         launch_end(launch);
-        return; /* the launch itself will say why */
+        return NULL; /* the launch itself will say why */
     }
     let_go_on(launch);
-    *ret = launch;
+    return launch;
 }
 
 /* Whether the sandbox that was spawned ahead is the one that the plan wants, and can be told. */
@@ -536,5 +534,6 @@ int launch_run(struct launch *launch, const struct run_watch *watch, struct run_
     if (sandbox_send(launch->control, &go, -1) < 0)
         return err_set(err, ERR_IO, STEP_LAUNCH, "the sandbox died before its command started");
     trace_note(launch->options.trace, "machine/supervise.c", "command started");
+    run_folder_sweep(launch->options.state_folder); /* while the command begins */
     return supervise(&supervised, watch, ret, err);
 }

@@ -69,8 +69,8 @@ struct run_result {
     struct err err;
 };
 
-/* Where that is not worth it, or not possible, `ret` stays as it is, and nothing is lost. */
-void launch_ahead(const struct plan_facts *facts, struct launch **ret);
+/* NULL where that is not worth it, or not possible: then nothing is lost. */
+struct launch *launch_ahead(void);
 /* Takes `ahead`, which may be NULL, in every case. */
 int launch_begin(const struct launch_options *options, struct launch *ahead, struct launch **ret,
                  struct err *err) MUST_CHECK;

@@ -161,19 +161,19 @@ static int set_tier(struct context *context, struct err *err)
 }
 
 /* The caller's own; root's is not taken along. */
-static void keep_ids(const struct plan_facts *facts, struct plan *plan)
+static void keep_ids(uid_t uid, gid_t gid, struct plan *plan)
 {
-    plan->as_root = facts->uid == 0;
-    plan->host_uid = plan->as_root ? ROOTLESS_HOST_ID : facts->uid;
-    plan->host_gid = plan->as_root ? ROOTLESS_HOST_ID : facts->gid;
-    plan->inside_uid = plan->as_root ? ROOTLESS_INSIDE_ID : facts->uid;
-    plan->inside_gid = plan->as_root ? ROOTLESS_INSIDE_ID : facts->gid;
+    plan->as_root = uid == 0;
+    plan->host_uid = plan->as_root ? ROOTLESS_HOST_ID : uid;
+    plan->host_gid = plan->as_root ? ROOTLESS_HOST_ID : gid;
+    plan->inside_uid = plan->as_root ? ROOTLESS_INSIDE_ID : uid;
+    plan->inside_gid = plan->as_root ? ROOTLESS_INSIDE_ID : gid;
 }
 
-void plan_expect(const struct plan_facts *facts, struct plan *ret)
+void plan_expect(uid_t uid, gid_t gid, struct plan *ret)
 {
-    *ret = (struct plan){ .tier = facts->tier };
-    keep_ids(facts, ret);
+    *ret = (struct plan){ .tier = TIER_NAMESPACES };
+    keep_ids(uid, gid, ret);
 }
 
 bool plan_is_as_expected(const struct plan *plan, const struct plan *expected)
@@ -193,7 +193,7 @@ static int set_identity(struct context *context, struct err *err)
         return err_set(err, ERR_UNSUPPORTED, STEP_PLAN,
                        "userMapping subordinate-ids comes with containers; use keep-id or "
                        "mapped-root");
-    keep_ids(facts, plan);
+    keep_ids(facts->uid, facts->gid, plan);
     if (str_equal(mapping, STR("mapped-root")) && plan->tier == TIER_PROCESS)
         return err_set(err, ERR_UNSUPPORTED, STEP_PLAN,
                        "userMapping mapped-root needs a user namespace, which the tier process "

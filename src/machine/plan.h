@@ -120,11 +120,11 @@ int plan_build(const struct plan_facts *facts, const struct plan_request *reques
 void plan_free(struct plan *plan);
 
 /*
- * Who the command will be and how it is isolated, as most profiles want it:
- * that much of a plan can be known from the facts alone, and no more of `ret`
- * is set. plan_is_as_expected tells whether a plan came out that way.
+ * Who the command will be and how it is isolated, as most hosts and profiles
+ * have it: that much of a plan can be known from who the caller is, and no more
+ * of `ret` is set. plan_is_as_expected tells whether a plan came out that way.
  */
-void plan_expect(const struct plan_facts *facts, struct plan *ret);
+void plan_expect(uid_t uid, gid_t gid, struct plan *ret);
 bool plan_is_as_expected(const struct plan *plan, const struct plan *expected);
 
 /* The plan as a document: of arguments count, length and digest, and the text of those safe. */

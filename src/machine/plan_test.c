@@ -291,17 +291,15 @@ TEST(an_argument_that_is_safe_is_kept_at_its_place)
 TEST(a_plan_comes_out_as_expected_unless_its_profile_wants_other_ids)
 {
     struct plan_request request = { 0 };
-    struct plan_facts root = usual;
     struct plan expected, *plan = NULL;
     struct err err = { 0 };
-    plan_expect(&usual, &expected);
+    plan_expect(usual.uid, usual.gid, &expected);
     CHECK_INT(build(&usual, &request, &plan, &err), 0);
     CHECK(plan_is_as_expected(plan, &expected));
-    root.uid = root.gid = 0;
-    plan_expect(&root, &expected);
+    plan_expect(0, 0, &expected);
     CHECK(!plan_is_as_expected(plan, &expected));
     plan->inside_uid = plan->inside_gid = 0; /* mapped-root */
-    plan_expect(&usual, &expected);
+    plan_expect(usual.uid, usual.gid, &expected);
     CHECK(!plan_is_as_expected(plan, &expected));
     plan_free(plan);
 }

@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <limits.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 
 #include "base/file.h"
@@ -10,6 +11,8 @@
 
 #define PATH_BYTES_MAX (RUN_FOLDER_SIZE + NAME_MAX + 16)
 #define FIRST_LAYER    "0"
+#define SPARE          "spare"      /* for the next run */
+#define USED           "spare.used" /* to be swept first */
 #define KERNEL_WORK    FIRST_LAYER "/work/work"
 
 static bool is_plain_word(struct str name)
@@ -29,21 +32,21 @@ bool run_folder_path(const char *state_folder, struct str name, char ret[RUN_FOL
 
 /* --- for the next run ---------------------------------------------------------------------- */
 
-static bool spare_path(const char *state_folder, char ret[RUN_FOLDER_SIZE])
+static bool place_in(const char *state_folder, const char *name, char ret[RUN_FOLDER_SIZE])
 {
-    return snprintf(ret, RUN_FOLDER_SIZE, "%s/spare", state_folder) < RUN_FOLDER_SIZE;
+    return snprintf(ret, RUN_FOLDER_SIZE, "%s/%s", state_folder, name) < RUN_FOLDER_SIZE;
 }
 
 int run_folder_make(const char *state_folder, const char *folder, struct err *err)
 {
     char spare[RUN_FOLDER_SIZE];
-    if (spare_path(state_folder, spare) && rename(spare, folder) == 0)
+    if (place_in(state_folder, SPARE, spare) && rename(spare, folder) == 0)
         return 0;
     return file_make_folder(folder, err);
 }
 
-/* Whether a folder holds this and nothing else; NULL: nothing at all. */
-static bool holds_only(int folder, const char *path, const char *name)
+/* Whether a folder holds nothing but what is named. */
+static bool holds_only(int folder, const char *path, const char *one, const char *other)
 {
     int fd = openat(folder, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     DIR *entries = fd < 0 ? NULL : fdopendir(fd);
@@ -51,12 +54,28 @@ static bool holds_only(int folder, const char *path, const char *name)
     bool only = entries != NULL;
     while (entries && only && (entry = readdir(entries)))
         only = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
-               (name && strcmp(entry->d_name, name) == 0);
+               strcmp(entry->d_name, one) == 0 || strcmp(entry->d_name, other) == 0;
     if (entries)
         closedir(entries);
     else
         cleanup_close(&fd);
     return only;
+}
+
+static bool put_aside(const char *state_folder, const char *path)
+{
+    char used[RUN_FOLDER_SIZE];
+    _cleanup_(cleanup_close) int folder = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    return folder >= 0 && holds_only(folder, FIRST_LAYER "/upper", "", "") &&
+           holds_only(folder, FIRST_LAYER, "upper", "work") &&
+           holds_only(folder, ".", FIRST_LAYER, "") && place_in(state_folder, USED, used) &&
+           rename(path, used) == 0;
+}
+
+void run_folder_end(const char *state_folder, const char *folder, bool discard)
+{
+    if (folder[0] && !put_aside(state_folder, folder))
+        run_folder_clear(folder, discard);
 }
 
 /* What the kernel leaves of an overlay in its `work`; it lets nobody in there. */
@@ -71,22 +90,26 @@ static void sweep_work(int folder)
         (void)!unlinkat(folder, left[i - 1], AT_REMOVEDIR);
 }
 
-static bool put_aside(const char *state_folder, const char *path)
+/* Who has the lock of the folder that lies there sweeps it: once it is spare, it may be in use. */
+static bool may_sweep(int folder, const char *path)
 {
-    char spare[RUN_FOLDER_SIZE];
-    _cleanup_(cleanup_close) int folder = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (folder < 0 || unlinkat(folder, FIRST_LAYER "/upper", AT_REMOVEDIR) < 0)
-        return false;
-    sweep_work(folder);
-    return holds_only(folder, FIRST_LAYER "/work", NULL) &&
-           holds_only(folder, FIRST_LAYER, "work") && holds_only(folder, ".", FIRST_LAYER) &&
-           spare_path(state_folder, spare) && rename(path, spare) == 0;
+    struct stat ours, there;
+    return flock(folder, LOCK_EX | LOCK_NB) == 0 && fstat(folder, &ours) == 0 &&
+           stat(path, &there) == 0 && ours.st_ino == there.st_ino;
 }
 
-void run_folder_end(const char *state_folder, const char *folder, bool discard)
+void run_folder_sweep(const char *state_folder)
 {
-    if (folder[0] && !put_aside(state_folder, folder))
-        run_folder_clear(folder, discard);
+    char used[RUN_FOLDER_SIZE], spare[RUN_FOLDER_SIZE];
+    if (!place_in(state_folder, USED, used) || !place_in(state_folder, SPARE, spare))
+        return;
+    _cleanup_(cleanup_close) int folder = open(used, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (folder < 0 || !may_sweep(folder, used))
+        return;
+    sweep_work(folder);
+    (void)!unlinkat(folder, FIRST_LAYER "/upper", AT_REMOVEDIR);
+    if (!holds_only(folder, FIRST_LAYER "/work", "", "") || rename(used, spare) < 0)
+        (void)!file_remove_tree(used, NULL); /* the kernel left more; or there is one already */
 }
 
 /* --- away with it -------------------------------------------------------------------------- */

@@ -12,15 +12,20 @@
 /* False, with an empty path, for a name that is no plain word, or where the path does not fit. */
 bool run_folder_path(const char *state_folder, struct str name, char ret[RUN_FOLDER_SIZE]);
 /*
- * Makes the folder. The one that the last run left bare (see run_folder_end) becomes this run's: to
- * make and remove folders is dear, on some file systems the more so the more there were lately.
+ * Makes the folder. One that a run before left bare becomes this run's: to make and remove folders
+ * is dear, on some file systems the more so the more there were lately.
  */
 int run_folder_make(const char *state_folder, const char *folder, struct err *err) MUST_CHECK;
 /*
  * Its run is over: as run_folder_clear, but that a folder of one layer, and nothing else, which
- * nobody wrote to is put aside for the next run. Of the layer `upper` is new for each run.
+ * nobody wrote to is put aside.
  */
 void run_folder_end(const char *state_folder, const char *folder, bool discard);
+/*
+ * Makes ready for the next run what one before has put aside; best while nobody waits. Of the layer
+ * `work` alone stays: `upper` is new for each run.
+ */
+void run_folder_sweep(const char *state_folder);
 /*
  * The run is over, or its supervisor has died: removes what only a living run needs, and what
  * nobody wrote to; a change set stays unless it is to be discarded, a log always. What cannot be

@@ -57,8 +57,11 @@ TEST(a_bare_folder_is_the_next_run_s)
     begin("one");
     run_folder_end(state, folder, false);
     CHECK(!is_there("runs/one"));
+    CHECK(!is_there("spare"));
+    run_folder_sweep(state);
     CHECK(is_there("spare/0/work"));
     CHECK(!is_there("spare/0/upper"));
+    CHECK(!is_there("spare.used"));
     CHECK(!is_there("spare/0/work/work"));
     CHECK(run_folder_path(state, STR("two"), folder));
     CHECK_INT(run_folder_make(state, folder, &err), 0);
@@ -76,9 +79,18 @@ TEST(two_that_end_at_once_leave_one)
     begin("two");
     run_folder_end(state, folder, false);
     run_folder_end(state, first, false);
-    CHECK(is_there("spare/0/work"));
+    CHECK(is_there("spare.used/0/work"));
     CHECK(!is_there("runs/one"));
     CHECK(!is_there("runs/two"));
+    run_folder_sweep(state);
+    begin("three");
+    run_folder_end(state, folder, false);
+    begin("four");
+    run_folder_sweep(state);
+    run_folder_end(state, folder, false);
+    run_folder_sweep(state); /* there is one already */
+    CHECK(is_there("spare/0/work"));
+    CHECK(!is_there("spare.used"));
     tear_down();
 }
 
@@ -90,7 +102,9 @@ TEST(what_a_run_left_is_nobody_elses)
         begin("one");
         make(left[i]);
         run_folder_end(state, folder, false);
+        run_folder_sweep(state);
         CHECK(!is_there("spare"));
+        CHECK(!is_there("spare.used"));
         CHECK(is_there("runs/one") == (i != 3)); /* what the kernel did not clear goes */
         tear_down();
     }
@@ -102,6 +116,7 @@ TEST(a_discarded_change_set_is_gone)
     begin("one");
     make("0/upper/file");
     run_folder_end(state, folder, true);
+    run_folder_sweep(state);
     CHECK(!is_there("runs/one"));
     CHECK(!is_there("spare"));
     tear_down();

@@ -152,6 +152,7 @@ static void tell_begun(void *context)
     const struct execution *execution = watched->execution;
     if (execution->begun)
         execution->begun(execution->begun_context, work_operation(watched->work));
+    ledger_shorten_log(work_plane(watched->work)->ledger); /* while nobody waits for us */
 }
 
 /* What is asked of the run, as the machine knows it. What cannot be known is no reason to go on. */

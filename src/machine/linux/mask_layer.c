@@ -87,12 +87,17 @@ static int dress_directory(int layer, int tree, const char *path, size_t len, st
     return 0;
 }
 
-static int build_entry(int layer, const struct mask_entry *entry, struct err *err)
+/* Whiteouts are one file of many names: a name is cheaper than a file. */
+static int build_entry(int layer, const struct mask_entry *entry, const char **whiteout,
+                       struct err *err)
 {
     if (entry->action == MASK_FOLDER)
         return make_directory(layer, entry->path, strlen(entry->path), err);
+    if (*whiteout && linkat(layer, *whiteout, layer, entry->path, 0) == 0)
+        return 0;
     if (mknodat(layer, entry->path, S_IFCHR, 0) < 0)
         return fail(err, entry->path);
+    *whiteout = entry->path;
     return 0;
 }
 
@@ -105,13 +110,13 @@ static int dress_entry(int layer, int tree, const struct mask_entry *entry, stru
 
 int mask_build(int layer_fd, int tree_fd, const struct mask_list *list, struct err *err)
 {
-    const char *last = "";
+    const char *last = "", *whiteout = NULL;
     int r = 0;
     for (size_t i = 0; r == 0 && i < list->count; i++) {
         const struct mask_entry *entry = &list->entries[i];
         r = each_new_parent(last, entry->path, make_parent, layer_fd, tree_fd, err);
         if (r == 0)
-            r = build_entry(layer_fd, entry, err);
+            r = build_entry(layer_fd, entry, &whiteout, err);
         last = entry->path;
     }
     /* from the end: a directory's times change while anything is made in it, not afterwards */
