@@ -32,6 +32,8 @@ names:
   secure.test: 127.0.0.1
   other.test: 127.0.0.1
   rebind.test: 127.0.0.2
+  asked.test: 127.0.0.1
+connectors: [plain.test]
 END
 # Names alone do not lead to this machine: a rule has to name its address too.
 cat >"$user_layer/tests.json" <<END
@@ -53,12 +55,15 @@ END
 connections() { # NAME
     grep -c "^$1\$" "$scratch/servers/log"
 }
-# The last run's record.
-record() {
+ledger_says() { # STATEMENT
     python3 -c 'import sqlite3, sys
 for row in sqlite3.connect(sys.argv[1]).execute(sys.argv[2]): print(row[0])' \
-        "$XDG_STATE_HOME/agent-machine/ledger.db" "SELECT json FROM document
-            WHERE id LIKE '%:local-agent-execution:%' ORDER BY id DESC LIMIT 1" >"$scratch/out"
+        "$XDG_STATE_HOME/agent-machine/ledger.db" "$1"
+}
+# The last run's record.
+record() {
+    ledger_says "SELECT json FROM document WHERE id LIKE '%:local-agent-execution:%'
+        ORDER BY id DESC LIMIT 1" >"$scratch/out"
 }
 
 # ---- what is allowed ----
@@ -136,6 +141,72 @@ run run --allow "other.test:$https" -- curl -sS --cacert cert.pem "https://other
 check "--allow gives one" out_is "the page"
 run run -- curl -sS -m 20 --cacert cert.pem "https://other.test:$https/"
 check "for that run alone" exits 6
+
+# ---- what is left to a person ----
+
+cat >"$user_layer/asking.json" <<END
+{"id": "urn:srcos:firewall-binding-profile:asking", "type": "FirewallBindingProfile",
+ "specVersion": "1.0.0", "name": "asking", "bindingClass": "linux-nftables", "mode": "enforce",
+ "rules": [{"ruleId": "asked", "direction": "egress", "decision": "ask", "subject": "*",
+   "destination": "asked.test"}],
+ "evidence": {"emitDeniedConnectionReceipt": true}}
+END
+run run -- curl -sS -m 20 "http://asked.test:$http/"
+check "what a layer leaves to a person is denied until one has answered" exits 6
+check "who is asked" err_has "denied: asked.test"
+card=$(sed -n 's/.*agent-machine op decide \([^ ]*\).*/\1/p' "$scratch/err")
+run op pending
+check "on a card" out_has "$card"
+check "that says what is wanted" out_has "connect to asked.test"
+run run -- curl -sS -m 20 "http://asked.test:$http/"
+check "who is not asked twice" test "$("$program" op pending --json | grep -c '"question"')" -eq 1
+run op decide "$card" this-profile
+check "a person says yes" exits 0
+run run -- curl -sS -m 20 "http://asked.test:$http/"
+check "and then it is reached" out_is "the page"
+
+# ---- budget and evidence ----
+
+run run --json --budget connectorCalls=2 -- sh -c "
+    for i in 1 2 3; do curl -sS -m 20 -o one http://plain.test:$http/; echo \$?; done"
+check "a connector is called as often as the budget has it" out_matches '^0$'
+check "and not once more" out_matches '^(56|52|7)$'
+check "which is counted" err_has '"connectorCalls":2'
+sed -i 's/"emitDeniedConnectionReceipt": true/"redactDestinations": true/' \
+    "$user_layer/asking.json"
+run run -- sh -c "curl -sS http://plain.test:$http/; curl -sS http://denied.test/"
+decided() {
+    ledger_says "SELECT json FROM document WHERE id LIKE '%:policy-decision:%' AND json LIKE
+        '%\"networkProfile\"%' ORDER BY id DESC LIMIT 2" >"$scratch/out"
+}
+decided
+check "destinations are told as digests where a document wants that" out_has nameDigest
+check "and not otherwise" out_lacks plain.test
+rm "$user_layer/asking.json"
+
+# ---- the other way ----
+
+port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0))
+print(s.getsockname()[1])')
+mkfifo "$scratch/stop"
+"$program" run --publish "$port:8000" -- sh -c 'python3 -m http.server 8000 >/dev/null 2>&1 &
+    until curl -sS http://127.0.0.1:8000/ >/dev/null 2>&1; do sleep 0.05; done
+    echo up; read -r _' <"$scratch/stop" >"$scratch/up" 2>/dev/null &
+published=$!
+exec 8>"$scratch/stop"
+until grep -q up "$scratch/up" || ! kill -0 "$published" 2>/dev/null; do
+    sleep 0.05
+done
+try curl -sS -m 20 "http://127.0.0.1:$port/"
+check "a published port leads to the server inside" out_has cert.pem
+run run --publish "$port:8000" -- true
+check "which nobody else can have" exits 125
+check "and says what to do" err_has "publish at another"
+echo >&8
+exec 8>&-
+wait "$published"
+run run --publish 70000 -- true
+check "a port that is none is refused" exits 2
 
 exec 7>&-
 wait "$servers"

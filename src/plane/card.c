@@ -470,6 +470,13 @@ static const char *const wishes[GATE_COUNT] = {
     [GATE_ARTIFACT_ACCESS] = "have access to",
 };
 
+/* A network is had, and a destination of it connected to. */
+static const char *wish_of(const struct gate_question *gate)
+{
+    bool is_destination = strcmp(gate->kind, "host") == 0 || strcmp(gate->kind, "address") == 0;
+    return is_destination ? "connect to" : wishes[gate->gate];
+}
+
 struct offer {
     const char *id, *label, *who, *how_long, *scope;
     int seconds, uses;
@@ -479,7 +486,7 @@ static void add_offer(struct buf *json, const struct card_question *question,
                       const struct offer *offer)
 {
     _cleanup_(buf_release) struct buf text = BUF_INIT;
-    buf_addf(&text, "%s may %s %.*s%s.", offer->who, wishes[question->gate->gate],
+    buf_addf(&text, "%s may %s %.*s%s.", offer->who, wish_of(question->gate),
              STR_ARG(question->gate->name), offer->how_long);
     buf_addf(json, ",{\"optionId\":\"%s\",\"label\":\"%s\",\"consequence\":", offer->id,
              offer->label);
@@ -526,11 +533,11 @@ static void add_question(struct buf *json, const struct card_question *question)
 {
     const struct gate_question *gate = question->gate;
     _cleanup_(buf_release) struct buf text = BUF_INIT;
-    buf_addf(&text, "May %.*s %s %.*s in %.*s? (%s)", STR_ARG(gate->subject), wishes[gate->gate],
+    buf_addf(&text, "May %.*s %s %.*s in %.*s? (%s)", STR_ARG(gate->subject), wish_of(gate),
              STR_ARG(gate->name), STR_ARG(gate->workspace), question->answer->reason);
     if (text.len > QUESTION_BYTES_MAX) {
         buf_reset(&text);
-        buf_addf(&text, "May it %s %.*s?", wishes[gate->gate], STR_ARG(gate->name));
+        buf_addf(&text, "May it %s %.*s?", wish_of(gate), STR_ARG(gate->name));
     }
     if (text.error)
         json->error = text.error;

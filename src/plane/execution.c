@@ -189,6 +189,7 @@ static void measure(struct execution *execution)
     execution->used.of[DIMENSION_SANDBOX_MEMORY_BYTES] = result->usage.memory_peak_bytes;
     execution->used.of[DIMENSION_LOCAL_DISK_BYTES] = result->usage.disk_bytes;
     execution->used.of[DIMENSION_AGENT_CONCURRENCY] = 1;
+    execution->used.of[DIMENSION_CONNECTOR_CALLS] = execution->network.connector_calls;
     if (result->started_ms) {
         int64_t ms = result->ended_ms - result->started_ms;
         execution->used.of[DIMENSION_WALL_CLOCK_SECONDS] = ms > 0 ? (ms + 999) / 1000 : 1;

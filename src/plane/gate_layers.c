@@ -148,6 +148,24 @@ const struct references *gate_layers_references(const struct plane *plane)
     return layers && layers->layers ? layers_references(layers->layers) : NULL;
 }
 
+static bool redacts(const yyjson_val *document)
+{
+    return text_is(member(document, "type"), "FirewallBindingProfile") &&
+           yyjson_is_true(at(document, "/evidence/redactDestinations"));
+}
+
+bool gate_layers_redact(const struct plane *plane)
+{
+    const struct gate_layers *layers = plane->gate_layers;
+    for (size_t i = 0; layers && layers->layers && i < layers_count(layers->layers); i++)
+        if (redacts(layers_at(layers->layers, i).root))
+            return true;
+    for (size_t i = 0; plane->asks && i < plane->asks->addition_count; i++)
+        if (redacts(plane->asks->additions[i].root))
+            return true;
+    return false;
+}
+
 int gate_layers_digest(struct plane *plane, char ret[DIGEST_TEXT_SIZE], struct err *err)
 {
     const struct gate_layers *layers = plane->gate_layers;

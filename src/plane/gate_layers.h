@@ -20,6 +20,8 @@ int gate_layers_ask(void *context, const struct gate_question *question, struct 
 /* The policy that the gates are asked under for a subject; good until another subject asks. */
 int gate_layers_policy(struct plane *plane, struct str subject, const struct policy **ret,
                        struct err *err) MUST_CHECK;
+/* Whether a document in force wants destinations to appear as digests alone. */
+bool gate_layers_redact(const struct plane *plane);
 /* What its documents refer to; may be NULL, which has nothing. */
 const struct references *gate_layers_references(const struct plane *plane);
 /* Of the policy that was asked; of one without documents where none was. */

@@ -14,12 +14,14 @@
 
 static int take_verdict(void *context, const struct target *target, const struct verdict *verdict,
                         size_t *ret_record, struct err *err);
+static int take_connector_call(void *context, struct err *err);
 
 void network_record_init(struct network_record *record, struct work *work, struct str profile)
 {
-    *record = (struct network_record){ .sink = { record, take_verdict },
+    *record = (struct network_record){ .sink = { record, take_verdict, take_connector_call },
                                        .work = work,
-                                       .profile = profile };
+                                       .profile = profile,
+                                       .redacts = gate_layers_redact(work_plane(work)) };
 }
 
 void network_record_release(struct network_record *record)
@@ -137,10 +139,13 @@ static int write_decision(struct buf *json, const struct network_record *record,
              verdict->built_in ? "built-in" : layer_names[verdict->layer]);
     add_rule(json, verdict->rule, verdict->document_id, verdict->pointer);
     buf_add_text(json, "},\"smallestChange\":{\"summary\":");
-    json_add_string(json, str_from(verdict->smallest_change[0] ? verdict->smallest_change
-                                                               : "Deny it: --deny, or a rule."));
+    json_add_string(json, str_from(record->redacts               ? "Change the rule."
+                                   : verdict->smallest_change[0] ? verdict->smallest_change
+                                                                 : "Deny it: --deny, or a rule."));
     buf_add_char(json, '}');
-    add_member(json, "reason", str_from(verdict->reason));
+    add_member(
+        json, "reason",
+        str_from(record->redacts ? "The rule decided; where to is not told." : verdict->reason));
     add_answers(json, verdict);
     if (card->card[0])
         add_member(json, "decisionCardRef", str_from(card->card));
@@ -260,6 +265,14 @@ static int take_verdict(void *context, const struct target *target, const struct
     kept->remedy = is_permitted ? NULL : strdup(verdict->smallest_change);
     *ret_record = record->count++;
     return is_permitted;
+}
+
+static int take_connector_call(void *context, struct err *err)
+{
+    struct network_record *record = context;
+    int r = budget_draw(record->work, DIMENSION_CONNECTOR_CALLS, 1, err);
+    record->connector_calls += r == 0;
+    return r;
 }
 
 /* --- the end ------------------------------------------------------------------------------- */

@@ -23,6 +23,7 @@ struct network_record {
     struct work *work;
     struct str profile; /* the machine profile */
     bool redacts;       /* destinations appear as digests alone */
+    int64_t connector_calls;
     struct network_verdict *verdicts;
     size_t count, capacity;
 };

@@ -104,31 +104,6 @@ static bool ask_name(void *context, const char *name)
     return verdict.answer == ANSWER_ALLOW || note(door, &target, &verdict, REFUSED_BY_POLICY);
 }
 
-static void ask_connect(void *context, const struct target *target, struct permit *ret)
-{
-    struct network_door *door = context;
-    struct verdict verdict;
-    decide(door, target, NULL, &verdict);
-    struct use_entry *entry = note(door, target, &verdict, REFUSED_BY_POLICY);
-    *ret = (struct permit){ 0 };
-    if (!entry)
-        return;
-    ret->allowed = true;
-    ret->tls = verdict.tls;
-    ret->use = &entry->use;
-    ret->fixed_count =
-        references_addresses(door->options.references, str_from(target->name), ret->fixed);
-}
-
-static bool ask_address(void *context, const struct target *target,
-                        const struct address_range *address)
-{
-    struct network_door *door = context;
-    struct verdict verdict;
-    decide(door, target, address, &verdict);
-    return verdict.answer == ANSWER_ALLOW || note(door, target, &verdict, REFUSED_ADDRESS);
-}
-
 /* What a connection turned out to be; a connection that merely failed is nobody's denial. */
 static void take_refusal(void *context, const struct target *target, enum door_refusal refusal,
                          const char *detail)
@@ -144,6 +119,8 @@ static void take_refusal(void *context, const struct target *target, enum door_r
                                  "Connect to the server by its own name." },
         [REFUSED_NOT_TLS] = { "built-in.server-name", "The rule is for https, and this is not TLS",
                               "Allow the host with the protocol tcp as well." },
+        [REFUSED_BUDGET] = { "built-in.budget", "The run's connector calls are used up",
+                             "Give it more: --budget connectorCalls=N, or the profile's budget." },
         [REFUSED_LIMIT] = { "built-in.limit", "The door has as many connections as it takes",
                             "Open fewer at once." },
     };
@@ -158,6 +135,44 @@ static void take_refusal(void *context, const struct target *target, enum door_r
     snprintf(verdict.smallest_change, sizeof(verdict.smallest_change), "%s",
              refusals[refusal].change);
     (void)note(door, target, &verdict, refusal);
+}
+
+/* What a connection costs, beyond its bytes. */
+static bool can_afford(struct network_door *door, const struct target *target)
+{
+    char host[TARGET_HOST_SIZE];
+    struct err why = { 0 };
+    target_host(target, host);
+    if (!references_is_connector(door->options.references, str_from(host)) ||
+        door->options.sink->connector_call(door->options.sink->context, &why) == 0)
+        return true;
+    take_refusal(door, target, REFUSED_BUDGET, why.cause);
+    return false;
+}
+
+static void ask_connect(void *context, const struct target *target, struct permit *ret)
+{
+    struct network_door *door = context;
+    struct verdict verdict;
+    decide(door, target, NULL, &verdict);
+    struct use_entry *entry = note(door, target, &verdict, REFUSED_BY_POLICY);
+    *ret = (struct permit){ 0 };
+    if (!entry || !can_afford(door, target))
+        return;
+    ret->allowed = true;
+    ret->tls = verdict.tls;
+    ret->use = &entry->use;
+    ret->fixed_count =
+        references_addresses(door->options.references, str_from(target->name), ret->fixed);
+}
+
+static bool ask_address(void *context, const struct target *target,
+                        const struct address_range *address)
+{
+    struct network_door *door = context;
+    struct verdict verdict;
+    decide(door, target, address, &verdict);
+    return verdict.answer == ANSWER_ALLOW || note(door, target, &verdict, REFUSED_ADDRESS);
 }
 
 /* Whom a client meant by the address that it dialled. False: nobody, by one of ours. */

@@ -28,6 +28,8 @@ struct network_sink {
      */
     int (*verdict)(void *context, const struct target *target, const struct verdict *verdict,
                    size_t *ret_record, struct err *err);
+    /* Takes one connector call from what the run may use; ERR_BUDGET where there is none left. */
+    int (*connector_call)(void *context, struct err *err);
 };
 
 struct network_door;

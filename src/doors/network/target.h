@@ -59,6 +59,7 @@ struct permit {
     X(REFUSED_UNRESOLVED, "unresolved")                                                            \
     X(REFUSED_UNREACHABLE, "unreachable")                                                          \
     X(REFUSED_BY_PROXY, "proxy")                                                                   \
+    X(REFUSED_BUDGET, "budget")                                                                    \
     X(REFUSED_LIMIT, "limit")
 
 enum door_refusal {
