@@ -186,6 +186,44 @@ check "a folder that is tried out runs no engine" exits 0
 check "and says so" out_has "was not asked"
 rm layers/user/gates.engine.yaml config/agent-machine/user/gates.yaml layers/enterprise/gates.yaml layers/user/gates.yaml layers/enterprise/managed.json
 
+# Which way an allowed host goes, and where contracts' references lead.
+profile routed enterprise proxy deny '.corp.example, api.example.com, ".lab.example"' '' >layers/enterprise/routed.yaml
+sed -i 's/    priority: 10/    priority: 10\n    proxyRef: urn:srcos:proxy:corp/' layers/enterprise/routed.yaml
+run policy explain --layers layers --host api.example.com:443
+check "what would go by a proxy that no layer knows is denied" exits 77
+check "the reference is named" out_has urn:srcos:proxy:corp
+check "and the file that would say where it leads" out_has layers/enterprise/references.yaml
+cat >layers/enterprise/references.yaml <<'END'
+names:
+  host.lab.example: [10.1.2.3, 'fd12::3']
+proxies:
+  "urn:srcos:proxy:corp":
+    url: http://proxy.corp.example:3128
+    authorizationRef: secret://corp/proxy
+    noProxy: [.lab.example, 'api.example.com:8443']
+END
+run policy explain --layers layers --host api.example.com:443
+check "with the reference it is allowed" exits 0
+check "through the proxy" out_has "through http://proxy.corp.example:3128"
+check "which resolves the name" out_has "resolves the name"
+run policy explain --layers layers --host api.example.com:8443
+check "what noProxy lists is direct" out_has "leaves it out"
+run policy explain --layers layers --host host.lab.example:443 --allow host.lab.example
+check "a name is where the layer says" out_has "at 10.1.2.3, fd12::3"
+run policy explain --layers layers --json --host api.example.com:443
+check "the way stands in the JSON" out_has '"route":{"entry":"routed","url":"http://proxy.corp.example:3128","reference":"urn:srcos:proxy:corp"'
+cp "$scratch/out" answer.json
+try python3 -m json.tool answer.json
+check "which can be read" exits 0
+run policy show --layers layers
+check "references are shown among the documents" out_has references.yaml
+sed -i 's,http://,http://user:word@,' layers/enterprise/references.yaml
+run policy explain --layers layers --host api.example.com:443
+check "a credential in a url makes the enterprise's document unusable, and denies" exits 77
+check "by its place" out_has '/proxies/urn:srcos:proxy:corp'
+check "and is not repeated" out_lacks user:word
+rm layers/enterprise/routed.yaml layers/enterprise/references.yaml
+
 echo 'nonsense: [' >layers/enterprise/broken.yaml
 run policy explain --layers layers --host api.example.com:443
 check "an enterprise document that cannot be read denies everything" exits 77

@@ -1,12 +1,10 @@
 /*
  * references: see the header.
  *
- * Theory of operation. Documents become rows (references_read.c), in lists that
- * are sorted after each document: hosts by their path from the root, so that
- * what covers a host is found by climbing from it, a binary search for each
- * label or bit; proxies by their reference. Of what is equal the highest layer
- * stands first. Two rows that are equal in their layer too would mean two
- * things, and are an error.
+ * Theory of operation. Documents become rows (references_read.c): hosts in an
+ * index of destinations, whose values begin with the layer; proxies sorted by
+ * their reference, and then by layer. Rows that are equal in their layer too
+ * would mean two things, and are an error.
  *
  * Invariants: a look-up allocates nothing and never fails. No secret is kept: a
  * reference to one is resolved when somebody asks for what a proxy is shown,
@@ -39,7 +37,8 @@ void references_free(struct references *references)
     if (!references)
         return;
     free(references->names.rows);
-    free(references->connectors.rows);
+    destination_index_release(&references->by_name);
+    destination_index_release(&references->connectors);
     free(references->proxies.rows);
     free(references->authorities.rows);
     free(references->maps.rows);
@@ -68,15 +67,6 @@ static int compare_texts(struct str a, struct str b)
     return order ? order : (a.len > b.len) - (a.len < b.len);
 }
 
-static int compare_hosts(const void *a, const void *b)
-{
-    const struct reference_host *left = a, *right = b;
-    int order = compare_texts(left->destination.path, right->destination.path);
-    if (order == 0)
-        order = (int)left->layer - (int)right->layer;
-    return order ? order : (int)left->destination.form - (int)right->destination.form;
-}
-
 static int compare_proxies(const void *a, const void *b)
 {
     const struct reference_proxy *left = a, *right = b;
@@ -84,7 +74,6 @@ static int compare_proxies(const void *a, const void *b)
     return order ? order : (int)left->layer - (int)right->layer;
 }
 
-/* The order in which they stand is their documents'; only layers are compared. */
 static int compare_authorities(const void *a, const void *b)
 {
     const struct reference_authority *left = a, *right = b;
@@ -95,22 +84,15 @@ static int compare_authorities(const void *a, const void *b)
 static int compare_maps(const void *a, const void *b)
 {
     const struct reference_map *left = a, *right = b;
-    return (int)left->layer - (int)right->layer;
+    int order = (int)left->layer - (int)right->layer;
+    return order ? order : strcmp(left->document, right->document);
 }
 
-typedef int compare_rows(const void *a, const void *b);
-
-/* Sorts a list; the first row that is equal to the one before it, or NULL. */
-static const void *sort(struct reference_list *list, size_t size, compare_rows *compare)
+static void sort(struct reference_list *list, size_t size,
+                 int (*compare)(const void *a, const void *b))
 {
-    const char *rows = list->rows;
     if (list->count)
         qsort(list->rows, list->count, size, compare);
-    for (size_t i = 1; i < list->count; i++) {
-        if (compare(rows + (i - 1) * size, rows + i * size) == 0)
-            return rows + i * size;
-    }
-    return NULL;
 }
 
 static int stands_twice(const char *document, const char *section, struct str key, struct err *err)
@@ -119,87 +101,84 @@ static int stands_twice(const char *document, const char *section, struct str ke
                             "this layer says it twice; leave one of them out");
 }
 
+static enum layer layer_of(uint32_t value)
+{
+    return (enum layer)(value >> REFERENCE_LAYER_SHIFT);
+}
+
+static int check_hosts(const struct destination_index *index, const char *document,
+                       const char *section, struct err *err)
+{
+    for (size_t i = 1; i < index->count; i++) {
+        const struct destination_row *row = &index->rows[i], *before = row - 1;
+        if (row->destination.form == before->destination.form &&
+            layer_of(row->value) == layer_of(before->value) &&
+            str_equal(row->destination.path, before->destination.path))
+            return stands_twice(document, section, row->destination.path, err);
+    }
+    return 0;
+}
+
+static int check_proxies(const struct reference_list *list, const char *document, struct err *err)
+{
+    const struct reference_proxy *rows = list->rows;
+    for (size_t i = 1; i < list->count; i++) {
+        if (compare_proxies(&rows[i - 1], &rows[i]) == 0)
+            return stands_twice(document, "proxies", rows[i].reference, err);
+    }
+    return 0;
+}
+
 int references_add(struct references *references, enum layer layer, const char *name,
                    const yyjson_val *root, struct err *err)
 {
     int r = references_read(references, layer, name, root, err);
     if (r < 0)
         return r;
-    const struct reference_host *host = sort(&references->names, sizeof(*host), compare_hosts);
-    if (host)
-        return stands_twice(name, "names", host->destination.path, err);
-    host = sort(&references->connectors, sizeof(*host), compare_hosts);
-    if (host)
-        return stands_twice(name, "connectors", host->destination.path, err);
-    const struct reference_proxy *proxy =
-        sort(&references->proxies, sizeof(*proxy), compare_proxies);
-    if (proxy)
-        return stands_twice(name, "proxies", proxy->reference, err);
-    /* An authority or a secret that is named twice is the same one, or found in the first map. */
-    (void)sort(&references->authorities, sizeof(struct reference_authority), compare_authorities);
-    (void)sort(&references->maps, sizeof(struct reference_map), compare_maps);
-    return 0;
+    destination_index_sort(&references->by_name);
+    destination_index_sort(&references->connectors);
+    sort(&references->proxies, sizeof(struct reference_proxy), compare_proxies);
+    sort(&references->authorities, sizeof(struct reference_authority), compare_authorities);
+    sort(&references->maps, sizeof(struct reference_map), compare_maps);
+    /* What else a layer names twice is the same one, or a secret, which the first file has. */
+    r = check_hosts(&references->by_name, name, "names", err);
+    return r < 0 ? r : check_proxies(&references->proxies, name, err);
 }
 
 /* --- hosts ----------------------------------------------------------------------------------- */
 
-/* The first row of a path; count where there is none. */
-static size_t find_path(const struct reference_list *list, struct str path)
-{
-    const struct reference_host *rows = list->rows;
-    size_t low = 0, high = list->count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (compare_texts(rows[middle].destination.path, path) < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low < list->count && str_equal(rows[low].destination.path, path) ? low : list->count;
-}
-
-/* Of the rows of a path that cover a host: that of the highest layer, and of the narrowest form. */
-static const struct reference_host *find_row(const struct reference_list *list, struct str path,
-                                             bool is_whole, const struct reference_host *best)
-{
-    const struct reference_host *rows = list->rows;
-    enum destination_form other = is_whole ? DESTINATION_BELOW : DESTINATION_ITSELF;
-    for (size_t i = find_path(list, path);
-         i < list->count && str_equal(rows[i].destination.path, path); i++) {
-        if (rows[i].destination.form != other)
-            return !best || rows[i].layer < best->layer ? &rows[i] : best;
-    }
-    return best;
-}
-
-static const struct reference_host *find_host(const struct reference_list *list, struct str host)
-{
-    char path[DESTINATION_PATH_SIZE];
-    struct destination at;
-    const struct reference_host *best = NULL;
-    bool is_whole = true;
-    if (!list->count || destination_read(host, path, &at, NULL) <= 0)
-        return NULL;
-    do {
-        best = find_row(list, at.path, is_whole, best);
-        is_whole = false;
-    } while (destination_climb(&at));
-    return find_row(list, STR(""), false, best);
-}
-
 size_t references_addresses(const struct references *references, struct str name,
                             struct address_range ret[REFERENCES_ADDRESSES_MAX])
 {
-    const struct reference_host *row = references ? find_host(&references->names, name) : NULL;
-    if (!row)
+    char path[DESTINATION_PATH_SIZE];
+    struct destination_walk walk;
+    struct destination host;
+    uint32_t value, best = UINT32_MAX;
+    if (!references || !references->names.count || destination_read(name, path, &host, NULL) <= 0)
         return 0;
+    destination_walk_begin(&walk, &references->by_name, &host);
+    while (destination_walk_next(&walk, &value)) {
+        if (best == UINT32_MAX || layer_of(value) < layer_of(best))
+            best = value;
+    }
+    if (best == UINT32_MAX)
+        return 0;
+    const struct reference_name *rows = references->names.rows;
+    const struct reference_name *row = &rows[best % REFERENCE_ROWS_MAX];
     memcpy(ret, row->addresses, row->address_count * sizeof(*ret));
     return row->address_count;
 }
 
 bool references_is_connector(const struct references *references, struct str host)
 {
-    return references && find_host(&references->connectors, host);
+    char path[DESTINATION_PATH_SIZE];
+    struct destination_walk walk;
+    struct destination at;
+    uint32_t value;
+    if (!references || destination_read(host, path, &at, NULL) <= 0)
+        return false;
+    destination_walk_begin(&walk, &references->connectors, &at);
+    return destination_walk_next(&walk, &value);
 }
 
 /* --- proxies --------------------------------------------------------------------------------- */
@@ -287,10 +266,6 @@ int references_authorize(const struct references *references, const struct refer
                                   : "the secret is not of the form USER:PASSWORD, on one line");
         err_where(err, "%.*s", STR_ARG(proxy->authorization));
         return r;
-    }
-    if (proxy->kind == PROXY_SOCKS5) {
-        *ret = TAKE_PTR(secret);
-        return 0;
     }
     /* In base64 three bytes become four; what is made stays in locked memory. */
     size_t size = strlen(BEARER) + (value.len + 2) / 3 * 4 + 1;

@@ -114,10 +114,10 @@ struct reference_authority references_authority(const struct references *referen
 int references_secret(const struct references *references, struct str reference,
                       struct secret **ret, struct err *err) MUST_CHECK;
 /*
- * What a proxy is shown, now and only now: of HTTP the value of Proxy-Authorization, of SOCKS5
- * USER:PASSWORD. *ret is NULL where it asks for nothing. A source that is a command takes as long
- * as it takes (SECRET_COMMAND_MS). Fails as secret_resolve; ERR_DOCUMENT: the secret is none that
- * can be shown.
+ * What a proxy is shown, now and only now: the value of Proxy-Authorization, ended by a NUL; of
+ * SOCKS5 too, whose login is what stands in `Basic …`. *ret is NULL where it asks for nothing. A
+ * source that is a command takes as long as it takes (SECRET_COMMAND_MS). Fails as secret_resolve;
+ * ERR_DOCUMENT: the secret is none that can be shown.
  */
 int references_authorize(const struct references *references, const struct reference_proxy *proxy,
                          struct secret **ret, struct err *err) MUST_CHECK;

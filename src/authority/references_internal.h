@@ -4,17 +4,20 @@
 
 #include "authority/references.h"
 #include "base/arena.h"
+#include "contract/destination_index.h"
 
 #define STEP_REFERENCES "read the references"
 
-/* A name with its addresses, or a connector. */
-struct reference_host {
-    struct destination destination;
-    enum layer layer;
-    const char *document;
+/* Where a name is. */
+struct reference_name {
     const struct address_range *addresses;
     size_t address_count;
 };
+
+/* A value of the indices below: the layer, and the number of a name within its list. */
+#define REFERENCE_LAYER_SHIFT 28
+#define REFERENCE_ROWS_MAX    (1u << REFERENCE_LAYER_SHIFT)
+static_assert(LAYER_COUNT < 16, "a layer has four bits");
 
 struct no_proxy {
     struct destination destination;
@@ -28,7 +31,7 @@ struct reference_map {
     const yyjson_val *map;
 };
 
-/* Rows that grow; after each document they are sorted. */
+/* Rows that grow; all but names are sorted after each document. */
 struct reference_list {
     void *rows;
     size_t count, capacity;
@@ -36,10 +39,11 @@ struct reference_list {
 
 struct references {
     struct arena arena;
-    struct reference_list names, connectors; /* struct reference_host */
-    struct reference_list proxies;           /* struct reference_proxy */
-    struct reference_list authorities;       /* struct reference_authority */
-    struct reference_list maps;              /* struct reference_map */
+    struct reference_list names; /* struct reference_name */
+    struct destination_index by_name, connectors;
+    struct reference_list proxies;     /* struct reference_proxy */
+    struct reference_list authorities; /* struct reference_authority */
+    struct reference_list maps;        /* struct reference_map */
 };
 
 /* Makes room for one more row of `size` bytes and returns it, zeroed; NULL without memory. */

@@ -78,19 +78,28 @@ static int read_destination(struct reading *reading, struct str text, struct des
     return 1;
 }
 
+static int add_destination(struct reading *reading, struct destination_index *index,
+                           const struct destination *destination, size_t number)
+{
+    uint32_t layer = (uint32_t)reading->layer << REFERENCE_LAYER_SHIFT;
+    if (number >= REFERENCE_ROWS_MAX)
+        return err_set(reading->err, ERR_LIMIT, STEP_REFERENCES, "there are too many hosts");
+    return destination_index_add(index, destination, layer | (uint32_t)number) < 0
+               ? no_memory(reading->err)
+               : 0;
+}
+
 /* --- names and connectors -------------------------------------------------------------------- */
 
 static int read_addresses(struct reading *reading, struct str key, const yyjson_val *value,
-                          struct reference_host *row)
+                          struct reference_name *row)
 {
     bool is_list = yyjson_is_arr((yyjson_val *)value);
     size_t count = is_list ? yyjson_arr_size((yyjson_val *)value) : 1;
-    struct address_range *addresses =
-        count && count <= REFERENCES_ADDRESSES_MAX
-            ? arena_array(&reading->references->arena, struct address_range, count)
-            : NULL;
     if (!count || count > REFERENCES_ADDRESSES_MAX)
         return FAULT(reading, key, "a name has 1 to %d addresses", REFERENCES_ADDRESSES_MAX);
+    struct address_range *addresses =
+        arena_array(&reading->references->arena, struct address_range, count);
     if (!addresses)
         return no_memory(reading->err);
     for (size_t i = 0; i < count; i++) {
@@ -100,37 +109,35 @@ static int read_addresses(struct reading *reading, struct str key, const yyjson_
             !address_range_read(text, &addresses[i]))
             return FAULT(reading, key, "item %zu is no address, as 10.1.2.3 or fd12::3 is", i + 1);
     }
-    row->addresses = addresses;
-    row->address_count = count;
+    *row = (struct reference_name){ addresses, count };
     return 0;
 }
 
 static int read_name(struct reading *reading, struct str key, const yyjson_val *value)
 {
-    struct reference_host *row = reference_list_add(&reading->references->names, sizeof(*row));
-    if (!row)
-        return no_memory(reading->err);
-    row->layer = reading->layer;
-    row->document = reading->name;
-    int r = read_destination(reading, key, &row->destination);
+    struct references *references = reading->references;
+    struct destination destination;
+    int r = read_destination(reading, key, &destination);
     if (r < 0)
         return r;
-    if (r == 0 || !row->destination.path.len || row->destination.path.ptr[0] == '/')
+    if (r == 0 || !destination.path.len || destination.path.ptr[0] == '/')
         return FAULT(reading, key, "a name is a host name, *.NAME or .NAME");
+    r = add_destination(reading, &references->by_name, &destination, references->names.count);
+    struct reference_name *row =
+        r < 0 ? NULL : reference_list_add(&references->names, sizeof(*row));
+    if (!row)
+        return r < 0 ? r : no_memory(reading->err);
     return read_addresses(reading, key, value, row);
 }
 
 static int read_connector(struct reading *reading, struct str key, const yyjson_val *value)
 {
-    struct reference_host *row = reference_list_add(&reading->references->connectors, sizeof(*row));
-    if (!row)
-        return no_memory(reading->err);
-    row->layer = reading->layer;
-    row->document = reading->name;
-    int r = read_destination(reading, text_of(value), &row->destination);
-    return r == 0  ? FAULT(reading, key, "a connector is a host name, an address or a range")
-           : r < 0 ? r
-                   : 0;
+    struct destination_index *connectors = &reading->references->connectors;
+    struct destination destination;
+    int r = read_destination(reading, text_of(value), &destination);
+    if (r == 0)
+        return FAULT(reading, key, "a connector is a host name, an address or a range");
+    return r < 0 ? r : add_destination(reading, connectors, &destination, connectors->count);
 }
 
 /* --- proxies --------------------------------------------------------------------------------- */
@@ -263,7 +270,7 @@ static int read_proxy(struct reading *reading, struct str key, const yyjson_val 
     if (member(value, "authorizationScheme") && !proxy.authorization.len)
         return FAULT(reading, key, "authorizationScheme: it goes with an authorizationRef");
     if (proxy.bearer && proxy.kind == PROXY_SOCKS5)
-        return FAULT(reading, key, "authorizationScheme: SOCKS5 knows no bearer");
+        return FAULT(reading, key, "authorizationScheme: SOCKS5 has no bearer");
     struct reference_proxy *row = reference_list_add(&reading->references->proxies, sizeof(*row));
     if (!row)
         return no_memory(reading->err);

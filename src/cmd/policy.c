@@ -96,6 +96,8 @@ int loaded_policy_open(const struct policy_request *request, struct loaded_polic
         r = add_choices(request, builder, err);
     if (r == 0)
         r = policy_build(builder, &loaded.policy, err);
+    if (r == 0)
+        r = routes_new(loaded.policy, layers_references(loaded.layers), &loaded.routes, err);
     policy_builder_free(builder);
     if (r < 0)
         loaded_policy_close(&loaded);
@@ -106,6 +108,7 @@ int loaded_policy_open(const struct policy_request *request, struct loaded_polic
 
 void loaded_policy_close(struct loaded_policy *loaded)
 {
+    routes_free(loaded->routes);
     policy_free(loaded->policy);
     layers_close(loaded->layers);
     yyjson_doc_free(loaded->own_profile);

@@ -5,11 +5,13 @@
 #include "authority/layers.h"
 #include "authority/verdict.h"
 #include "cmd/verb.h"
+#include "doors/network/routes.h"
 
 /* The layers' documents, and what they were compiled to. */
 struct loaded_policy {
     struct layers *layers;
     struct policy *policy;
+    struct routes *routes;
     yyjson_doc *own_profile, *own_network; /* of the user's store, where they were asked for */
 };
 

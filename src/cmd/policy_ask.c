@@ -98,15 +98,37 @@ struct str policy_asked_name(const struct policy_asked *asked)
 
 /* --- asking --------------------------------------------------------------------------------- */
 
-static int ask_host(const struct policy *policy, const struct policy_destination *destination,
-                    const char *resolved, struct verdict *ret, struct err *err)
+bool policy_asked_target(const struct policy_asked *asked, struct target *ret)
 {
+    struct str host = asked->destination.host;
+    struct host_name name = { 0 };
+    *ret = (struct target){ .port = asked->destination.port };
+    if (str_starts(host, STR("[")) && str_ends(host, STR("]")) && host.len > 2)
+        host = str_make(host.ptr + 1, host.len - 2);
+    if (str_index(host, '/', 0) == host.len && address_range_read(host, &ret->address))
+        return true;
+    if (host_name_read(host, &name, NULL) <= 0)
+        return false;
+    if (!address_read_odd(&name, &ret->address))
+        memcpy(ret->name, name.text, sizeof(ret->name));
+    return true;
+}
+
+static int ask_host(const struct loaded_policy *loaded, const struct policy_asked *asked,
+                    struct verdict *ret, struct err *err)
+{
+    const char *resolved = asked->resolved;
     struct address_range address;
-    if (!resolved)
-        return policy_decide(policy, destination, ret, err);
-    if (strchr(resolved, '/') || !address_range_read(str_from(resolved), &address))
+    struct permit permit = { 0 };
+    struct target target;
+    if (resolved && (strchr(resolved, '/') || !address_range_read(str_from(resolved), &address)))
         return err_set(err, ERR_USAGE, "read a destination", "`%s` is no address", resolved);
-    return policy_decide_address(policy, destination, &address, ret, err);
+    int r = resolved
+                ? policy_decide_address(loaded->policy, &asked->destination, &address, ret, err)
+                : policy_decide(loaded->policy, &asked->destination, ret, err);
+    if (r == 0 && policy_asked_target(asked, &target))
+        routes_apply(loaded->routes, &target, ret, &permit);
+    return r;
 }
 
 /* A folder that is only tried out runs nothing, and so no engine. */
@@ -129,7 +151,6 @@ static int ask_gate(const struct loaded_policy *loaded, const struct policy_requ
 int policy_ask(const struct loaded_policy *loaded, const struct policy_request *request,
                const struct policy_asked *asked, struct verdict *ret, struct err *err)
 {
-    return asked->of_gate
-               ? ask_gate(loaded, request, asked, ret, err)
-               : ask_host(loaded->policy, &asked->destination, asked->resolved, ret, err);
+    return asked->of_gate ? ask_gate(loaded, request, asked, ret, err)
+                          : ask_host(loaded, asked, ret, err);
 }

@@ -29,6 +29,10 @@ int policy_asked_thing(enum gate gate, struct str value, struct policy_asked *re
 const char *policy_asked_word(const struct policy_asked *asked);
 struct str policy_asked_name(const struct policy_asked *asked);
 
+/* Where a connection to a host would lead; false where it is no host at all. */
+bool policy_asked_target(const struct policy_asked *asked, struct target *ret);
+
+/* A host is denied too where the way to it cannot be gone. */
 int policy_ask(const struct loaded_policy *loaded, const struct policy_request *request,
                const struct policy_asked *asked, struct verdict *ret, struct err *err) MUST_CHECK;
 

@@ -137,6 +137,47 @@ static void tell_notes(const struct loaded_policy *loaded, const struct policy_r
                              "`agent-machine policy show`");
 }
 
+static void write_way(const struct way *way, bool is_name, struct buf *out)
+{
+    if (way->proxy)
+        buf_addf(out, "through %.*s (%.*s, by the entry %.*s)%s", STR_ARG(way->proxy->url),
+                 STR_ARG(way->reference), STR_ARG(way->entry),
+                 is_name ? ", which resolves the name" : "");
+    else if (way->left_out)
+        buf_addf(out, "direct: %.*s leaves it out", STR_ARG(way->reference));
+    else
+        buf_addf(out, "by the host's own network, as the entry %.*s has it", STR_ARG(way->entry));
+}
+
+/* How it leaves, where a layer says something of it. */
+static void tell_way(const struct loaded_policy *loaded, const struct policy_asked *asked)
+{
+    _cleanup_(buf_release) struct buf out = BUF_INIT;
+    struct address_range addresses[REFERENCES_ADDRESSES_MAX];
+    struct target target;
+    struct way way;
+    if (!policy_asked_target(asked, &target))
+        return;
+    routes_find(loaded->routes, &target, &way);
+    if (way.entry.len)
+        write_way(&way, target.name[0], &out);
+    size_t count =
+        references_addresses(layers_references(loaded->layers), str_from(target.name), addresses);
+    for (size_t i = 0; i < count && !way.proxy; i++) {
+        char text[ADDRESS_RANGE_TEXT_SIZE];
+        address_range_text(&addresses[i], text);
+        buf_addf(&out, "%s%.*s",
+                 i         ? ", "
+                 : out.len ? "; at "
+                           : "at ",
+                 (int)strcspn(text, "/"), text);
+    }
+    if (count && !way.proxy)
+        buf_add_text(&out, ", as references say");
+    if (out.len)
+        tell_wrapped("way", out.data);
+}
+
 static void tell_verdict(const struct loaded_policy *loaded, const struct policy_request *request,
                          const struct policy_asked *asked, const struct verdict *verdict)
 {
@@ -149,6 +190,8 @@ static void tell_verdict(const struct loaded_policy *loaded, const struct policy
            tell_colour_end(stdout));
     tell_wrapped("why", verdict->reason);
     tell_wrapped("change", verdict->smallest_change);
+    if (!asked->of_gate && verdict->answer != ANSWER_DENY)
+        tell_way(loaded, asked);
     tell_notes(loaded, request, asked, verdict);
 }
 
@@ -176,7 +219,29 @@ static void add_document(struct buf *out, const char *document, struct str id, s
     policy_add_member(out, "pointer", str_from(pointer));
 }
 
-static void print_json(const struct policy_asked *asked, const struct policy *policy,
+/* A `route` with the url of its proxy, or without; where the layers say nothing of one, nothing. */
+static void add_way(struct buf *out, const struct loaded_policy *loaded,
+                    const struct policy_asked *asked)
+{
+    struct target target;
+    struct way way = { 0 };
+    if (policy_asked_target(asked, &target))
+        routes_find(loaded->routes, &target, &way);
+    if (!way.entry.len)
+        return;
+    buf_add_text(out, ",\"route\":{");
+    policy_add_member(out, "entry", way.entry);
+    if (way.proxy)
+        policy_add_member(out, "url", way.proxy->url);
+    if (way.reference.len)
+        policy_add_member(out, "reference", way.reference);
+    policy_add_member(out, "document", str_from(way.document));
+    policy_add_member(out, "pointer", str_from(way.pointer));
+    add_flag(out, "leftOut", way.left_out);
+    buf_add_char(out, '}');
+}
+
+static void print_json(const struct loaded_policy *loaded, const struct policy_asked *asked,
                        const struct verdict *verdict)
 {
     struct buf out = BUF_INIT;
@@ -195,7 +260,9 @@ static void print_json(const struct policy_asked *asked, const struct policy *po
     add_flag(&out, "somePorts", verdict->some_ports);
     policy_add_member(&out, "reason", str_from(verdict->reason));
     policy_add_member(&out, "smallestChange", str_from(verdict->smallest_change));
-    policy_add_member(&out, "policyDigest", str_from(policy_digest(policy)));
+    policy_add_member(&out, "policyDigest", str_from(policy_digest(loaded->policy)));
+    if (!asked->of_gate && verdict->answer != ANSWER_DENY)
+        add_way(&out, loaded, asked);
     buf_add_text(&out, ",\"layers\":[");
     for (int layer = 0; layer < LAYER_COUNT; layer++) {
         const struct layer_answer *answer = &verdict->layers[layer];
@@ -266,7 +333,7 @@ int run_policy_explain(const struct invocation *invocation)
     if (r == 0)
         r = policy_ask(&loaded, &request, &asked, &verdict, &err);
     if (r == 0 && values[EXPLAIN_JSON])
-        print_json(&asked, loaded.policy, &verdict);
+        print_json(&loaded, &asked, &verdict);
     else if (r == 0)
         tell_verdict(&loaded, &request, &asked, &verdict);
     loaded_policy_close(&loaded);

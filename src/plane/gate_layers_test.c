@@ -234,3 +234,44 @@ TEST(an_engine_that_denies_stands_in_the_decision_and_one_that_is_gone_too)
         stage_end(&scene.stage);
     }
 }
+
+TEST(the_ways_of_a_run_are_those_of_the_layers_it_was_asked_under)
+{
+    struct scene scene;
+    struct err err = { 0 };
+    const struct routes *routes = NULL;
+    struct target target = { .name = "a.test", .port = 443 };
+    struct verdict verdict = { .answer = ANSWER_ALLOW };
+    struct permit permit = { 0 };
+    if (!scene_begin(&scene))
+        return;
+    test_put(scene.stage.folder, "system/enterprise/e.json",
+             NETWORK("allow-with-policy",
+                     ENTRY("e", "proxy", "deny",
+                           ",'allowDomains':['a.test'],'proxyRef':'urn:srcos:proxy:corp'")));
+    test_put(scene.stage.folder, "system/enterprise/references.yaml",
+             "proxies: {'urn:srcos:proxy:corp': {url: 'http://p.test:3128'}}\n"
+             "connectors: [a.test]\n");
+    CHECK_INT(gate_layers_routes(scene.stage.plane, STR(""), &routes, &err), 0);
+    routes_apply(routes, &target, &verdict, &permit);
+    CHECK_TEXT(permit.route.host, "p.test");
+    CHECK_INT(permit.route.port, 3128);
+    CHECK(references_is_connector(gate_layers_references(scene.stage.plane), STR("a.test")));
+    stage_end(&scene.stage);
+}
+
+TEST(where_no_layer_speaks_there_are_no_ways)
+{
+    struct scene scene;
+    struct err err = { 0 };
+    const struct routes *routes = NULL;
+    struct target target = { .name = "a.test", .port = 443 };
+    struct way way;
+    if (!scene_begin(&scene))
+        return;
+    CHECK_INT(gate_layers_routes(scene.stage.plane, STR(""), &routes, &err), 0);
+    routes_find(routes, &target, &way);
+    CHECK(!way.proxy && !way.entry.len);
+    CHECK(!gate_layers_references(scene.stage.plane));
+    stage_end(&scene.stage);
+}

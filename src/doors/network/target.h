@@ -30,12 +30,17 @@ struct use {
 
 enum route_kind { ROUTE_DIRECT, ROUTE_HTTP_PROXY, ROUTE_HTTPS_PROXY, ROUTE_SOCKS5 };
 
+struct reference_proxy;
+
 /* How what is allowed leaves this machine. */
 struct route {
     enum route_kind kind;
     char host[HOST_NAME_BYTES_MAX + 1]; /* of the proxy; empty where the route is direct */
     uint16_t port;
-    const char *authorization; /* of a proxy's CONNECT, a whole header value; or NULL */
+    /* NULL where the route is direct. What it is shown, routes_authorize resolves (routes.h). */
+    const struct reference_proxy *proxy;
+    /* Of a proxy's CONNECT, a whole header value; or NULL. Set only while it is being said. */
+    const char *authorization;
 };
 
 #define PERMIT_FIXED_MAX 8
