@@ -52,6 +52,7 @@ struct launch {
     struct capture network; /* the sockets that were made inside */
     int denials;            /* what the run reads of its denials; -1: none */
     int control, pidfd;
+    int group; /* that its first process was born into; -1: none */
     pid_t pid;
     size_t steps_done;
 };
@@ -96,6 +97,8 @@ static struct launch *launch_new(void)
         launch->sandbox.stdio[i] = -1;
     for (size_t i = 0; i < PLAN_MOUNTS_MAX; i++)
         launch->sandbox.mounts[i].tree = launch->sandbox.mounts[i].layer = -1;
+    for (size_t i = 0; i < LIMITS_GROUPS_MAX; i++)
+        launch->sandbox.inside.groups[i] = -1;
     return launch;
 }
 
@@ -129,6 +132,7 @@ void launch_end(struct launch *launch)
         steps[--launch->steps_done].undo(launch);
     capture_close(&launch->network);
     cleanup_close(&launch->denials);
+    close_limits(launch); /* those that were made ahead */
     free(launch);
 }
 
@@ -250,7 +254,8 @@ static int open_limits(struct launch *launch, struct err *err)
                 [LIMIT_OUTPUT] = plan->output_bytes },
         .own_users = launch->plan->tier >= TIER_NAMESPACES,
     };
-    int r = limits_new(&wanted, launch->options.name, &launch->limits, err);
+    int r = launch->limits ? limits_complete(launch->limits, &wanted, launch->options.name, err)
+                           : limits_new(&wanted, launch->options.name, &launch->limits, err);
     if (r == 0)
         limits_list(launch->limits, &launch->sandbox.inside);
     for (size_t i = 0; i < launch->plan->mount_count && r == 0; i++)
@@ -263,8 +268,7 @@ static int open_limits(struct launch *launch, struct err *err)
 
 static void close_limits(struct launch *launch)
 {
-    if (launch->limits)
-        limits_free(launch->limits);
+    limits_free(TAKE_PTR(launch->limits));
 }
 
 /* --- trees, for a caller who is root ------------------------------------------------------- */
@@ -272,14 +276,17 @@ static void close_limits(struct launch *launch)
 static int take_trees(struct launch *launch, struct err *err)
 {
     const struct plan *plan = launch->plan;
+    struct idmap map = { .fd = -1 };
     int r = 0;
     for (size_t i = 0; i < plan->mount_count && r == 0 && plan->as_root; i++) {
         struct sandbox_mount *mount = &launch->sandbox.mounts[i];
-        r = idmap_tree(plan->mounts[i].host_path, plan->host_uid, plan->host_gid, &mount->tree,
-                       err);
+        r = idmap_tree(plan->mounts[i].host_path, plan->host_uid, plan->host_gid, &map,
+                       &mount->tree, err);
         if (r == 0 && mount->layer_path)
-            r = idmap_tree(mount->layer_path, plan->host_uid, plan->host_gid, &mount->layer, err);
+            r = idmap_tree(mount->layer_path, plan->host_uid, plan->host_gid, &map, &mount->layer,
+                           err);
     }
+    cleanup_close(&map.fd);
     return r;
 }
 
@@ -352,6 +359,7 @@ static int make_sandbox(struct launch *launch, int group, struct err *err)
         return err_set_errno(err, errno, STEP_LAUNCH, "cannot make the sandbox's control socket");
     launch->control = ends[0];
     launch->sandbox.control = ends[1];
+    launch->group = group;
     int r = sandbox_spawn(&launch->sandbox, group, &launch->pid, &launch->pidfd, err);
     /* The sandbox's end is its own now: where it dies, ours sees it. */
     close(TAKE_FD(launch->sandbox.control));
@@ -368,12 +376,14 @@ static void let_go_on(struct launch *launch)
 struct launch *launch_ahead(void)
 {
     /* Root's own groups in the one hierarchy are cheap to be born into, and dear to move to. */
-    struct launch *launch = geteuid() == 0 && limits_are_unified() ? NULL : launch_new();
+    struct launch *launch = launch_new();
     if (!launch)
         return NULL;
     plan_expect(geteuid(), getegid(), &launch->expected);
     launch->sandbox.plan = &launch->expected;
-    if (handover_new(&launch->sandbox.handover, NULL) < 0 || make_sandbox(launch, -1, NULL) < 0) {
+    if (limits_new_ahead(&launch->limits, NULL) < 0 ||
+        handover_new(&launch->sandbox.handover, NULL) < 0 ||
+        make_sandbox(launch, launch->limits ? limits_spawn_group(launch->limits) : -1, NULL) < 0) {
         launch_end(launch);
         return NULL; /* the launch itself will say why */
     }
@@ -385,7 +395,7 @@ struct launch *launch_ahead(void)
 static bool is_suitable(const struct launch *launch)
 {
     return launch->pidfd >= 0 && plan_is_as_expected(launch->plan, &launch->expected) &&
-           (limits_spawn_group(launch->limits) < 0 || limits_move(launch->limits)) &&
+           limits_spawn_group(launch->limits) == launch->group &&
            handover_write(launch->sandbox.handover, &launch->sandbox);
 }
 

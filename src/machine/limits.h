@@ -3,10 +3,12 @@
  *
  * In the order of a launch:
  *
+ *     limits_new_ahead  before the sandbox is spawned, if that is ahead of its plan
  *     limits_new        before the sandbox is spawned, or has its plan
  *     limits_watch      once for each folder that the run fills (upper layers, its tmpfs)
  *     limits_list       what the sandbox is to set on itself
  *     limits_enter      its first process exists and waits
+ *     limits_join       in the sandbox, before it has children
  *     limits_in_child   in the sandbox, before execve
  *     limits_rows       what enforces what, for the fingerprint
  *     limits_exhausted  from the supervisor's loop, when the time it named is over
@@ -15,8 +17,8 @@
  *     limits_read       what was used
  *     limits_free
  *
- * Not safe to race: one thread calls. limits_in_child alone runs in another
- * process.
+ * Not safe to race: one thread calls. limits_join and limits_in_child run
+ * in another process.
  */
 #ifndef AM_MACHINE_LIMITS_H
 #define AM_MACHINE_LIMITS_H
@@ -101,6 +103,14 @@ struct limits;
 int limits_new(const struct limits_wanted *wanted, const char *run_name, struct limits **ret,
                struct err *err) MUST_CHECK;
 /*
+ * Makes only what the sandbox's first process can be born into, where that is
+ * worth it; else `ret` becomes NULL. limits_complete makes it what limits_new
+ * would have made; limits_free it is in every case.
+ */
+int limits_new_ahead(struct limits **ret, struct err *err) MUST_CHECK;
+int limits_complete(struct limits *limits, const struct limits_wanted *wanted, const char *run_name,
+                    struct err *err) MUST_CHECK;
+/*
  * Removes the control group. All processes are gone by then: what still lives
  * in it is killed.
  */
@@ -116,19 +126,18 @@ int limits_watch(struct limits *limits, int folder, struct err *err) MUST_CHECK;
  * waits for a grace period, of 3 to 13 ms where it was measured.
  */
 int limits_spawn_group(const struct limits *limits);
-/* Whether this host has the one hierarchy of version 2, and no other. */
-bool limits_are_unified(void);
-/* Whether a process has to be moved all the same: into groups that none is born into. */
-bool limits_move(const struct limits *limits);
 /*
- * Puts the sandbox's first process into its control groups, before it goes on
- * and has children. From here on its time is metered.
+ * Puts the sandbox's first process into its control group, if it was not
+ * spawned into it, before it goes on and has children. From here on its time is
+ * metered.
  */
 int limits_enter(struct limits *limits, pid_t init, struct err *err) MUST_CHECK;
 
-/* Resource limits, as plain data. */
+/* Resource limits, and the groups that it is to enter by itself, as plain data. */
 #define LIMITS_INSIDE_MAX 6
+#define LIMITS_GROUPS_MAX 4
 struct limits_inside {
+    int groups[LIMITS_GROUPS_MAX]; /* open for writing, the limits' own; -1: none */
     size_t count;
     struct {
         int resource;
@@ -137,6 +146,8 @@ struct limits_inside {
     } of[LIMITS_INSIDE_MAX];
 };
 void limits_list(const struct limits *limits, struct limits_inside *ret);
+/* In the sandbox's first process, while it has one thread and no child. No allocation. */
+int limits_join(struct limits_inside *inside, struct err *err) MUST_CHECK;
 /* In the sandbox, as the identity that the command gets: sets them. No allocation. */
 int limits_in_child(const struct limits_inside *inside, struct err *err) MUST_CHECK;
 

@@ -18,7 +18,7 @@
 
 #define STEP_HANDOVER   "hand the plan over"
 #define HANDOVER_BYTES  ((size_t)16 << 20) /* taken from the host as they are written */
-#define DESCRIPTORS_MAX (3 + 2 * PLAN_MOUNTS_MAX)
+#define DESCRIPTORS_MAX (3 + 2 * PLAN_MOUNTS_MAX + LIMITS_GROUPS_MAX)
 
 struct handover {
     size_t used;
@@ -163,6 +163,9 @@ static size_t list_descriptors(struct sandbox *sandbox, int *ret[DESCRIPTORS_MAX
         if (sandbox->mounts[i].layer >= 0)
             ret[count++] = &sandbox->mounts[i].layer;
     }
+    for (size_t i = 0; i < LIMITS_GROUPS_MAX; i++)
+        if (sandbox->inside.groups[i] >= 0)
+            ret[count++] = &sandbox->inside.groups[i];
     return count;
 }
 

@@ -28,6 +28,8 @@ static void begin(struct sandbox *sandbox, int ends[2])
     *sandbox = (struct sandbox){ .plan = &plan, .stdio = { -1, -1, -1 } };
     for (size_t i = 0; i < PLAN_MOUNTS_MAX; i++)
         sandbox->mounts[i].tree = sandbox->mounts[i].layer = -1;
+    for (size_t i = 0; i < LIMITS_GROUPS_MAX; i++)
+        sandbox->inside.groups[i] = -1;
     CHECK_INT(handover_new(&sandbox->handover, NULL), 0);
     CHECK_INT(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
     sandbox->control = ends[1];
@@ -47,6 +49,8 @@ static int look(struct sandbox *sandbox, int gate)
     if (told == &plan || strcmp(told->argv[0], "make") != 0 || told->argv[1] || told->surface ||
         strcmp(told->mounts[0].agent_path, "/work") != 0 || strcmp(told->user, "someone") != 0)
         return 3;
+    if (sandbox->inside.groups[0] >= 0 || fcntl(sandbox->inside.groups[1], F_GETFD) < 0)
+        return 6;
     if (strcmp(sandbox->mounts[0].layer_path, "/run/7/0") != 0 || list->count != 1 ||
         strcmp(list->entries[0].path, ".env") != 0 || sandbox->mounts[0].tree < 0 ||
         sandbox->mounts[0].layer >= 0 || sandbox->mounts[1].layer_path)
@@ -74,6 +78,7 @@ TEST(a_sandbox_is_told_its_plan_and_keeps_what_it_was_told)
     sandbox.mounts[0] = (struct sandbox_mount){ gate[0], -1, folder, &masks };
     sandbox.probes.secret_path = secret;
     sandbox.inside.count = 1;
+    sandbox.inside.groups[1] = gate[0];
     CHECK(handover_write(sandbox.handover, &sandbox));
     CHECK_INT(handover_send(sandbox.handover, ends[0], NULL), 0);
     CHECK_INT(read(words_out[0], text, 4), 4);

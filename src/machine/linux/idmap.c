@@ -51,7 +51,20 @@ static int open_mapping(const struct stat *owner, uid_t uid, gid_t gid, struct e
     return fd;
 }
 
-int idmap_tree(const char *path, uid_t uid, gid_t gid, int *ret_tree, struct err *err)
+static int find_mapping(struct idmap *map, const struct stat *owner, uid_t uid, gid_t gid,
+                        struct err *err)
+{
+    if (map->fd >= 0 && map->owner_uid == owner->st_uid && map->owner_gid == owner->st_gid)
+        return 0;
+    cleanup_close(&map->fd);
+    map->fd = open_mapping(owner, uid, gid, err);
+    map->owner_uid = owner->st_uid;
+    map->owner_gid = owner->st_gid;
+    return map->fd < 0 ? map->fd : 0;
+}
+
+int idmap_tree(const char *path, uid_t uid, gid_t gid, struct idmap *map, int *ret_tree,
+               struct err *err)
 {
     struct stat owner;
     _cleanup_(cleanup_close) int place = mounting_open(AT_FDCWD, path, err);
@@ -60,10 +73,10 @@ int idmap_tree(const char *path, uid_t uid, gid_t gid, int *ret_tree, struct err
     if (fstat(place, &owner) < 0)
         return err_set_errno(err, errno, STEP_IDMAP, "cannot look at %s", path);
     _cleanup_(cleanup_close) int tree = mounting_copy(place, 0, path, err);
-    _cleanup_(cleanup_close) int mapping = tree < 0 ? tree : open_mapping(&owner, uid, gid, err);
-    if (mapping < 0)
-        return mapping;
-    struct mount_attr attr = { .attr_set = MOUNT_ATTR_IDMAP, .userns_fd = (uint64_t)mapping };
+    int r = tree < 0 ? tree : find_mapping(map, &owner, uid, gid, err);
+    if (r < 0)
+        return r;
+    struct mount_attr attr = { .attr_set = MOUNT_ATTR_IDMAP, .userns_fd = (uint64_t)map->fd };
     if (mount_setattr(tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &attr, sizeof(attr)) < 0)
         return err_set(err, ERR_UNSUPPORTED, STEP_IDMAP,
                        "the owner of %s cannot be mapped (%s); run as the user who owns it, or "

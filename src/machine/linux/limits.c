@@ -52,7 +52,8 @@
 #define FORK_RATE          50                 /* processes in a millisecond */
 #define MEMORY_CLOSE_PART  4                  /* the last quarter of memory is told exactly */
 #define RLIMIT_CPU_SPARE_S 1
-#define PROCESSES_OF_OURS  1 /* pid 1 of the sandbox */
+#define PROCESSES_OF_OURS  1     /* pid 1 of the sandbox */
+#define NAME_AHEAD         "run" /* where the run has none yet */
 
 static const char *const limit_names[LIMIT_COUNT] = {
 #define X(limit, name) [limit] = name,
@@ -263,8 +264,36 @@ static void cleanup_limits(struct limits **limits)
     limits_free(*limits);
 }
 
-int limits_new(const struct limits_wanted *wanted, const char *run_name, struct limits **ret,
-               struct err *err)
+static struct limits *make(struct err *err)
+{
+    struct limits *limits = calloc(1, sizeof(*limits));
+    if (!limits) {
+        err_set(err, ERR_MEMORY, LIMITS_STEP, "no memory for the limits");
+        return NULL;
+    }
+    cgroups_init(&limits->cgroups);
+    meter_init(&limits->meter);
+    return limits;
+}
+
+int limits_new_ahead(struct limits **ret, struct err *err)
+{
+    *ret = NULL;
+    if (geteuid() != 0) /* who may make a group where there are more hierarchies than one */
+        return 0;
+    if (cgroups_are_unified()) /* where the service manager may have to be asked, which takes time
+                                */
+        return err_set(err, ERR_UNSUPPORTED, LIMITS_STEP, "a group cannot be made ahead");
+    _cleanup_(cleanup_limits) struct limits *limits = make(err);
+    int r = limits ? cgroups_make_ahead(&limits->cgroups, NAME_AHEAD, err) : -ENOMEM;
+    if (r < 0)
+        return r;
+    *ret = TAKE_PTR(limits);
+    return 0;
+}
+
+int limits_complete(struct limits *limits, const struct limits_wanted *wanted, const char *run_name,
+                    struct err *err)
 {
     if (wanted->of[LIMIT_GPU] > 0)
         return err_set(err, ERR_UNSUPPORTED, LIMITS_STEP,
@@ -273,11 +302,6 @@ int limits_new(const struct limits_wanted *wanted, const char *run_name, struct 
     if (strlen(run_name) > LIMITS_NAME_MAX)
         return err_set(err, ERR_USAGE, LIMITS_STEP, "a run's name has at most %d bytes",
                        LIMITS_NAME_MAX);
-    _cleanup_(cleanup_limits) struct limits *limits = calloc(1, sizeof(*limits));
-    if (!limits)
-        return err_set(err, ERR_MEMORY, LIMITS_STEP, "no memory for the limits");
-    cgroups_init(&limits->cgroups);
-    meter_init(&limits->meter);
     limits->wanted = *wanted;
     snprintf(limits->run_name, sizeof(limits->run_name), "%s", run_name);
     limits->cores = (int)sysconf(_SC_NPROCESSORS_ONLN);
@@ -285,8 +309,14 @@ int limits_new(const struct limits_wanted *wanted, const char *run_name, struct 
         limits->cores = 1;
     fit_open_files(&limits->wanted);
     int r = disk_new(&limits->disk, err);
-    if (r == 0)
-        r = find_groups(limits, err);
+    return r < 0 ? r : find_groups(limits, err);
+}
+
+int limits_new(const struct limits_wanted *wanted, const char *run_name, struct limits **ret,
+               struct err *err)
+{
+    _cleanup_(cleanup_limits) struct limits *limits = make(err);
+    int r = limits ? limits_complete(limits, wanted, run_name, err) : -ENOMEM;
     if (r < 0)
         return r;
     *ret = TAKE_PTR(limits);
@@ -312,19 +342,6 @@ int limits_watch(struct limits *limits, int folder, struct err *err)
 int limits_spawn_group(const struct limits *limits)
 {
     return limits->cgroups.groups[GROUP_UNIFIED];
-}
-
-bool limits_are_unified(void)
-{
-    return cgroups_are_unified();
-}
-
-bool limits_move(const struct limits *limits)
-{
-    for (enum group_kind kind = 0; kind < GROUP_COUNT; kind++)
-        if (kind != GROUP_UNIFIED && cgroups_have(&limits->cgroups, kind))
-            return true;
-    return limits->manager != NULL;
 }
 
 static int finish_groups(struct limits *limits, struct err *err)
@@ -370,6 +387,9 @@ void limits_list(const struct limits *limits, struct limits_inside *ret)
 {
     const int64_t *wanted = limits->wanted.of;
     *ret = (struct limits_inside){ 0 };
+    static_assert(GROUP_COUNT - 1 == LIMITS_GROUPS_MAX, "all but the unified one");
+    for (size_t i = 0; i < LIMITS_GROUPS_MAX; i++)
+        ret->groups[i] = limits->cgroups.tasks[GROUP_UNIFIED + 1 + i];
     /* Of one byte and not of none: where the host's pattern for cores is a program, a limit of
      * none would still start it, on the host and with its rights; of one, the kernel writes none.
      */
@@ -394,6 +414,17 @@ static int set_rlimit(int resource, int64_t value, const char *name, struct err 
         limit.rlim_cur = limit.rlim_max = now.rlim_max; /* it is stricter already */
     if (setrlimit((__rlimit_resource_t)resource, &limit) < 0)
         return err_set_errno(err, errno, LIMITS_STEP, "%s", name);
+    return 0;
+}
+
+int limits_join(struct limits_inside *inside, struct err *err)
+{
+    for (size_t i = 0; i < LIMITS_GROUPS_MAX; i++) {
+        if (inside->groups[i] >= 0 && write(inside->groups[i], "0", 1) != 1)
+            return err_set_errno(err, errno, LIMITS_STEP, "the %s group takes no process",
+                                 cgroups_kind_name((enum group_kind)(GROUP_UNIFIED + 1 + i)));
+        cleanup_close(&inside->groups[i]);
+    }
     return 0;
 }
 

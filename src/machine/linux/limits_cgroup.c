@@ -10,6 +10,12 @@
  * no error: the others' limits and the meter stand. V1 hierarchies are root's:
  * nobody else is asked for their place in them, which alone takes 0.1 ms.
  *
+ * To move a process is dear: the kernel waits for a grace period, of 3 to 16 ms
+ * where it was measured. It waits for none where a process is born into a
+ * unified group (clone3), nor where one of a single thread moves itself into a
+ * v1 group, by writing 0 to its `tasks`. So the unified group can be made ahead
+ * of the rest, and the sandbox gets `tasks` of the others, open.
+ *
  * The unified tree gives kill, freeze and CPU time even where its controllers
  * are bound to v1; then v1 adds memory and pids alone. Only without it are
  * cpuacct and freezer taken from v1.
@@ -60,11 +66,16 @@ static const char *const kind_names[GROUP_COUNT] = {
 
 /* --- where they lie ------------------------------------------------------------------------ */
 
+const char *cgroups_kind_name(enum group_kind kind)
+{
+    return kind_names[kind];
+}
+
 void cgroups_init(struct cgroups *cgroups)
 {
     *cgroups = (struct cgroups){ 0 };
     for (size_t i = 0; i < GROUP_COUNT; i++)
-        cgroups->parents[i] = cgroups->groups[i] = -1;
+        cgroups->parents[i] = cgroups->groups[i] = cgroups->tasks[i] = -1;
 }
 
 void cgroups_release(struct cgroups *cgroups)
@@ -72,6 +83,7 @@ void cgroups_release(struct cgroups *cgroups)
     for (size_t i = 0; i < GROUP_COUNT; i++) {
         cleanup_close(&cgroups->parents[i]);
         cleanup_close(&cgroups->groups[i]);
+        cleanup_close(&cgroups->tasks[i]);
     }
     cgroups_init(cgroups);
 }
@@ -277,7 +289,10 @@ static int make_group(struct cgroups *cgroups, enum group_kind kind, int parent)
     }
     cgroups->parents[kind] = TAKE_FD(owned);
     cgroups->groups[kind] = group;
-    return 1;
+    if (kind == GROUP_UNIFIED)
+        return 1;
+    cgroups->tasks[kind] = openat(group, "tasks", O_WRONLY | O_CLOEXEC);
+    return cgroups->tasks[kind] < 0 ? -errno : 1;
 }
 
 static bool has_file(int folder, const char *name)
@@ -345,24 +360,41 @@ static int refuse_group(struct cgroups *cgroups, int error_number, struct err *e
     return r;
 }
 
-int cgroups_make(struct cgroups *cgroups, const struct limits_wanted *wanted, const char *run_name,
-                 struct err *err)
+/* Those up to a kind that are needed, not there yet, and for this caller to make. */
+static int make_groups(struct cgroups *cgroups, enum group_kind last, bool v1)
 {
     char membership[MEMBERSHIP_MAX];
-    int r = cgroups_name(run_name, cgroups->name, err);
-    bool v1 = !cgroups_are_unified();
-    if (r < 0 || (v1 && geteuid() != 0))
-        return r;
+    int r = 0;
     ssize_t len = limits_read_file(AT_FDCWD, "/proc/self/cgroup", membership, sizeof(membership));
     if (len <= 0)
         return 0; /* a kernel without control groups */
-    for (enum group_kind kind = 0; r >= 0 && kind < GROUP_COUNT; kind++) {
-        if ((kind != GROUP_UNIFIED && !v1) || !is_needed(cgroups, kind))
+    for (enum group_kind kind = 0; r >= 0 && kind <= last; kind++) {
+        if ((kind != GROUP_UNIFIED && !v1) || cgroups_have(cgroups, kind) ||
+            !is_needed(cgroups, kind))
             continue;
         r = make_group(cgroups, kind, open_own(kind, str_make(membership, (size_t)len)));
         if (r > 0 && kind == GROUP_UNIFIED)
             take_controllers(cgroups);
     }
+    return r;
+}
+
+int cgroups_make_ahead(struct cgroups *cgroups, const char *run_name, struct err *err)
+{
+    int r = cgroups_name(run_name, cgroups->name, err);
+    if (r == 0)
+        r = make_groups(cgroups, GROUP_UNIFIED, true);
+    return r < 0 ? refuse_group(cgroups, -r, err) : 0;
+}
+
+int cgroups_make(struct cgroups *cgroups, const struct limits_wanted *wanted, const char *run_name,
+                 struct err *err)
+{
+    bool v1 = !cgroups_are_unified();
+    int r = cgroups->name[0] ? 0 : cgroups_name(run_name, cgroups->name, err);
+    if (r < 0 || (v1 && geteuid() != 0))
+        return r;
+    r = make_groups(cgroups, GROUP_COUNT - 1, v1);
     if (r >= 0)
         r = set_limits(cgroups, wanted);
     return r < 0 ? refuse_group(cgroups, -r, err) : 0;
@@ -406,15 +438,10 @@ static bool is_member(const struct cgroups *cgroups, pid_t pid)
 
 int cgroups_enter(struct cgroups *cgroups, pid_t pid, struct err *err)
 {
-    for (enum group_kind kind = 0; kind < GROUP_COUNT; kind++) {
-        if (!cgroups_have(cgroups, kind) || (kind == GROUP_UNIFIED && is_member(cgroups, pid)))
-            continue;
-        int r = write_number(cgroups->groups[kind], "cgroup.procs", pid);
-        if (r < 0)
-            return err_set_errno(err, -r, LIMITS_STEP, "the %s group takes no process",
-                                 kind_names[kind]);
-    }
-    return 0;
+    if (!cgroups_have(cgroups, GROUP_UNIFIED) || is_member(cgroups, pid))
+        return 0;
+    int r = write_number(cgroups->groups[GROUP_UNIFIED], "cgroup.procs", pid);
+    return r < 0 ? err_set_errno(err, -r, LIMITS_STEP, "the unified group takes no process") : 0;
 }
 
 /* --- reading them -------------------------------------------------------------------------- */

@@ -37,6 +37,7 @@ struct cgroups {
     char name[GROUP_NAME_MAX]; /* of each group below its parent */
     int parents[GROUP_COUNT];  /* -1 where the kind is not in use */
     int groups[GROUP_COUNT];
+    int tasks[GROUP_COUNT]; /* by which a process of one thread enters a v1 group by itself */
     bool unified_memory, unified_pids; /* the unified group has these controllers */
 };
 
@@ -51,9 +52,12 @@ enum figure {
 
 /* Whether this host has the unified tree alone. */
 bool cgroups_are_unified(void);
+const char *cgroups_kind_name(enum group_kind kind);
 void cgroups_init(struct cgroups *cgroups);
 /* Closes everything and leaves the groups where they are. */
 void cgroups_release(struct cgroups *cgroups);
+/* Makes what of them the run's first process can be born into, before its limits are known. */
+int cgroups_make_ahead(struct cgroups *cgroups, const char *run_name, struct err *err) MUST_CHECK;
 /*
  * Makes the groups that this caller may make below its own, and sets the limits in them; without
  * any it succeeds too, with no group in use. Failing to set a limit is an error.
@@ -71,6 +75,7 @@ bool cgroups_limit_memory(const struct cgroups *cgroups);
 bool cgroups_limit_processes(const struct cgroups *cgroups);
 /* A group of its own name for this run; also the name of its scope with the manager. */
 int cgroups_name(const char *run_name, char ret[GROUP_NAME_MAX], struct err *err) MUST_CHECK;
+/* The unified one, if it is not there already; v1 groups it enters by itself. */
 int cgroups_enter(struct cgroups *cgroups, pid_t pid, struct err *err) MUST_CHECK;
 /* -1 where these groups do not say it. */
 int64_t cgroups_figure(const struct cgroups *cgroups, enum figure figure);

@@ -85,7 +85,7 @@ static void run_init(struct sandbox *sandbox)
         _exit(125);
     struct limits_inside inside;
     limits_list(sandbox->limits, &inside);
-    if (limits_in_child(&inside, &err) < 0)
+    if (limits_join(&inside, &err) < 0 || limits_in_child(&inside, &err) < 0)
         _exit(125);
     pid_t worker = fork();
     if (worker == 0) {

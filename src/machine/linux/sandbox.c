@@ -43,12 +43,14 @@
 #define STEP_SPAWN   "spawn the sandbox"
 #define HOST_NAME    "agent-machine"
 #define LOST_STATUS  125
+#define KEPT_MAX     (2 * PLAN_MOUNTS_MAX + LIMITS_GROUPS_MAX)
 #define OTHER_SPACES (CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP)
 
 static int wait_for_map(struct sandbox *sandbox, struct err *err);
 static int leave_namespaces(struct sandbox *sandbox, struct err *err);
 static int become_agent(struct sandbox *sandbox, struct err *err);
 static int take_plan(struct sandbox *sandbox, struct err *err);
+static int join_groups(struct sandbox *sandbox, struct err *err);
 static int close_trees(struct sandbox *sandbox, struct err *err);
 static int go_to_directory(struct sandbox *sandbox, struct err *err);
 static int capture_network(struct sandbox *sandbox, struct err *err);
@@ -83,6 +85,8 @@ static const struct step {
     { "devices", IN_NAMESPACES, view_devices },
     /* What stands above is the same for every plan. */
     { "plan", IN_BOTH, take_plan },
+    /* Before anything that counts as the run's use is made. */
+    { "groups", IN_BOTH, join_groups },
     { "people", IN_NAMESPACES, view_people },
     { "scratch", IN_NAMESPACES, view_scratch },
     { "mounts", IN_NAMESPACES, view_mounts },
@@ -170,8 +174,8 @@ static int by_number(const void *a, const void *b)
 /* Closes all descriptors but these, the standard ones and the sandbox's own. */
 static void close_all_but(const struct sandbox *sandbox, const int *kept, size_t kept_count)
 {
-    int own[4 + 2 * PLAN_MOUNTS_MAX] = { sandbox->control, sandbox->stdio[0], sandbox->stdio[1],
-                                         sandbox->stdio[2] };
+    int own[4 + KEPT_MAX] = { sandbox->control, sandbox->stdio[0], sandbox->stdio[1],
+                              sandbox->stdio[2] };
     size_t count = 4 + kept_count;
     int next = STDERR_FILENO + 1;
     for (size_t i = 0; i < kept_count; i++)
@@ -197,16 +201,18 @@ static int close_trees(struct sandbox *sandbox, struct err *err)
 /* The copy of the supervisor holds its descriptors, of the ledger and of keys: they go at once. */
 static void keep_only_own(const struct sandbox *sandbox)
 {
-    int trees[2 * PLAN_MOUNTS_MAX];
+    int kept[KEPT_MAX];
     size_t count = 0;
     int nothing = open("/dev/null", O_RDWR); /* in the place of the caller's own streams */
     for (int i = 0; i <= STDERR_FILENO && nothing >= 0; i++)
         dup2(nothing, i);
     for (size_t i = 0; i < sandbox->plan->mount_count; i++) {
-        trees[count++] = sandbox->mounts[i].tree;
-        trees[count++] = sandbox->mounts[i].layer;
+        kept[count++] = sandbox->mounts[i].tree;
+        kept[count++] = sandbox->mounts[i].layer;
     }
-    close_all_but(sandbox, trees, count);
+    for (size_t i = 0; i < LIMITS_GROUPS_MAX; i++)
+        kept[count++] = sandbox->inside.groups[i];
+    close_all_but(sandbox, kept, count);
 }
 
 /* --- steps --------------------------------------------------------------------------------- */
@@ -251,6 +257,11 @@ static int become_agent(struct sandbox *sandbox, struct err *err)
 static int take_plan(struct sandbox *sandbox, struct err *err)
 {
     return sandbox->handover ? handover_take(sandbox, err) : 0;
+}
+
+static int join_groups(struct sandbox *sandbox, struct err *err)
+{
+    return limits_join(&sandbox->inside, err);
 }
 
 static int go_to_directory(struct sandbox *sandbox, struct err *err)
