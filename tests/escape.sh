@@ -172,7 +172,7 @@ elsewhere() { # ARGUMENT…
 mkdir -p "$HOME/src/own"
 elsewhere -- true
 check "it can be elsewhere" exits 0
-for place in state state/agent-machine/control config/agent-machine .; do
+for place in state state/agent-machine/runs config/agent-machine .; do
     elsewhere -m "$HOME/src/own/$place:/own:read-write" -- ls -A /own
     check "the key, the ledger and the runs' sockets: own/$place is refused" err_has '[mount-secret]'
 done
