@@ -13,10 +13,10 @@
  * that looking for a service of a permitted host (as apt does) is no denial.
  *
  * A denied name does not exist: NXDOMAIN, with the extended error "Blocked" for those who look.
- * REFUSED would be the more honest word, but it is about the server: the C library tries the next
- * one and then says "temporary failure", on which clients begin anew; musl waits for a better
- * answer until its time is up; Go and c-ares ask once more. NXDOMAIN is final to all of them, at
- * once. For the same reason a failure of ours is SERVFAIL: it does get better.
+ * REFUSED would be the more honest word, but it is about the server: the C library and Go ask once
+ * more and then speak of a temporary failure or a broken server, on which their callers begin anew;
+ * musl waits five seconds for a better answer. NXDOMAIN is final to all of them, at once. For the
+ * same reason a failure of ours is SERVFAIL: it does get better.
  *
  * Names with one label, or below `local`, are asked of the door like any other, since a layer may
  * give them an address.

@@ -28,6 +28,7 @@
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/queue.h>
 #include <sys/socket.h>
 
 #include "base/clock.h"
@@ -59,7 +60,7 @@ struct client {
     struct loop_watch watch;
     struct loop_timer idle;
     struct resolver *resolver;
-    struct client *earlier, *later;
+    TAILQ_ENTRY(client) entry;
     int fd;
     uint32_t events; /* what the loop watches for */
     size_t in_len, out_len, out_sent;
@@ -73,7 +74,7 @@ struct resolver {
     struct udp_socket udp[RESOLVER_SOCKETS_MAX];
     struct tcp_socket tcp[RESOLVER_SOCKETS_MAX];
     size_t udp_count, tcp_count, client_count;
-    struct client *oldest, *newest;
+    TAILQ_HEAD(, client) clients; /* who was idle for the longest comes first */
 };
 
 /* --- by UDP -------------------------------------------------------------------------------- */
@@ -84,8 +85,7 @@ union control {
     char bytes[CMSG_SPACE(sizeof(struct in_pktinfo)) + CMSG_SPACE(sizeof(struct in6_pktinfo))];
 };
 
-/* Makes what came with a message what its answer goes with: out of any interface that leads there.
- */
+/* What came with a message goes with its answer, by whatever interface leads there. */
 static void turn_around(struct msghdr *message)
 {
     for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c; c = CMSG_NXTHDR(message, c)) {
@@ -140,8 +140,7 @@ static void client_free(struct client *client)
     struct resolver *resolver = client->resolver;
     loop_watch_stop(resolver->loop, &client->watch);
     loop_timer_stop(resolver->loop, &client->idle);
-    *(client->earlier ? &client->earlier->later : &resolver->oldest) = client->later;
-    *(client->later ? &client->later->earlier : &resolver->newest) = client->earlier;
+    TAILQ_REMOVE(&resolver->clients, client, entry);
     resolver->client_count--;
     close(client->fd);
     free(client);
@@ -156,14 +155,8 @@ static void client_was_idle(struct loop_timer *timer)
 static int client_use(struct client *client)
 {
     struct resolver *resolver = client->resolver;
-    if (resolver->newest != client) {
-        *(client->earlier ? &client->earlier->later : &resolver->oldest) = client->later;
-        client->later->earlier = client->earlier;
-        client->earlier = resolver->newest;
-        client->later = NULL;
-        resolver->newest->later = client;
-        resolver->newest = client;
-    }
+    TAILQ_REMOVE(&resolver->clients, client, entry);
+    TAILQ_INSERT_TAIL(&resolver->clients, client, entry);
     return loop_timer_set(resolver->loop, &client->idle, clock_passed_ms() + RESOLVER_IDLE_MS);
 }
 
@@ -176,8 +169,10 @@ static bool has_room(const struct client *client)
 /* The first query that has come wholly, with its length in front; 0: there is none. */
 static size_t whole_query(const struct client *client)
 {
+    if (client->in_len < LENGTH_BYTES)
+        return 0;
     size_t len = LENGTH_BYTES + (size_t)(client->in[0] << 8 | client->in[1]);
-    return client->in_len >= LENGTH_BYTES && client->in_len >= len ? len : 0;
+    return client->in_len >= len ? len : 0;
 }
 
 /* Answers what has come, while there is room. 0 or -errno. */
@@ -266,14 +261,12 @@ static void client_new(struct resolver *resolver, int fd)
     client->resolver = resolver;
     client->fd = fd;
     client->events = EPOLLIN;
-    client->earlier = resolver->newest;
-    *(client->earlier ? &client->earlier->later : &resolver->oldest) = client;
-    resolver->newest = client;
+    TAILQ_INSERT_TAIL(&resolver->clients, client, entry);
     resolver->client_count++;
     if (client_use(client) < 0 || loop_watch(resolver->loop, &client->watch, fd, EPOLLIN) < 0)
         client_free(client);
     else if (resolver->client_count > RESOLVER_CLIENTS_MAX)
-        client_free(resolver->oldest);
+        client_free(TAILQ_FIRST(&resolver->clients));
 }
 
 static void accept_again(struct loop_timer *timer)
@@ -311,8 +304,7 @@ static int set_option(int fd, int level, int option)
     return setsockopt(fd, level, option, &(int){ 1 }, sizeof(int)) < 0 ? -errno : 0;
 }
 
-/* An IPv6 address that is routed to us, but not configured, may be a source only where that is
- * free. */
+/* An IPv6 address that is routed to us, but not configured, is a source only with FREEBIND. */
 static int open_udp(struct udp_socket *udp, int fd)
 {
     int family;
@@ -358,8 +350,9 @@ static int open_sockets(struct resolver *resolver, const struct resolver_options
 /* Stops all, and closes the descriptors where they are the resolver's. */
 static void free_all(struct resolver *resolver, bool closes)
 {
-    while (resolver->oldest)
-        client_free(resolver->oldest);
+    struct client *client;
+    while ((client = TAILQ_FIRST(&resolver->clients)))
+        client_free(client);
     for (size_t i = 0; i < resolver->udp_count; i++) {
         loop_watch_stop(resolver->loop, &resolver->udp[i].watch);
         if (closes)
@@ -383,6 +376,7 @@ int resolver_new(const struct resolver_options *options, struct resolver **ret, 
     if (!resolver)
         return err_set(err, ERR_MEMORY, STEP_RESOLVER, "there is not enough memory");
     resolver->loop = options->loop;
+    TAILQ_INIT(&resolver->clients);
     resolver->answers = (struct answers){ options->asks, options->names };
     int r = open_sockets(resolver, options);
     if (r < 0) {
