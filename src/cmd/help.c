@@ -186,6 +186,15 @@ static void bash_case(struct buf *out, const struct verb *verb, const char *path
     buf_add_text(out, "        ;;\n");
 }
 
+/* The words that lead to a verb, as one. */
+static void bash_path(struct buf *out, const struct verb *verb, const char *path)
+{
+    (void)verb;
+    for (const char *c = path; *c; c++)
+        buf_add_char(out, *c == ' ' ? '_' : *c);
+    buf_add_text(out, path[0] ? " " : "");
+}
+
 static void make_bash(const struct verb *program, struct buf *out)
 {
     buf_add_text(out, "# bash completion for agent-machine\n"
@@ -205,12 +214,7 @@ static void make_bash(const struct verb *program, struct buf *out)
                       " ${files:+$(compgen $files -- \"$current\")})\n"
                       "}\n"
                       "_agent_machine_paths='");
-    for (size_t i = 0; i < program->verb_count; i++) {
-        const struct verb *verb = &program->verbs[i];
-        buf_addf(out, "%s ", verb->name);
-        for (size_t j = 0; j < verb->verb_count; j++)
-            buf_addf(out, "%s_%s ", verb->name, verb->verbs[j].name);
-    }
+    each_verb(program, "", out, bash_path);
     buf_add_text(out, "'\ncomplete -F _agent_machine agent-machine\n");
 }
 
@@ -259,18 +263,20 @@ static void zsh_case(struct buf *out, const struct verb *verb, const char *path)
     buf_add_text(out, " ;;\n");
 }
 
+static void zsh_path(struct buf *out, const struct verb *verb, const char *path)
+{
+    (void)verb;
+    if (path[0])
+        buf_addf(out, "'%s' ", path);
+}
+
 static void make_zsh(const struct verb *program, struct buf *out)
 {
     buf_add_text(out, "#compdef agent-machine\n"
                       "local path_=''\n"
                       "local -a paths_\n"
                       "paths_=(");
-    for (size_t i = 0; i < program->verb_count; i++) {
-        const struct verb *verb = &program->verbs[i];
-        buf_addf(out, "'%s' ", verb->name);
-        for (size_t j = 0; j < verb->verb_count; j++)
-            buf_addf(out, "'%s %s' ", verb->name, verb->verbs[j].name);
-    }
+    each_verb(program, "", out, zsh_path);
     buf_add_text(out, ")\n"
                       "while (( CURRENT > 2 )) && "
                       "(( ${paths_[(Ie)${path_:+$path_ }${words[2]}]} )); do\n"

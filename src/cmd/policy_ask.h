@@ -36,6 +36,10 @@ bool policy_asked_target(const struct policy_asked *asked, struct target *ret);
 int policy_ask(const struct loaded_policy *loaded, const struct policy_request *request,
                const struct policy_asked *asked, struct verdict *ret, struct err *err) MUST_CHECK;
 
+/* Prints the verdict on one thing and the way to it; the exit status says which it is. */
+int policy_explain(const struct invocation *invocation, const struct policy_request *request,
+                   const struct policy_asked *asked, bool as_json);
+
 /* Prints a text that others wrote, cut where it is long. */
 void policy_tell_str(struct str text);
 /* Appends a member of a JSON object; the first one follows its `{`. */

@@ -310,6 +310,23 @@ static int read_asked(const char *const *values, struct policy_asked *ret, struc
     return r;
 }
 
+int policy_explain(const struct invocation *invocation, const struct policy_request *request,
+                   const struct policy_asked *asked, bool as_json)
+{
+    struct loaded_policy loaded = { 0 };
+    struct verdict verdict;
+    struct err err = { 0 };
+    int r = loaded_policy_open(request, &loaded, &err);
+    if (r == 0)
+        r = policy_ask(&loaded, request, asked, &verdict, &err);
+    if (r == 0 && as_json)
+        print_json(&loaded, asked, &verdict);
+    else if (r == 0)
+        tell_verdict(&loaded, request, asked, &verdict);
+    loaded_policy_close(&loaded);
+    return r < 0 ? tell_error(invocation, &err) : exit_status(verdict.answer);
+}
+
 int run_policy_explain(const struct invocation *invocation)
 {
     const char *const *values = invocation->values;
@@ -320,22 +337,12 @@ int run_policy_explain(const struct invocation *invocation)
                                       .allow = values[EXPLAIN_ALLOW],
                                       .deny = values[EXPLAIN_DENY] };
     struct policy_asked asked = { 0 };
-    struct loaded_policy loaded = { 0 };
-    struct verdict verdict;
     struct err err = { 0 };
     if (values[EXPLAIN_PROFILE]) {
         op_urn("agent-machine-profile", values[EXPLAIN_PROFILE], profile);
         request.profile = profile;
     }
-    int r = read_asked(values, &asked, &err);
-    if (r == 0)
-        r = loaded_policy_open(&request, &loaded, &err);
-    if (r == 0)
-        r = policy_ask(&loaded, &request, &asked, &verdict, &err);
-    if (r == 0 && values[EXPLAIN_JSON])
-        print_json(&loaded, &asked, &verdict);
-    else if (r == 0)
-        tell_verdict(&loaded, &request, &asked, &verdict);
-    loaded_policy_close(&loaded);
-    return r < 0 ? tell_error(invocation, &err) : exit_status(verdict.answer);
+    return read_asked(values, &asked, &err) < 0
+               ? tell_error(invocation, &err)
+               : policy_explain(invocation, &request, &asked, values[EXPLAIN_JSON]);
 }

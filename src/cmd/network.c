@@ -1,0 +1,106 @@
+/* network: what may be reached, and what others have to hold for it. */
+#include "cmd/network.h"
+
+#include "cmd/op.h"
+#include "cmd/policy_ask.h"
+#include "cmd/tell.h"
+
+enum {
+    EXPLAIN_PROFILE,
+    EXPLAIN_PROTOCOL,
+    EXPLAIN_RESOLVED,
+    EXPLAIN_LAYERS,
+    EXPLAIN_SURFACE,
+    EXPLAIN_SUBJECT,
+    EXPLAIN_ALLOW,
+    EXPLAIN_DENY,
+    EXPLAIN_JSON,
+};
+
+static const struct option_row explain_options[] = {
+    [EXPLAIN_PROFILE] = { "profile", 0, "PROFILE", "the machine profile that is run under" },
+    [EXPLAIN_PROTOCOL] = { "protocol", 'p', "WORD", "tcp, udp, icmp, http, https or grpc" },
+    [EXPLAIN_RESOLVED] = { "resolved", 'r', "ADDRESS", "an address that the name resolved to" },
+    [EXPLAIN_LAYERS] = { "layers", 'l', "DIR", "a folder with one for each layer, for trying out" },
+    [EXPLAIN_SURFACE] = { "surface", 0, "NAME", "the tool surface that is run" },
+    [EXPLAIN_SUBJECT] = { "subject", 0, "URN", "who runs: the subject of firewall rules" },
+    [EXPLAIN_ALLOW] = { "allow", 0, "HOST[:PORT]", "as if the run were given --allow" },
+    [EXPLAIN_DENY] = { "deny", 0, "HOST[:PORT]", "as if the run were given --deny" },
+    [EXPLAIN_JSON] = { "json", 'j', NULL, "print a JSON object" },
+};
+
+static int run_explain(const struct invocation *invocation)
+{
+    const char *const *values = invocation->values;
+    char profile[PLANE_URN_MAX];
+    struct policy_request request = { .folder = values[EXPLAIN_LAYERS],
+                                      .subject = values[EXPLAIN_SUBJECT],
+                                      .surface = values[EXPLAIN_SURFACE],
+                                      .allow = values[EXPLAIN_ALLOW],
+                                      .deny = values[EXPLAIN_DENY] };
+    struct policy_asked asked = { .resolved = values[EXPLAIN_RESOLVED] };
+    struct err err = { 0 };
+    if (values[EXPLAIN_PROFILE]) {
+        op_urn("agent-machine-profile", values[EXPLAIN_PROFILE], profile);
+        request.profile = profile;
+    }
+    int r = policy_asked_host(invocation->operands[0], &asked, &err);
+    if (r == 0 && values[EXPLAIN_PROTOCOL])
+        r = policy_asked_protocol(values[EXPLAIN_PROTOCOL], &asked, &err);
+    return r < 0 ? tell_error(invocation, &err)
+                 : policy_explain(invocation, &request, &asked, values[EXPLAIN_JSON]);
+}
+
+/* --- the table ----------------------------------------------------------------------------- */
+
+static const struct verb verbs[] = {
+    {
+        .name = "explain",
+        .operands = "HOST[:PORT]",
+        .operands_min = 1,
+        .operands_max = 1,
+        .summary = "Say what becomes of a connection, and why",
+        .description =
+            "Asks every layer about a host, a name or an address, and prints each answer with the "
+            "rule, the document and the place in it that gave it; then the verdict, why, and the "
+            "smallest change that would alter it.\n\n"
+            "Without a port the question is whether there is one at which it is allowed. The exit "
+            "status is 0 for allow, 75 for ask, 77 for deny.",
+        .options = explain_options,
+        .option_count = ARRAY_LEN(explain_options),
+        .run = run_explain,
+    },
+    {
+        .name = "test",
+        .operands = "FILE",
+        .operand_kind = OPERAND_FILE,
+        .operands_min = 1,
+        .operands_max = 1,
+        .summary = "Check a table of connections against the policy",
+        .description =
+            "Reads a list of cases, JSON or YAML, and prints those that are decided otherwise. "
+            "Each has `host`, `expect` (allow, ask or deny) and, where it matters, `port`, "
+            "`protocol` and `resolved` (an address that it resolves to). The exit status is 0 if "
+            "there is none, else 1.",
+        .options = policy_test_options,
+        .option_count = POLICY_TEST_OPTION_COUNT,
+        .run = run_policy_test,
+    },
+    {
+        .name = "firewall",
+        .summary = "Rules for a firewall outside of the sandbox",
+        .description = "The sandbox needs no firewall: nothing leaves it but through its doors. "
+                       "These verbs write down what a firewall around it would have to hold.",
+        .verbs = network_firewall_verbs,
+        .verb_count = NETWORK_FIREWALL_VERB_COUNT,
+    },
+};
+
+const struct verb verb_network = {
+    .name = "network",
+    .summary = "See what may be reached, and plan firewalls and meshes",
+    .description = "What a run may reach is decided by the layers of policy. These verbs explain "
+                   "it, and render it for what stands outside of the sandbox.",
+    .verbs = verbs,
+    .verb_count = ARRAY_LEN(verbs),
+};

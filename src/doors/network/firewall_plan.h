@@ -1,0 +1,100 @@
+/*
+ * firewall_plan: what a firewall outside of the sandbox would have to hold, in its own words.
+ *
+ * A plan is made of FirewallBindingProfiles and of the NetworkAccessProfiles
+ * that go with them, and rendered for one target after the other. What a
+ * target cannot express, or only more or less strictly, becomes a note, so
+ * that nothing is dropped in silence; the rendered text begins with them.
+ */
+#ifndef AM_DOORS_NETWORK_FIREWALL_PLAN_H
+#define AM_DOORS_NETWORK_FIREWALL_PLAN_H
+
+#include <yyjson.h>
+
+#include "authority/verdict.h"
+#include "base/base.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/str.h"
+
+#define FIREWALL_RULES_MAX     10000
+#define FIREWALL_DOCUMENTS_MAX 64
+#define FIREWALL_NOTES_MAX     50000
+#define FIREWALL_TEXT_MAX      ((size_t)64 << 20) /* bytes of a rendered plan */
+#define FIREWALL_NAME_MAX      128                /* bytes of a name made from a document's id */
+
+#define FIREWALL_TARGET_TABLE(X)                                                                   \
+    X(FIREWALL_NFTABLES, "nftables")                                                               \
+    X(FIREWALL_LULU, "lulu")                                                                       \
+    X(FIREWALL_GATEWAY, "gateway")                                                                 \
+    X(FIREWALL_KUBERNETES, "kubernetes")                                                           \
+    X(FIREWALL_CILIUM, "cilium")
+
+enum firewall_target {
+#define X(target, name) target,
+    FIREWALL_TARGET_TABLE(X)
+#undef X
+        FIREWALL_TARGET_COUNT
+};
+extern const char *const firewall_target_names[FIREWALL_TARGET_COUNT];
+
+/* Whose traffic the plan is about. */
+struct firewall_scope {
+    struct str subject;   /* a URN that the runs go by; empty: not said */
+    int64_t uid;          /* nftables: of this user's processes alone; -1: of everyone's */
+    struct str namespace; /* kubernetes, cilium: empty: not said */
+    struct str selector;  /* kubernetes, cilium: labels "a=b,c=d"; empty: the usual one */
+};
+
+/* What becomes of a rule where it is not simply in the text. */
+#define FIREWALL_EFFECT_TABLE(X)                                                                   \
+    X(FIREWALL_LEFT_OUT, "left-out")   /* what it allows is not allowed there */                   \
+    X(FIREWALL_STRICTER, "stricter")   /* it denies more, or allows less, than it says */          \
+    X(FIREWALL_LOOSER, "looser")       /* it allows more than it says */                           \
+    X(FIREWALL_NOT_HELD, "not-held")   /* what it denies is not denied there */                    \
+    X(FIREWALL_ELSEWHERE, "elsewhere") /* it holds, by other means */
+
+enum firewall_effect {
+#define X(effect, name) effect,
+    FIREWALL_EFFECT_TABLE(X)
+#undef X
+        FIREWALL_EFFECT_COUNT
+};
+extern const char *const firewall_effect_names[FIREWALL_EFFECT_COUNT];
+
+struct firewall_note {
+    enum firewall_effect effect;
+    struct str rule, document; /* as the document has them; empty: of the whole plan */
+    const char *reason;
+    char *text; /* all of it in one line of plain characters; the reason is its end */
+};
+
+struct firewall_plan;
+
+int firewall_plan_new(const struct firewall_scope *scope, struct firewall_plan **ret,
+                      struct err *err) MUST_CHECK;
+void firewall_plan_free(struct firewall_plan *plan);
+/*
+ * Adds a FirewallBindingProfile or a NetworkAccessProfile that its schema has accepted; it must
+ * outlive the plan, and what scope views too. ERR_DOCUMENT where a denial or question in it cannot
+ * be understood, or the type is another.
+ */
+int firewall_plan_add(struct firewall_plan *plan, const yyjson_val *root,
+                      struct err *err) MUST_CHECK;
+/*
+ * Appends the text for a target; the notes are this target's until the next call. ERR_USAGE where
+ * the scope does not fit the target, ERR_LIMIT beyond the limits.
+ */
+int firewall_plan_render(struct firewall_plan *plan, enum firewall_target target, struct buf *ret,
+                         struct err *err) MUST_CHECK;
+
+size_t firewall_plan_note_count(const struct firewall_plan *plan);
+struct firewall_note firewall_plan_note(const struct firewall_plan *plan, size_t index);
+/* What the target's format is, for people. */
+const char *firewall_target_format(enum firewall_target target);
+/* Whether what nothing in the plan answers is denied: so it is once a network profile is in it. */
+bool firewall_plan_is_closed(const struct firewall_plan *plan);
+/* The name of the plan's table, from the id of its first document: letters, digits and "_". */
+const char *firewall_plan_table(const struct firewall_plan *plan);
+
+#endif
