@@ -37,6 +37,8 @@
 
 #include "base/clock.h"
 
+#define DRAINS_MAX 16 /* buffers */
+
 /* --- states -------------------------------------------------------------------------------- */
 
 #define TO(state) (1u << (state))
@@ -121,6 +123,15 @@ static void close_socket(struct flow *flow, struct loop_watch *watch, bool reset
     close(fd);
 }
 
+/* What it still says would reset it, and take with it the answer that it was given. */
+static void drain_client(struct flow *flow)
+{
+    char *buffer = pump_pool_buffer(flow->flows->pool);
+    (void)shutdown(flow->client.fd, SHUT_WR);
+    for (int i = 0; i < DRAINS_MAX && recv(flow->client.fd, buffer, PUMP_BYTES, 0) > 0; i++)
+        continue;
+}
+
 static void end(struct flow *flow, bool reset)
 {
     struct flows *flows = flow->flows;
@@ -141,9 +152,18 @@ void flow_break(struct flow *flow)
     end(flow, true);
 }
 
+/* A client that is owed an answer gets one; any other is reset. */
+static void end_with(struct flow *flow, size_t answer)
+{
+    bool answered = setup_answer(flow, answer);
+    if (answered)
+        drain_client(flow);
+    end(flow, !answered);
+}
+
 void flow_deny(struct flow *flow)
 {
-    end(flow, !setup_answer(flow, offsetof(struct flow_answers, denied)));
+    end_with(flow, offsetof(struct flow_answers, denied));
 }
 
 void flow_refuse(struct flow *flow, enum door_refusal refusal, const char *format, ...)
@@ -155,7 +175,7 @@ void flow_refuse(struct flow *flow, enum door_refusal refusal, const char *forma
     vsnprintf(detail, sizeof(detail), format, arguments);
     va_end(arguments);
     asks->refused(asks->context, &flow->target, refusal, detail);
-    end(flow, !setup_answer(flow, offsetof(struct flow_answers, failed)));
+    end_with(flow, offsetof(struct flow_answers, failed));
 }
 
 /* --- open ----------------------------------------------------------------------------------- */

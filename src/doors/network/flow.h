@@ -70,6 +70,9 @@ void flows_free(struct flows *flows);
 /* Takes connections from a listener (non-blocking), which stays open and the caller's. */
 int flows_accept_from(struct flows *flows, int listener, struct err *err) MUST_CHECK;
 
+/* Whoever it accepts gets small messages at once, and without the pace of a longer way. */
+void flows_prepare_listener(int listener);
+
 /* What a client is told that asked for the connection in words; static texts. */
 struct flow_answers {
     struct str opened, denied, failed;
@@ -82,12 +85,13 @@ struct flow_answers {
  */
 void flows_adopt(struct flows *flows, int client, const struct target *target, struct str first,
                  const struct flow_answers *answers);
-/* Whether there is room for one more. */
-bool flows_has_room(const struct flows *flows);
 
 /* Asks about every flow anew, and resets those that are not permitted any more. */
 void flows_ask_again(struct flows *flows);
 
+const struct flow_limits *flows_limits(const struct flows *flows);
+/* Whether there is room for one more. */
+bool flows_has_room(const struct flows *flows);
 /* How many are in a state. */
 size_t flows_count(const struct flows *flows, enum flow_state state);
 const char *flow_state_name(enum flow_state state);

@@ -39,6 +39,11 @@ size_t flows_count(const struct flows *flows, enum flow_state state)
     return flows->counts[state];
 }
 
+const struct flow_limits *flows_limits(const struct flows *flows)
+{
+    return &flows->limits;
+}
+
 static size_t count_live(const struct flows *flows)
 {
     return flows->slab_count * FLOW_SLAB - flows->counts[FLOW_FREE];
@@ -152,6 +157,8 @@ void flows_adopt(struct flows *flows, int client, const struct target *target, s
     struct target meant = *target;
     struct flow *flow = NULL;
     if (!flows_has_room(flows) || flow_take(flows, client, first, answers, &flow) < 0) {
+        if (answers)
+            (void)!send(client, answers->failed.ptr, answers->failed.len, MSG_NOSIGNAL);
         close(client);
         return;
     }
@@ -190,10 +197,16 @@ static void hear_listener(struct loop_watch *watch, uint32_t events)
     }
 }
 
+void flows_prepare_listener(int listener)
+{
+    static const char congestion[] = "reno"; /* there is none: the way from inside is this host */
+    int one = 1;
+    (void)setsockopt(listener, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    (void)setsockopt(listener, IPPROTO_TCP, TCP_CONGESTION, congestion, sizeof(congestion) - 1);
+}
+
 int flows_accept_from(struct flows *flows, int listener, struct err *err)
 {
-    static const char congestion[] = "reno"; /* there is none on the way from inside */
-    int one = 1;
     if (flows->listener_count == FLOW_LISTENERS_MAX)
         return err_set(err, ERR_LIMIT, STEP_FLOWS, "there are more listeners than %d",
                        FLOW_LISTENERS_MAX);
@@ -201,9 +214,7 @@ int flows_accept_from(struct flows *flows, int listener, struct err *err)
     *to = (struct flow_listener){ .watch = { .fd = -1, .ready = hear_listener },
                                   .fd = listener,
                                   .flows = flows };
-    /* Who is accepted has both from the listener: small messages go on at once, and unpaced. */
-    (void)setsockopt(listener, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-    (void)setsockopt(listener, IPPROTO_TCP, TCP_CONGESTION, congestion, sizeof(congestion) - 1);
+    flows_prepare_listener(listener);
     int r = flows->paused ? 0 : loop_watch(flows->options.loop, &to->watch, listener, EPOLLIN);
     if (r < 0)
         return err_set_errno(err, -r, STEP_FLOWS, "a listener cannot be waited for");
