@@ -14,6 +14,7 @@
  */
 #include <sys/ioctl.h>
 
+#include "authority/secret.h"
 #include "doors/network/client_hello.h"
 #include "doors/network/flow_parts.h"
 
@@ -60,14 +61,13 @@ bool setup_answer(struct flow *flow, size_t which)
 /* --- a corporate proxy ---------------------------------------------------------------------- */
 
 /* What the server is called there: an address that was dialled stays one. */
-static int say_to_proxy(struct flow *flow)
+static int say_by_route(struct flow *flow, const struct route *route)
 {
-    struct setup *setup = flow->setup;
     struct target target = flow->target;
     struct buf said = BUF_INIT_LIMIT(PROXY_SAID_BYTES_MAX);
     if (flow->by_address)
         target.name[0] = '\0';
-    int r = upstream_proxy_say(&setup->proxy, &setup->permit.route, &target, &said);
+    int r = upstream_proxy_say(&flow->setup->proxy, route, &target, &said);
     if (r == 0) {
         ssize_t n = send(flow->server.fd, said.data, said.len, MSG_NOSIGNAL);
         r = n == (ssize_t)said.len ? 0 : n < 0 ? -errno : -EMSGSIZE;
@@ -80,7 +80,18 @@ static int say_to_proxy(struct flow *flow)
 /* Says what is to be said next; false where that has ended the flow. */
 static bool go_on_with_proxy(struct flow *flow)
 {
-    int r = say_to_proxy(flow);
+    const struct door_asks *asks = flow->flows->options.asks;
+    struct route route = flow->setup->permit.route;
+    struct secret *shown = NULL;
+    struct err err;
+    if (asks->authorize && asks->authorize(asks->context, &route, &shown, &err) < 0) {
+        flow_refuse(flow, REFUSED_BY_PROXY, "%.200s", err.cause);
+        return false;
+    }
+    if (shown)
+        route.authorization = secret_value(shown).ptr;
+    int r = say_by_route(flow, &route);
+    secret_free(shown);
     if (r == -EINVAL)
         flow_refuse(flow, REFUSED_BY_PROXY, "the credentials for the proxy cannot be used");
     else if (r < 0)

@@ -31,6 +31,7 @@ struct scene {
     struct permit permit;         /* of what is not denied */
     const char *denied_name;      /* NULL: none; "": an address */
     const char *denied_addresses; /* with a blank behind each */
+    const char *secret;           /* a file with what a proxy is shown */
 
     /* What it was asked and told. */
     struct use use;

@@ -31,6 +31,7 @@ struct use {
 enum route_kind { ROUTE_DIRECT, ROUTE_HTTP_PROXY, ROUTE_HTTPS_PROXY, ROUTE_SOCKS5 };
 
 struct reference_proxy;
+struct secret;
 
 /* How what is allowed leaves this machine. */
 struct route {
@@ -84,6 +85,12 @@ struct door_asks {
     /* The second question: whether one of a permitted name's addresses may be connected to. */
     bool (*address)(void *context, const struct target *target,
                     const struct address_range *address);
+    /*
+     * What a route's proxy is shown (routes_authorize), for the moment when it is said; the asker
+     * frees it, and *ret is NULL where it is nothing. NULL where no route needs any.
+     */
+    int (*authorize)(void *context, const struct route *route, struct secret **ret,
+                     struct err *err);
     /* A permitted connection came to nothing, or was refused for what it turned out to be. */
     void (*refused)(void *context, const struct target *target, enum door_refusal refusal,
                     const char *detail);

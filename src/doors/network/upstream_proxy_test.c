@@ -1,5 +1,6 @@
 #include "doors/network/upstream_proxy.h"
 
+#include "authority/secret.h"
 #include "doors/network/flow_test.h"
 
 static const struct route http = { .kind = ROUTE_HTTP_PROXY, .host = "127.0.0.1" };
@@ -157,6 +158,34 @@ TEST(a_flow_goes_through_an_http_proxy)
     CHECK_INT(scene.use.received_bytes, 12);
     flows_ask_again(scene.flows);
     CHECK_INT(flows_count(scene.flows, FLOW_OPEN), 1);
+    pair_close(&pair);
+    scene_close(&scene);
+}
+
+/* A secret from a file that is the test's; where there is no such file, none. */
+static int authorize(void *context, const struct route *route, struct secret **ret, struct err *err)
+{
+    const struct scene *scene = context;
+    CHECK_INT(route->kind, ROUTE_HTTP_PROXY);
+    return secret_read_file(scene->secret, ret, err);
+}
+
+TEST(what_a_proxy_is_shown_is_fetched_when_it_is_said)
+{
+    char secret[] = "/tmp/agent-machine-test-XXXXXX";
+    struct scene scene;
+    int file = mkstemp(secret);
+    open_behind(&scene, &http);
+    scene.secret = secret;
+    scene.asks.authorize = authorize;
+    CHECK_INT(write(file, "Bearer abc", 11), 11);
+    close(file);
+    struct pair pair = scene_pair(&scene);
+    scene_check_receives(&scene, pair.server,
+                         STR("CONNECT api.example.com:443 HTTP/1.1\r\nHost: api.example.com:443\r\n"
+                             "Proxy-Authorization: Bearer abc\r\n\r\n"));
+    CHECK_INT(unlink(secret), 0);
+    scene_check_refused(&scene, scene_dial(&scene), REFUSED_BY_PROXY);
     pair_close(&pair);
     scene_close(&scene);
 }
