@@ -63,6 +63,36 @@ static int add_state(struct run_surface *surface, const struct run_surface_place
     return r;
 }
 
+static int add_install(const char *path, struct plan_request *request, struct plan_mount *mounts,
+                       size_t mounts_max, struct err *err)
+{
+    const struct plan_mount mount = {
+        .host_path = path, .agent_path = path, .semantics = MOUNT_READ_ONLY, .of_surface = true
+    };
+    return add_mount(request, mounts, mounts_max, &mount, err);
+}
+
+/* A script runs inside by what it would be run by here, or not at all. */
+static int add_interpreter(struct run_surface *surface, struct plan_request *request,
+                           struct plan_mount *mounts, size_t mounts_max, struct err *err)
+{
+    const struct surface_program *program = &surface->program;
+    const char *slash = strrchr(program->interpreter, '/');
+    if (!program->interpreter_install[0])
+        return err_set(err, ERR_DENIED, STEP_SURFACE,
+                       "%s is run by %s, which lies outside of where its surface says that it is "
+                       "installed; install it there, or have PATH find another one first "
+                       "[surface-program-outside]",
+                       program->resolved, program->interpreter);
+    request->search_first = arena_copy(
+        &surface->arena, str_make(program->interpreter, (size_t)(slash - program->interpreter)));
+    if (!request->search_first)
+        return err_set(err, ERR_MEMORY, STEP_SURFACE, "there is not enough memory");
+    return strcmp(program->interpreter_install, program->install) == 0
+               ? 0
+               : add_install(program->interpreter_install, request, mounts, mounts_max, err);
+}
+
 /* Where the program lies outside of what every view has. */
 static int add_program(struct run_surface *surface, const struct run_surface_place *place,
                        struct plan_request *request, struct plan_mount *mounts, size_t mounts_max,
@@ -84,13 +114,11 @@ static int add_program(struct run_surface *surface, const struct run_surface_pla
                        program->resolved, program->resolved);
     r = surface_program_identify(yyjson_doc_get_root(surface->doc), path ? path : "", cache,
                                  SURFACE_VERSION_TIME_MS, program, err);
-    if (r < 0 || !program->install[0])
-        return r;
-    const struct plan_mount mount = { .host_path = program->install,
-                                      .agent_path = program->install,
-                                      .semantics = MOUNT_READ_ONLY,
-                                      .of_surface = true };
-    return add_mount(request, mounts, mounts_max, &mount, err);
+    if (r == 0 && program->install[0])
+        r = add_install(program->install, request, mounts, mounts_max, err);
+    return r < 0 || !program->interpreter[0]
+               ? r
+               : add_interpreter(surface, request, mounts, mounts_max, err);
 }
 
 static int note_secret(void *context, size_t index, const struct redact_match *match,

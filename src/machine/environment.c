@@ -82,11 +82,11 @@ static bool is_passed_on(struct str name)
     return false;
 }
 
-/* The caller's search path, so far as the view has it. */
+/* The caller's search path, so far as the view has it, behind a folder that may come first. */
 static int add_path(struct environment *environment, const struct plan_facts *facts,
-                    struct err *err)
+                    const char *first, struct err *err)
 {
-    _cleanup_(buf_release) struct buf path = BUF_INIT_LIMIT(PATH_BYTES_MAX);
+    _cleanup_(buf_release) struct buf path = BUF_INIT_LIMIT(PATH_BYTES_MAX), all = BUF_INIT;
     const char *own = find(facts, STR("PATH"));
     struct str rest = own ? str_from(own + strlen("PATH=")) : STR("");
     while (rest.len) {
@@ -98,7 +98,9 @@ static int add_path(struct environment *environment, const struct plan_facts *fa
         }
         rest = str_from_offset(rest, end + 1);
     }
-    return putf(environment, err, "PATH", path.len ? buf_str(&path) : STR(USUAL_PATH));
+    buf_addf(&all, "%s%s%s", first ? first : "", first ? ":" : "",
+             path.len ? path.data : USUAL_PATH);
+    return putf(environment, err, "PATH", buf_str(&all));
 }
 
 static int add_asked(struct environment *environment, const struct plan_facts *facts,
@@ -125,7 +127,7 @@ int environment_build(struct environment *environment, const struct plan_facts *
     const char *const *set = request->surface_variables, *const *asked = request->variables;
     const char *shell = find(facts, STR("SHELL"));
     struct str own_shell = shell ? str_from(shell + strlen("SHELL=")) : STR("");
-    int r = add_path(environment, facts, err);
+    int r = add_path(environment, facts, request->search_first, err);
     for (size_t i = 0; facts->environment[i] && r == 0; i++)
         if (is_passed_on(name_of(facts->environment[i])))
             r = put(environment, str_from(facts->environment[i]), err);

@@ -79,7 +79,8 @@ struct plan_request {
     enum tier minimum_tier;       /* beside the profile's */
     const char *surface;          /* URN of an AgentToolSurface; NULL: a plain command */
     const char *const *surface_variables; /* "NAME=VALUE", NULL-terminated; may be NULL */
-    const int64_t *ceiling; /* by dimension, below 0 where there is none; may be NULL */
+    const char *search_first; /* a folder inside with which the search path begins; may be NULL */
+    const int64_t *ceiling;   /* by dimension, below 0 where there is none; may be NULL */
 };
 
 /* --- what comes out ------------------------------------------------------------------------ */

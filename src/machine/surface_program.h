@@ -22,14 +22,17 @@ struct surface_program {
     char resolved[PATH_MAX]; /* the file itself, without links */
     char install[PATH_MAX];  /* the host directory to show the agent; "" for a system directory */
     bool is_outside;         /* neither in a system directory nor in one of installPaths */
+    /* Of a script whose interpreter the view has not anyway, the same; else "". */
+    char interpreter[PATH_MAX], interpreter_install[PATH_MAX];
     char version[SURFACE_VERSION_MAX + 1]; /* "" where it reported none */
     char digest[DIGEST_TEXT_SIZE];
 };
 
 /*
  * Looks for the command in `search_path` (as PATH; relative entries are passed over), then in the
- * surface's installPaths and their "bin". Fills path, resolved, install and is_outside.
- * ERR_NOT_FOUND with what to do, ERR_UNSUPPORTED for a slot without a command.
+ * surface's installPaths and their "bin". Fills path, resolved, install and is_outside, and the
+ * interpreter's, where the program is a script that has one looked for. ERR_NOT_FOUND with what to
+ * do, ERR_UNSUPPORTED for a slot without a command.
  */
 int surface_program_find(const yyjson_val *surface, const char *search_path, const char *home,
                          struct surface_program *ret, struct err *err) MUST_CHECK;

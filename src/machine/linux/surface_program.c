@@ -28,11 +28,14 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "machine/environment.h"
+#include "machine/interpreter.h"
 #include "machine/linux/landlock.h"
 
 #define STEP            "find a tool's program"
 #define ARGUMENTS_MAX   100 /* as the schema has it */
 #define PIECE_BYTES     ((size_t)256 << 10)
+#define BEGINNING_BYTES 256 /* of a script: as much as the kernel looks at */
 #define CACHE_BYTES_MAX ((size_t)1 << 10)
 #define CACHE_LINE      "tool 1 %lld %lld %lld %s %s\n"
 /* A file's time is the clock's at its last step; a coarse file system keeps it in seconds. */
@@ -132,27 +135,43 @@ static bool is_system(const char *path)
     return false;
 }
 
-/* Which of the surface's places the file lies in: the innermost. */
-static void place_program(const yyjson_val *surface, const char *home,
-                          struct surface_program *program)
+/* Which of the surface's places a file lies in: the innermost. False: in none. */
+static bool find_install(const yyjson_val *surface, const char *home, const char *file,
+                         char ret[PATH_MAX])
 {
     size_t index, count;
     yyjson_val *item, *items = member(surface, "installPaths");
     char place[PATH_MAX];
-    program->install[0] = '\0';
-    if (is_system(program->resolved))
-        return;
-    program->is_outside = true;
+    ret[0] = '\0';
     if (!items)
-        return;
+        return false;
     yyjson_arr_foreach(items, index, count, item)
     {
-        if (expand_install(item, home, place) && is_within(program->resolved, place) &&
-            strlen(place) > strlen(program->install)) {
-            memcpy(program->install, place, sizeof(place));
-            program->is_outside = false;
-        }
+        if (expand_install(item, home, place) && is_within(file, place) &&
+            strlen(place) > strlen(ret))
+            memcpy(ret, place, sizeof(place));
     }
+    return ret[0] != '\0';
+}
+
+/* A script that has `env` look for its interpreter gets the one that it would get here. */
+static void place_interpreter(const yyjson_val *surface, const char *search_path, const char *home,
+                              struct surface_program *program)
+{
+    char beginning[BEGINNING_BYTES], name[BEGINNING_BYTES], found[PATH_MAX];
+    _cleanup_(cleanup_close) int fd = open(program->resolved, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    ssize_t len = fd < 0 ? -1 : read(fd, beginning, sizeof(beginning));
+    struct str wanted = interpreter_name(str_make(beginning, len < 0 ? 0 : (size_t)len));
+    if (!wanted.len)
+        return;
+    memcpy(name, wanted.ptr, wanted.len);
+    name[wanted.len] = '\0';
+    if (!search(search_path, name, found) || !realpath(found, program->interpreter))
+        program->interpreter[0] = '\0';
+    else if (environment_is_system_directory(str_from(program->interpreter)))
+        program->interpreter[0] = '\0'; /* the view's own search path leads there */
+    else
+        (void)find_install(surface, home, program->interpreter, program->interpreter_install);
 }
 
 int surface_program_find(const yyjson_val *surface, const char *search_path, const char *home,
@@ -174,7 +193,10 @@ int surface_program_find(const yyjson_val *surface, const char *search_path, con
                        command, name_of(surface));
     if (!realpath(found.path, found.resolved))
         return err_set_errno(err, errno, STEP, "%s", found.path);
-    place_program(surface, home, &found);
+    if (!is_system(found.resolved)) {
+        found.is_outside = !find_install(surface, home, found.resolved, found.install);
+        place_interpreter(surface, search_path, home, &found);
+    }
     *ret = found;
     return 0;
 }

@@ -126,6 +126,37 @@ TEST(what_was_found_is_kept_as_long_as_the_file_is_the_same)
     tree_remove(home);
 }
 
+TEST(a_script_brings_the_interpreter_that_it_has_here)
+{
+    static const char script[] = "mkdir -p apps/node/bin elsewhere; "
+                                 "printf '#!/usr/bin/env mynode\\n' >apps/inner/bin/tool; "
+                                 "printf '#!/bin/sh\\n' >apps/node/bin/mynode; "
+                                 "cp apps/node/bin/mynode elsewhere/; "
+                                 "chmod +x apps/node/bin/mynode elsewhere/mynode; "
+                                 "ln -s ../apps/node/bin/mynode bin/mynode";
+    char home[TREE_PATH_MAX], search[3 * TREE_PATH_MAX], expected[TREE_PATH_MAX + 32];
+    tree_make(home);
+    yyjson_doc *doc = make_tool(home, "");
+    CHECK_INT(tree_shell(home, script), 0);
+    snprintf(search, sizeof(search), "%s/bin:/usr/bin", home);
+    struct surface_program program = find(doc, search, home);
+    snprintf(expected, sizeof(expected), "%s/apps/node/bin/mynode", home);
+    CHECK_TEXT(program.interpreter, expected);
+    snprintf(expected, sizeof(expected), "%s/apps", home);
+    CHECK_TEXT(program.interpreter_install, expected);
+    snprintf(search, sizeof(search), "%s/elsewhere:/usr/bin", home);
+    program = find(doc, search, home);
+    CHECK(strstr(program.interpreter, "/elsewhere/mynode") != NULL);
+    CHECK_TEXT(program.interpreter_install, "");
+    program = find(doc, "/usr/bin", home); /* nobody has it: the script says so itself */
+    CHECK_TEXT(program.interpreter, "");
+    CHECK_INT(tree_shell(home, "printf '#!/usr/bin/env sh\\n' >apps/inner/bin/tool"), 0);
+    program = find(doc, "/usr/bin:/bin", home);
+    CHECK_TEXT(program.interpreter, ""); /* the view has it anyway */
+    yyjson_doc_free(doc);
+    tree_remove(home);
+}
+
 TEST(a_program_asked_for_its_version_can_do_little)
 {
     static const struct {
