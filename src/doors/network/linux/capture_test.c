@@ -1,19 +1,47 @@
 #include "doors/network/linux/capture.h"
 
 #include <arpa/inet.h>
+#include <linux/filter.h>
 #include <linux/netfilter_ipv4.h>
+#include <linux/netlink.h>
+#include <linux/seccomp.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <sched.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "base/test.h"
 
 #define PATIENCE_MS 10000
 
-/* In a child with a network of its own, as the user that runs the test. */
+/* As on a host without netfilter: no socket leads to it. */
+static bool take_netfilter_away(void)
+{
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_socket, 0, 3),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[2])),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, NETLINK_NETFILTER, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPROTONOSUPPORT),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = { ARRAY_LEN(filter), filter };
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+           prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
+static void inside_as(void (*body)(const struct capture *capture), bool has_netfilter);
+
 static void inside(void (*body)(const struct capture *capture))
+{
+    inside_as(body, true);
+}
+
+/* In a child with a network of its own, as the user that runs the test. */
+static void inside_as(void (*body)(const struct capture *capture), bool has_netfilter)
 {
     pid_t child = fork();
     if (child == 0) {
@@ -21,6 +49,8 @@ static void inside(void (*body)(const struct capture *capture))
         struct err err = { 0 };
         if (unshare(CLONE_NEWUSER | CLONE_NEWNET) < 0)
             _exit(2);
+        if (!has_netfilter && !take_netfilter_away())
+            _exit(5);
         if (capture_open(&capture, &err) < 0) {
             fprintf(stderr, "%s\n", err.cause);
             _exit(3);
@@ -201,4 +231,46 @@ static void serve_inside(const struct capture *capture)
 TEST(the_loopback_inside_works_as_usual)
 {
     inside(serve_inside);
+}
+
+static void dial_a_port(const struct capture *capture)
+{
+    struct sockaddr_in to = at("203.0.113.9", 443), dialled;
+    struct sockaddr_in6 to6 = at6("2001:db8::9", 443), dialled6;
+    socklen_t len = sizeof(dialled), len6 = sizeof(dialled6);
+    int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), server = -1;
+    MUST(capture->by_routes);
+    MUST(connect(client, (struct sockaddr *)&to, sizeof(to)) == 0);
+    for (size_t i = 0; i < capture->count && server < 0; i++)
+        if (capture->sockets[i].kind == CAPTURE_FLOWS)
+            server = accept4(capture->sockets[i].fd, NULL, NULL, SOCK_CLOEXEC);
+    MUST(server >= 0);
+    MUST(getsockname(server, (struct sockaddr *)&dialled, &len) == 0);
+    MUST(dialled.sin_port == to.sin_port && dialled.sin_addr.s_addr == to.sin_addr.s_addr);
+    close(server);
+    close(client);
+    client = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    MUST(connect(client, (struct sockaddr *)&to6, sizeof(to6)) == 0);
+    server = -1;
+    for (size_t i = 0; i < capture->count && server < 0; i++)
+        if (capture->sockets[i].kind == CAPTURE_FLOWS)
+            server = accept4(capture->sockets[i].fd, NULL, NULL, SOCK_CLOEXEC);
+    MUST(server >= 0 && getsockname(server, (struct sockaddr *)&dialled6, &len6) == 0);
+    MUST(memcmp(&dialled6.sin6_addr, &to6.sin6_addr, 16) == 0);
+    close(server);
+    close(client);
+    client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    to.sin_port = htons(4444);
+    MUST(connect(client, (struct sockaddr *)&to, sizeof(to)) < 0 && errno == ECONNREFUSED);
+    close(client);
+}
+
+TEST(without_netfilter_the_usual_ports_lead_to_the_door_and_others_nowhere)
+{
+    inside_as(dial_a_port, false);
+}
+
+TEST(and_so_do_questions_to_any_name_server)
+{
+    inside_as(ask_anywhere, false);
 }
