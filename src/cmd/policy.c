@@ -20,51 +20,54 @@ static int add_choices(const struct policy_request *request, struct policy_build
     return r;
 }
 
-static bool layers_have(const struct layers *layers, struct str id)
+/* The user's own profile decides at the gates too, where it was asked for by name. */
+static int add_own_profile(const struct policy_request *request, const struct profile *profile,
+                           struct policy_builder *builder, struct err *err)
 {
-    for (size_t i = 0; i < layers_count(layers); i++) {
-        struct layer_document document = layers_at(layers, i);
-        if (document.root && str_equal(text_of(member(document.root, "id")), id))
-            return true;
-    }
-    return false;
+    return request->profile && profile->doc
+               ? policy_add(builder, LAYER_USER, "the ledger", profile->root, err)
+               : 0;
 }
 
-/* A document of the user's store, which joins the user's layer; -ENOENT where it is not there. */
-static int add_stored(struct plane *plane, struct str id, struct policy_builder *builder,
-                      yyjson_doc **ret, struct err *err)
+static int add_run_policy(struct plane *plane, struct loaded_policy *loaded,
+                          struct policy_builder *builder, struct err *err)
 {
-    _cleanup_(buf_release) struct buf text = BUF_INIT;
-    int64_t revision;
-    int r = ledger_get_document(plane_ledger(plane), id, &text, &revision, err);
-    if (r == 0)
-        r = json_read(buf_str(&text), &json_limits_default, ret, err);
-    return r < 0 ? r
-                 : policy_add(builder, LAYER_USER, "the ledger", yyjson_doc_get_root(*ret), err);
+    struct run_policy *run = &loaded->run;
+    int r = run_policy_read(plane, loaded->layers, loaded->profile.root, NULL, run, err);
+    if (r == -ENOENT) /* what cannot be found lets nothing out */
+        return 0;
+    for (size_t i = 0; i < run->count && r == 0; i++)
+        r = policy_add(builder, run->additions[i].layer, run->additions[i].name,
+                       run->additions[i].root, err);
+    return r;
 }
 
-/* The machine profile of the run, and the network profile that it names. */
+/*
+ * What a run adds to the layers: its machine profile (personal, where none is named and there is
+ * one), and what that says of the network. A folder that is tried out has no runs.
+ */
 static int add_profile(const struct policy_request *request, struct loaded_policy *loaded,
                        struct policy_builder *builder, struct err *err)
 {
     _cleanup_(cleanup_plane) struct plane *plane = NULL;
     struct err inner = { 0 };
-    if (!request->profile || layers_have(loaded->layers, str_from(request->profile)))
+    if (request->folder &&
+        (!request->profile || profile_managed(loaded->layers, request->profile) >= 0))
         return 0;
+    const char *urn = request->profile ? request->profile : PROFILE_PERSONAL;
     int r = request->folder ? err_set(&inner, ERR_NOT_FOUND, "find a profile", "-")
                             : op_open(LEDGER_READ, &plane, &inner);
     if (r == 0)
-        r = add_stored(plane, str_from(request->profile), builder, &loaded->own_profile, &inner);
-    if (r == -ENOENT)
+        r = profile_find(plane, loaded->layers, urn, &loaded->profile, &inner);
+    if (r == -ENOENT && request->profile)
         return err_set(err, ERR_NOT_FOUND, "find a profile",
-                       "there is no profile %s; see `agent-machine profile list`",
-                       request->profile);
-    struct str network = text_of(
-        at(yyjson_doc_get_root(loaded->own_profile), "/agentPlane/networkAccessProfileRef"));
-    if (r == 0 && network.len && !layers_have(loaded->layers, network))
-        r = add_stored(plane, network, builder, &loaded->own_network, &inner);
-    if (r == -ENOENT) /* what cannot be found lets nothing out */
-        r = 0;
+                       "there is no profile %s; see `agent-machine profile list`", urn);
+    if (r == -ENOENT)
+        return 0;
+    if (r == 0)
+        r = add_own_profile(request, &loaded->profile, builder, &inner);
+    if (r == 0)
+        r = add_run_policy(plane, loaded, builder, &inner);
     if (r < 0 && err)
         *err = inner;
     return r;
@@ -110,9 +113,9 @@ void loaded_policy_close(struct loaded_policy *loaded)
 {
     routes_free(loaded->routes);
     policy_free(loaded->policy);
+    run_policy_release(&loaded->run);
+    profile_release(&loaded->profile);
     layers_close(loaded->layers);
-    yyjson_doc_free(loaded->own_profile);
-    yyjson_doc_free(loaded->own_network);
     *loaded = (struct loaded_policy){ 0 };
 }
 

@@ -6,20 +6,23 @@
 #include "authority/verdict.h"
 #include "cmd/verb.h"
 #include "doors/network/routes.h"
+#include "plane/profile.h"
+#include "plane/run_policy.h"
 
 /* The layers' documents, and what they were compiled to. */
 struct loaded_policy {
     struct layers *layers;
     struct policy *policy;
     struct routes *routes;
-    yyjson_doc *own_profile, *own_network; /* of the user's store, where they were asked for */
+    struct profile profile; /* of the run that is asked about */
+    struct run_policy run;
 };
 
 /* What joins the layers; every member may be NULL. */
 struct policy_request {
     const char *folder; /* stands for all layers */
     const char *subject, *surface, *allow, *deny;
-    const char *profile; /* a machine profile's URN: the user's own join the user's layer */
+    const char *profile; /* a machine profile's URN; NULL: personal */
 };
 
 int loaded_policy_open(const struct policy_request *request, struct loaded_policy *ret,
