@@ -61,6 +61,7 @@ user=$("$program" init | sed -n 's/^you are //p')
 run delegation issue --to urn:srcos:agent:other --operation execution.start --profile \
     urn:srcos:agent-machine-profile:personal --workspace "$workspace" --depth 1 \
     --tool urn:srcos:agent-tool-surface:local-shell --mount "$PWD:staged" --subject-key "$other.pub" \
+    --network urn:srcos:network-access-profile:personal \
     --ceiling "$ceiling" \
     --id urn:srcos:delegation:above
 run delegation attenuate --from urn:srcos:delegation:above --to "$user" --key "$other.pem" \
