@@ -7,6 +7,7 @@
 #include "base/place.h"
 #include "contract/host_path.h"
 #include "contract/rules.h"
+#include "machine/worktree_apply.h"
 
 #define STEP_SET   "find a change set"
 #define LAYER_SIZE (PLACE_SIZE + 32)
@@ -90,6 +91,49 @@ static int find_last(struct plane *plane, char ret[PLANE_URN_MAX], struct err *e
                   : err_set(err, ERR_NOT_FOUND, STEP_SET,
                             "no change set of this directory is kept; see `agent-machine worktree "
                             "list`");
+}
+
+/* --- what was begun ------------------------------------------------------------------------- */
+
+int change_set_recover(const char *folder, struct change_set_recovered *counts, struct err *err)
+{
+    char layer[LAYER_SIZE];
+    int r = 0;
+    for (size_t i = 0; i < PLAN_MOUNTS_MAX && r == 0; i++) {
+        enum apply_recovered recovered = APPLY_NOTHING;
+        snprintf(layer, sizeof(layer), "%s/%zu", folder, i);
+        if (access(layer, F_OK) < 0)
+            continue;
+        r = worktree_recover(layer, &recovered, err);
+        counts->completed += recovered == APPLY_COMPLETED;
+        counts->undone += recovered == APPLY_UNDONE;
+    }
+    return r;
+}
+
+int change_set_recover_all(struct change_set_recovered *counts, struct err *err)
+{
+    char state[PLACE_SIZE], runs[PLACE_SIZE + 16], folder[LAYER_SIZE];
+    struct dirent **entries = NULL;
+    int r = place_state(state, sizeof(state), err);
+    if (r < 0)
+        return r;
+    snprintf(runs, sizeof(runs), "%s/runs", state);
+    int count = scandir(runs, &entries, NULL, NULL);
+    for (int i = 0; i < count; i++) {
+        struct err inner = { 0 };
+        if (entries[i]->d_name[0] != '.' &&
+            snprintf(folder, sizeof(folder), "%s/%s", runs, entries[i]->d_name) <
+                (int)sizeof(folder) &&
+            change_set_recover(folder, counts, &inner) < 0 && r == 0) {
+            r = -EIO;
+            if (err)
+                *err = inner;
+        }
+        free(entries[i]);
+    }
+    free(entries);
+    return r;
 }
 
 /* --- paths --------------------------------------------------------------------------------- */
@@ -215,8 +259,7 @@ static int choose_all(struct change_set *set, char *const *words, int count, str
     return r;
 }
 
-/* 1 where the first word is a run, 0 where it is not and the last change set is meant. */
-static int find_run(struct plane *plane, char *const *words, int count, struct runs_one *ret,
+int change_set_find(struct plane *plane, char *const *words, int count, struct runs_one *ret,
                     struct err *err)
 {
     char last[PLANE_URN_MAX];
@@ -243,12 +286,11 @@ int change_set_open(struct plane *plane, char *const *words, int count, struct c
                     struct err *err)
 {
     struct change_set set = { 0 };
-    int named = find_run(plane, words, count, &set.run, err);
+    int named = change_set_find(plane, words, count, &set.run, err);
     int r = named < 0 ? named : 0;
     if (r == 0 && (set.run.state == STATE_RUNNING || set.run.state == STATE_PAUSED ||
                    set.run.state == STATE_CANCELING))
-        r = err_set(err, ERR_CONFLICT, STEP_SET, "the run %s has not ended",
-                    strrchr(set.run.urn, ':') + 1);
+        r = err_set(err, ERR_CONFLICT, STEP_SET, "the run %s has not ended", change_set_name(&set));
     if (r == 0)
         r = open_mounts(plane, &set, err);
     if (r == 0)
@@ -258,6 +300,11 @@ int change_set_open(struct plane *plane, char *const *words, int count, struct c
     else
         *ret = set;
     return r;
+}
+
+const char *change_set_name(const struct change_set *set)
+{
+    return strrchr(set->run.urn, ':') + 1;
 }
 
 void change_set_close(struct change_set *set)

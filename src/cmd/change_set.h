@@ -32,12 +32,29 @@ struct change_set {
  */
 int change_set_open(struct plane *plane, char *const *words, int count, struct change_set *ret,
                     struct err *err) MUST_CHECK;
+/* Of those words the run alone: 1 where the first one names it, 0 where it is the last that is
+ * kept. */
+int change_set_find(struct plane *plane, char *const *words, int count, struct runs_one *ret,
+                    struct err *err) MUST_CHECK;
+/* The id of its run, without what stands before it in a URN. */
+const char *change_set_name(const struct change_set *set);
 void change_set_close(struct change_set *set);
 
 /* Whether a path of a mount was chosen. */
 bool change_set_chooses(struct change_set *set, size_t mount, const char *path);
 /* ERR_NOT_FOUND names a chosen path at which nothing was met. */
 int change_set_check_found(const struct change_set *set, struct err *err) MUST_CHECK;
+
+/*
+ * Ends what dead processes began to apply: of one run's folder, and of all. Counts what was
+ * completed and what was undone; one that cannot be ended keeps the others from nothing.
+ */
+struct change_set_recovered {
+    size_t completed, undone;
+};
+int change_set_recover(const char *folder, struct change_set_recovered *counts,
+                       struct err *err) MUST_CHECK;
+int change_set_recover_all(struct change_set_recovered *counts, struct err *err) MUST_CHECK;
 
 /* Whether a run's folder has an upper layer with something in it. */
 bool change_set_is_kept(const char *folder);

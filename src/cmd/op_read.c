@@ -280,6 +280,13 @@ static void describe(const yyjson_val *root, struct buf *ret)
                  STR_ARG(text_of(at(root, "/decision/verdict"))));
     if (at(root, "/delegation"))
         buf_addf(ret, "delegation %.*s", STR_ARG(text_of(at(root, "/delegation/action"))));
+    if (at(root, "/admission"))
+        buf_addf(ret, "%s %.*s",
+                 str_starts(text_of(at(root, "/admission/artifactRef")),
+                            STR("urn:srcos:change-set:"))
+                     ? "change set"
+                     : "artifact",
+                 STR_ARG(text_of(at(root, "/admission/to"))));
     if (at(root, "/usage"))
         buf_addf(ret, "budget: %.*s", STR_ARG(text_of(at(root, "/usage/0/movement"))));
     struct str more = text_of(at(root, "/failure/message"));

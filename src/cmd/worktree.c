@@ -127,7 +127,9 @@ static const struct verb verbs[] = {
         .summary = "Show what a run changed, line by line",
         .description = "Prints the changes as `git diff` does, against what the launch found. On "
                        "a terminal it is coloured, goes through $PAGER, and control characters are "
-                       "escaped; elsewhere it is a patch.\n\n" WORKTREE_NAMING,
+                       "escaped; elsewhere it is a patch.\n\n"
+                       "With --held it prints the paths that `apply` would hold apart, each with "
+                       "the reason.\n\n" WORKTREE_NAMING,
         .options = worktree_diff_options,
         .option_count = WORKTREE_DIFF_OPTIONS,
         .run = worktree_run_diff,
@@ -144,6 +146,39 @@ static const struct verb verbs[] = {
         .options = worktree_export_options,
         .option_count = WORKTREE_EXPORT_OPTIONS,
         .run = worktree_run_export,
+    },
+    {
+        .name = "apply",
+        .operands = WORKTREE_OPERANDS,
+        .operands_max = WORKTREE_OPERANDS_MAX,
+        .summary = "Take what a run changed into the host's tree",
+        .description =
+            "Applies a change set, or those paths of it, to the tree that the run saw: as a whole "
+            "or not at all. A crash leaves a journal, by which the next command or `recover` "
+            "completes what had begun, or undoes it.\n\n"
+            "Where the host has changed the same since the launch that is a conflict, and nothing "
+            "is applied until --ours, --theirs or --merge says what to do.\n\n"
+            "What the host would execute or trust by itself is held apart, with the reason: git's "
+            "hooks and configuration, settings of editors and agents, CI definitions, scripts of "
+            "packages, new programs, links that lead out, secrets. It is applied only where its "
+            "own path is given, or with --include-held.\n\n"
+            "The exit status is 1 where there are conflicts, or markers to "
+            "resolve.\n\n" WORKTREE_NAMING,
+        .options = worktree_apply_options,
+        .option_count = WORKTREE_APPLY_OPTIONS,
+        .run = worktree_run_apply,
+    },
+    {
+        .name = "discard",
+        .operands = "CHANGESET [PATH...]",
+        .operands_min = 1,
+        .operands_max = WORKTREE_OPERANDS_MAX,
+        .summary = "Throw away what a run changed",
+        .description = "Removes a change set, or takes those paths out of it. The host's tree is "
+                       "as it was.",
+        .options = worktree_discard_options,
+        .option_count = WORKTREE_DISCARD_OPTIONS,
+        .run = worktree_run_discard,
     },
 };
 

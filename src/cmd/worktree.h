@@ -10,12 +10,19 @@
     "CHANGESET is the id of the run that made it, or the beginning of one; where none is named, "  \
     "it is the last one that is kept of the current directory. A PATH stands for all below it."
 
-#define WORKTREE_DIFF_OPTIONS   2
-#define WORKTREE_EXPORT_OPTIONS 2
+#define WORKTREE_DIFF_OPTIONS    3
+#define WORKTREE_EXPORT_OPTIONS  2
+#define WORKTREE_APPLY_OPTIONS   8
+#define WORKTREE_DISCARD_OPTIONS 1
 
 extern const struct option_row worktree_diff_options[WORKTREE_DIFF_OPTIONS];
 extern const struct option_row worktree_export_options[WORKTREE_EXPORT_OPTIONS];
 
+extern const struct option_row worktree_apply_options[WORKTREE_APPLY_OPTIONS];
+extern const struct option_row worktree_discard_options[WORKTREE_DISCARD_OPTIONS];
+
+int worktree_run_apply(const struct invocation *invocation);
+int worktree_run_discard(const struct invocation *invocation);
 int worktree_run_diff(const struct invocation *invocation);
 int worktree_run_export(const struct invocation *invocation);
 

@@ -5,13 +5,15 @@
 #include "cmd/pager.h"
 #include "cmd/tell.h"
 #include "cmd/worktree.h"
+#include "machine/held.h"
 
 #define STEP_DIFF "write a patch"
 
-enum { OPTION_BINARY, OPTION_NO_PAGER };
+enum { OPTION_HELD, OPTION_BINARY, OPTION_NO_PAGER };
 enum { OPTION_PATCH, OPTION_OUTPUT };
 
 const struct option_row worktree_diff_options[WORKTREE_DIFF_OPTIONS] = {
+    [OPTION_HELD] = { "held", 0, NULL, "print what is held apart, and why" },
     [OPTION_BINARY] = { "binary", 0, NULL, "print the contents of files that are no text too" },
     [OPTION_NO_PAGER] = { "no-pager", 0, NULL, "print it all at once" },
 };
@@ -68,6 +70,30 @@ static void tell_rest(const struct worktree_diff *diff)
          "files are compared with what the host has now: they have changed since the launch");
 }
 
+/* Each path that is held apart, with its reason. */
+static int print_held(struct change_set *set, struct err *err)
+{
+    struct redact_scanner *scanner = NULL;
+    int r = redact_scanner_new(&scanner, err);
+    for (size_t i = 0; i < set->mount_count && r == 0; i++) {
+        const struct changes *changes = &set->mounts[i].changes;
+        for (size_t j = 0; j < changes->count && r == 0; j++) {
+            struct held held = { 0 };
+            const char *path = changes->items[j].path;
+            if (!change_set_chooses(set, i, path))
+                continue;
+            r = held_look(&set->mounts[i], &changes->items[j], scanner, &held, err);
+            if (r < 0 || !held.rule)
+                continue;
+            tell_text(stdout, path);
+            printf(": %s%s\n", held.reason, held.never ? " (never applied)" : "");
+        }
+    }
+    redact_scanner_free(scanner);
+    return r < 0 ? r : change_set_check_found(set, err);
+}
+
+/* Without a diff, what is held. */
 static int write_set(const struct invocation *invocation, struct worktree_diff *diff,
                      struct err *err)
 {
@@ -78,7 +104,7 @@ static int write_set(const struct invocation *invocation, struct worktree_diff *
         r = change_set_open(plane, invocation->operands, invocation->operand_count, &set, err);
     if (r < 0)
         return r;
-    r = write_mounts(&set, diff, err);
+    r = diff ? write_mounts(&set, diff, err) : print_held(&set, err);
     change_set_close(&set);
     return r;
 }
@@ -93,7 +119,7 @@ int worktree_run_diff(const struct invocation *invocation)
     struct err err = { 0 };
     if (!invocation->values[OPTION_NO_PAGER])
         pager_begin(&pager);
-    int r = write_set(invocation, &diff, &err);
+    int r = write_set(invocation, invocation->values[OPTION_HELD] ? NULL : &diff, &err);
     bool paged = pager.pid > 0, closed = ferror(stdout);
     pager_end(&pager);
     if (r < 0 && !(paged && closed))

@@ -22,6 +22,8 @@
 #ifndef AM_MACHINE_CHANGES_H
 #define AM_MACHINE_CHANGES_H
 
+#include <sys/stat.h>
+
 #include "base/arena.h"
 #include "base/base.h"
 #include "base/buf.h"
@@ -55,6 +57,14 @@ enum changed_kind { CHANGED_TABLE(CHANGES_ENUM) CHANGED_KIND_COUNT };
 #undef CHANGES_ENUM
 extern const char *const change_names[CHANGE_TYPE_COUNT];
 extern const char *const changed_names[CHANGED_KIND_COUNT];
+
+static inline bool changed_is_kind(const struct stat *status, enum changed_kind kind)
+{
+    return kind == CHANGED_FILE        ? S_ISREG(status->st_mode)
+           : kind == CHANGED_DIRECTORY ? S_ISDIR(status->st_mode)
+           : kind == CHANGED_LINK      ? S_ISLNK(status->st_mode)
+                                       : false;
+}
 
 struct changed_path {
     const char *path; /* relative to the tree */

@@ -9,6 +9,7 @@
 #include "machine/worktree.h"
 
 #include "base/file.h"
+#include "base/map.h"
 #include "machine/beneath.h"
 #include "machine/layer.h"
 
@@ -16,6 +17,7 @@
 #define LIST_FILE      "changes"
 #define LIST_NEW       "changes.new"
 #define BEFORE_FOLDER  "before"
+#define DISCARDED_FILE "discarded"
 #define PATH_BYTES_MAX 8192
 #define NS_PER_SECOND  INT64_C(1000000000)
 #define HEAD_WORD      "tree "
@@ -211,13 +213,26 @@ static bool has_contents(const struct worktree *worktree, const struct changed_p
     return len >= 0 && memcmp(digest, change->digest, DIGEST_BYTES) == 0;
 }
 
+/* Of what was deleted, something of another kind that the run put in its place. */
+static bool is_replaced(const struct changes *changes, const struct changed_path *change)
+{
+    size_t len = strlen(change->path);
+    const struct changed_path *end = changes->items + changes->count, *at = change + 1;
+    while (at < end && strncmp(at->path, change->path, len) == 0 && at->path[len] == '/' &&
+           at->type == CHANGE_DELETED)
+        at++;
+    return at < end && strcmp(at->path, change->path) == 0;
+}
+
 static bool is_done(const struct worktree *worktree, const struct changed_path *change,
                     struct digest_stream *stream)
 {
     struct stat status;
     int r = worktree_stat_host(worktree, change->path, &status);
     if (change->type == CHANGE_DELETED)
-        return r == -ENOENT || r == -ENOTDIR;
+        return r == -ENOENT || r == -ENOTDIR ||
+               (r == 0 && !changed_is_kind(&status, change->kind) &&
+                is_replaced(&worktree->changes, change));
     if (r < 0 || change->kind == CHANGED_SPECIAL)
         return false;
     bool same_mode = (status.st_mode & 07777) == change->mode;
@@ -238,6 +253,43 @@ static bool is_done(const struct worktree *worktree, const struct changed_path *
     return false;
 }
 
+/* The paths that were thrown away: a length, a blank, the path, a line feed. */
+static int read_discarded(const struct worktree *worktree, struct buf *text, struct map *ret,
+                          struct err *err)
+{
+    char path[PATH_BYTES_MAX];
+    snprintf(path, sizeof(path), "%s/" DISCARDED_FILE, worktree->layer);
+    int r = access(path, F_OK) < 0 && errno == ENOENT ? 0 : file_read(path, text, err);
+    for (size_t at = 0; at < text->len && r == 0;) {
+        char *end = NULL;
+        unsigned long long len = strtoull(text->data + at, &end, 10);
+        size_t from = (size_t)(end - text->data) + 1;
+        if (*end != ' ' || len > CHANGES_PATH_MAX || from + len >= text->len)
+            return err_set(err, ERR_DAMAGED, STEP_WORKTREE, "%s cannot be read", path);
+        if (map_put(ret, str_make(text->data + from, len), 0) == -ENOMEM)
+            return err_set(err, ERR_MEMORY, STEP_WORKTREE, "there is not enough memory");
+        at = from + len + 1;
+    }
+    return r;
+}
+
+static int leave_out_discarded(struct worktree *worktree, struct err *err)
+{
+    _cleanup_(buf_release) struct buf text = BUF_INIT_LIMIT(CHANGES_TEXT_MAX);
+    struct changes *changes = &worktree->changes;
+    struct map discarded = MAP_INIT;
+    size_t left = 0;
+    uint32_t unused;
+    int r = read_discarded(worktree, &text, &discarded, err);
+    for (size_t i = 0; i < changes->count && r == 0; i++)
+        if (!map_get(&discarded, str_from(changes->items[i].path), &unused))
+            changes->items[left++] = changes->items[i];
+    if (r == 0)
+        changes->count = left;
+    map_release(&discarded);
+    return r;
+}
+
 /* Takes what is done out of the list; its digest stays that of the whole. */
 static int leave_out(struct worktree *worktree, struct err *err)
 {
@@ -247,8 +299,13 @@ static int leave_out(struct worktree *worktree, struct err *err)
     int r = digest_stream_new(DIGEST_SHA256, &stream, err);
     if (r < 0 || !worktree->recorded || worktree->host < 0)
         return r;
+    _cleanup_(cleanup_free) bool *done = calloc(changes->count + 1, sizeof(*done));
+    if (!done)
+        return err_set(err, ERR_MEMORY, STEP_WORKTREE, "there is not enough memory");
     for (size_t i = 0; i < changes->count; i++)
-        if (!is_done(worktree, &changes->items[i], stream))
+        done[i] = is_done(worktree, &changes->items[i], stream);
+    for (size_t i = 0; i < changes->count; i++)
+        if (!done[i])
             changes->items[left++] = changes->items[i];
     changes->count = left;
     return 0;
@@ -270,13 +327,44 @@ int worktree_open(const char *layer, const char *host_path, bool secrets_prohibi
         r = read_now(&worktree, secrets_prohibited, err);
     memcpy(worktree.digest, worktree.changes.digest, sizeof(worktree.digest));
     if (r >= 0)
+        r = leave_out_discarded(&worktree, err);
+    if (r == 0)
         r = leave_out(&worktree, err);
-    if (r < 0 || !worktree.changes.count) {
+    if (r < 0 || (!worktree.recorded && !worktree.changes.count)) {
         worktree_close(&worktree);
         return r < 0 ? r : 0;
     }
     *ret = worktree;
     return 1;
+}
+
+static int append_discarded(const struct worktree *worktree, const struct buf *lines,
+                            struct err *err)
+{
+    char path[PATH_BYTES_MAX];
+    snprintf(path, sizeof(path), "%s/" DISCARDED_FILE, worktree->layer);
+    _cleanup_(cleanup_close) int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    if (fd < 0 || lines->error || write(fd, lines->data, lines->len) != (ssize_t)lines->len ||
+        fsync(fd) < 0)
+        return err_set_errno(err, lines->error ? ENOMEM : errno, STEP_WORKTREE, "write %s", path);
+    return 0;
+}
+
+int worktree_discard(struct worktree *worktree, bool (*chooses)(void *context, const char *path),
+                     void *context, bool *ret_gone, struct err *err)
+{
+    _cleanup_(buf_release) struct buf lines = BUF_INIT_LIMIT(CHANGES_TEXT_MAX);
+    struct changes *changes = &worktree->changes;
+    size_t left = 0;
+    for (size_t i = 0; i < changes->count; i++) {
+        const char *path = changes->items[i].path;
+        if (chooses(context, path))
+            buf_addf(&lines, "%zu %s\n", strlen(path), path);
+        else
+            left++;
+    }
+    *ret_gone = left == 0;
+    return left ? append_discarded(worktree, &lines, err) : file_remove_tree(worktree->layer, err);
 }
 
 void worktree_close(struct worktree *worktree)

@@ -34,14 +34,21 @@ struct worktree {
 };
 
 /*
- * 1 with a layer whose host has not all of its changes yet, 0 where there are none; what the host
- * has already is not in the list. Where no list was kept, because the
+ * 1 with a layer that has something in it, 0 where it has not. What the host has already is not in
+ * the list, which may be empty then. Where no list was kept, because the
  * supervisor was killed, it is read now; `secrets_prohibited` says what the run could not see then.
  * ERR_DAMAGED for a list that is none. Close with worktree_close.
  */
 int worktree_open(const char *layer, const char *host_path, bool secrets_prohibited,
                   struct worktree *ret, struct err *err) MUST_CHECK;
 void worktree_close(struct worktree *worktree);
+
+/*
+ * Throws away the changes that are chosen: they are not in the list any more, also when it is
+ * opened again; where all of it was, the layer goes. Durable when it returns. Says whether it went.
+ */
+int worktree_discard(struct worktree *worktree, bool (*chooses)(void *context, const char *path),
+                     void *context, bool *ret_gone, struct err *err) MUST_CHECK;
 
 /* Opens what the run wrote, a regular file; -ESTALE where it is none by now. */
 int worktree_open_after(const struct worktree *worktree, const struct changed_path *change,

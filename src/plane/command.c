@@ -8,6 +8,7 @@
 #include "contract/jcs.h"
 #include "contract/rules.h"
 #include "plane/card.h"
+#include "plane/compensate.h"
 #include "plane/work.h"
 
 #define STEP_WRITE "write a command"
@@ -227,5 +228,38 @@ int command_write_admit(const struct work *work, struct str artifact, const char
     buf_add_text(ret, ",\"admission\":{\"artifactRef\":");
     json_add_string(ret, artifact);
     buf_addf(ret, ",\"to\":\"%s\"}", to);
+    return end(ret, err);
+}
+
+static void add_paths(struct buf *ret, const char *name, const struct str *paths, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        buf_addf(ret, i ? "," : ",\"%s\":[", name);
+        json_add_string(ret, paths[i].len ? paths[i] : STR("."));
+    }
+    buf_add_text(ret, count ? "]" : "");
+}
+
+int plane_write_change_set(struct plane *plane, const struct change_set_request *request,
+                           struct buf *ret, struct err *err)
+{
+    _cleanup_(cleanup_work) struct work *work = NULL;
+    char urn[PLANE_URN_MAX];
+    int r = work_load(plane, request->operation, &work, err);
+    if (r < 0)
+        return r;
+    urn_make("change-set", urn_local(request->operation), urn);
+    if (!artifact_find(work, str_from(urn)))
+        return err_set(err, ERR_CONFLICT, STEP_WRITE,
+                       "nothing was recorded of what the run %.*s changed",
+                       STR_ARG(urn_local(request->operation)));
+    r = command_write_admit(work, str_from(urn), admission_names[request->to], request->reason, ret,
+                            err);
+    if (r < 0)
+        return r;
+    buf_truncate(ret, ret->len - strlen("}}")); /* the admission goes on */
+    add_paths(ret, "paths", request->paths, request->path_count);
+    add_paths(ret, "heldPaths", request->held, request->held_count);
+    buf_add_char(ret, '}');
     return end(ret, err);
 }

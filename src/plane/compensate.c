@@ -19,6 +19,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "contract/rules.h"
+#include "plane/change_set.h"
 #include "plane/profile.h"
 
 #define STEP_ADMIT      "move an artifact"
@@ -42,7 +43,7 @@ static struct str mut_text(yyjson_mut_val *object, const char *name)
     return str_from(text ? text : "");
 }
 
-static enum admission admission_of(yyjson_mut_val *artifact)
+enum admission artifact_state(yyjson_mut_val *artifact)
 {
     int state = vocabulary_index(admission_names, ADMISSION_COUNT, mut_text(artifact, "state"));
     return state < 0 ? ADMISSION_REJECTED : (enum admission)state;
@@ -50,11 +51,11 @@ static enum admission admission_of(yyjson_mut_val *artifact)
 
 static bool is_live(yyjson_mut_val *artifact)
 {
-    enum admission state = admission_of(artifact);
+    enum admission state = artifact_state(artifact);
     return state != ADMISSION_ARCHIVED && state != ADMISSION_REJECTED;
 }
 
-static yyjson_mut_val *find_artifact(const struct work *work, struct str id)
+yyjson_mut_val *artifact_find(const struct work *work, struct str id)
 {
     size_t index, count;
     yyjson_mut_val *artifact;
@@ -129,6 +130,16 @@ static bool is_compensable(const struct work *work)
     return state == STATE_FAILED || state == STATE_CANCELED;
 }
 
+int compensate_settle(struct work *work, struct err *err)
+{
+    char task[PLANE_URN_MAX];
+    if (!is_compensable(work) || first_live(work))
+        return 0;
+    int r = add_task(work, task, err);
+    struct change change = { .to = STATE_COMPENSATED, .compensated_by = str_from(task) };
+    return r < 0 ? r : work_change_both(work, &change, err);
+}
+
 /* --- admit --------------------------------------------------------------------------------- */
 
 /* What a type of artifact needs beside the change of its state. */
@@ -139,9 +150,6 @@ static int leave_service(struct work *work, yyjson_mut_val *artifact, enum admis
     if (str_equal(type, STR("ToolGrantRecord")))
         return err_set(err, ERR_CONFLICT, STEP_ADMIT,
                        "a grant is taken back by `agent-machine grant revoke %.*s`", STR_ARG(id));
-    if (str_equal(type, STR("ChangeSet")))
-        return err_set(err, ERR_UNSUPPORTED, STEP_ADMIT,
-                       "this release cannot apply or discard a change set yet");
     if (!str_equal(type, STR(PROFILE_TYPE)) || to != ADMISSION_ARCHIVED)
         return 0;
     if (str_equal(id, STR(PROFILE_PERSONAL)))
@@ -150,8 +158,22 @@ static int leave_service(struct work *work, yyjson_mut_val *artifact, enum admis
     return ledger_put_key(work->batch, STR(PROFILE_ARCHIVED_SPACE), id, work_operation(work), err);
 }
 
-static int move_artifact(struct work *work, yyjson_mut_val *artifact, enum admission to,
-                         const struct identity *identity, struct str reason, struct err *err)
+/* When it was admitted, and activated; and what it waited for is no more. */
+static bool set_moment(struct work *work, yyjson_mut_val *artifact, enum admission to)
+{
+    yyjson_mut_doc *doc = work->records[WORK_OPERATION].doc;
+    const char *name = to == ADMISSION_ADMITTED    ? "admittedAt"
+                       : to == ADMISSION_ACTIVATED ? "activatedAt"
+                                                   : NULL;
+    char now[CLOCK_TEXT_SIZE];
+    clock_text(work->now_ms, now);
+    yyjson_mut_obj_remove_key(artifact, "pendingFor");
+    return !name ||
+           yyjson_mut_obj_put(artifact, yyjson_mut_str(doc, name), yyjson_mut_strcpy(doc, now));
+}
+
+int artifact_move(struct work *work, yyjson_mut_val *artifact, enum admission to,
+                  struct str command, struct str reason, struct err *err)
 {
     _cleanup_(buf_release) struct buf extra = BUF_INIT;
     yyjson_mut_doc *doc = work->records[WORK_OPERATION].doc;
@@ -159,7 +181,7 @@ static int move_artifact(struct work *work, yyjson_mut_val *artifact, enum admis
     if (rejected && !reason.len)
         reason = STR("No reason was given.");
     buf_add_text(&extra, ",\"commandRef\":");
-    json_add_string(&extra, identity->command);
+    json_add_string(&extra, command);
     buf_add_text(&extra, ",\"admission\":{\"artifactRef\":");
     json_add_string(&extra, mut_text(artifact, "artifactRef"));
     buf_addf(&extra, ",\"digest\":\"%.*s\",\"from\":\"%.*s\",\"to\":\"%s\"",
@@ -172,14 +194,15 @@ static int move_artifact(struct work *work, yyjson_mut_val *artifact, enum admis
                            yyjson_mut_strncpy(doc, reason.ptr, reason.len));
     }
     buf_add_char(&extra, '}');
-    if (extra.error || !yyjson_mut_obj_put(artifact, yyjson_mut_str(doc, "state"),
-                                           yyjson_mut_str(doc, admission_names[to])))
+    if (extra.error || !set_moment(work, artifact, to) ||
+        !yyjson_mut_obj_put(artifact, yyjson_mut_str(doc, "state"),
+                            yyjson_mut_str(doc, admission_names[to])))
         return no_memory(err);
     work->records[WORK_OPERATION].changed = true;
     return work_event(work, EVENT_PROGRESS, buf_str(&extra), err);
 }
 
-static int check_person(const struct work *work, const yyjson_val *command, struct err *err)
+int artifact_check_person(const struct work *work, const yyjson_val *command, struct err *err)
 {
     char user[KEY_USER_TEXT_MAX];
     struct sign_key *key;
@@ -202,27 +225,22 @@ static int admit(struct work *work, const yyjson_val *command, const struct iden
     struct str id = text_of(at(command, "/admission/artifactRef"));
     int to =
         vocabulary_index(admission_names, ADMISSION_COUNT, text_of(at(command, "/admission/to")));
-    yyjson_mut_val *artifact = find_artifact(work, id);
-    char task[PLANE_URN_MAX];
+    yyjson_mut_val *artifact = artifact_find(work, id);
     if (!artifact || to < 0)
         return err_set(err, ERR_NOT_FOUND, STEP_ADMIT, "the operation has no artifact %.*s",
                        STR_ARG(id));
-    if (admission_of(artifact) == (enum admission)to)
+    if (artifact_state(artifact) == (enum admission)to)
         return 1;
     if (!state_is_end(work_state(work, WORK_OPERATION)))
         return err_set(err, ERR_CONFLICT, STEP_ADMIT, "the operation has not ended");
-    int r = admission_check(admission_of(artifact), (enum admission)to, err);
+    int r = admission_check(artifact_state(artifact), (enum admission)to, err);
     if (r == 0)
         r = leave_service(work, artifact, (enum admission)to, err);
     work->actor = text_of(member(command, "actorRef"));
     if (r == 0)
-        r = move_artifact(work, artifact, (enum admission)to, identity,
+        r = artifact_move(work, artifact, (enum admission)to, identity->command,
                           text_of(member(command, "reason")), err);
-    if (r < 0 || !is_compensable(work) || first_live(work))
-        return r;
-    r = add_task(work, task, err);
-    struct change change = { .to = STATE_COMPENSATED, .compensated_by = str_from(task) };
-    return r < 0 ? r : work_change_both(work, &change, err);
+    return r < 0 ? r : compensate_settle(work, err);
 }
 
 /* One try; -EAGAIN where somebody else changed the operation meanwhile. */
@@ -233,7 +251,7 @@ static int admit_once(struct plane *plane, const yyjson_val *command,
     struct err inner = { 0 };
     int r = work_load(plane, text_of(member(command, "operationRef")), &work, err);
     if (r == 0)
-        r = check_person(work, command, err);
+        r = artifact_check_person(work, command, err);
     if (r < 0)
         return r;
     r = admit(work, command, identity, err);
@@ -257,6 +275,8 @@ static int admit_once(struct plane *plane, const yyjson_val *command,
 
 int admit_take(struct plane *plane, const yyjson_val *command, struct outcome *ret, struct err *err)
 {
+    if (change_set_is(text_of(at(command, "/admission/artifactRef"))))
+        return change_set_take(plane, command, ret, err);
     _cleanup_(identity_release) struct identity identity = { .key = BUF_INIT };
     struct err inner = { 0 };
     int r = identity_of(command, &identity, err);
@@ -305,7 +325,7 @@ int compensate_check(struct plane *plane, const yyjson_val *command, struct err 
     if (!state_is_end(work_state(target, WORK_OPERATION)))
         return refuse(err, id, "has not ended");
     struct str record = text_of(at(command, "/parameters/toolGrantRevoke/toolGrantRecordRef"));
-    return !record.len || find_artifact(target, record) ? 0
+    return !record.len || artifact_find(target, record) ? 0
                                                         : refuse(err, id, "made no such record");
 }
 
@@ -342,8 +362,8 @@ int compensate_note(struct work *work, struct err *err)
 static int write_admit(const struct work *work, yyjson_mut_val *artifact, struct str reason,
                        struct buf *ret, struct err *err)
 {
-    bool active = admission_of(artifact) == ADMISSION_ADMITTED ||
-                  admission_of(artifact) == ADMISSION_ACTIVATED;
+    bool active = artifact_state(artifact) == ADMISSION_ADMITTED ||
+                  artifact_state(artifact) == ADMISSION_ACTIVATED;
     return command_write_admit(work, mut_text(artifact, "artifactRef"),
                                admission_names[active ? ADMISSION_ARCHIVED : ADMISSION_REJECTED],
                                reason, ret, err);

@@ -13,6 +13,8 @@
 #include "base/json.h"
 #include "contract/rules.h"
 #include "machine/file_digest.h"
+#include "machine/held.h"
+#include "plane/change_set.h"
 #include "plane/gate_layers.h"
 #include "plane/receipt.h"
 #include "plane/work.h"
@@ -201,7 +203,7 @@ static int gather_changes(struct execution *execution, struct work *work, struct
 {
     _cleanup_(buf_release) struct buf digests = BUF_INIT;
     char digest[DIGEST_TEXT_SIZE];
-    size_t total = 0, lists = 0;
+    size_t total = 0, lists = 0, held = 0;
     int r = 0;
     for (size_t i = 0; i < execution->plan->mount_count && r == 0; i++) {
         struct changes changes;
@@ -216,6 +218,7 @@ static int gather_changes(struct execution *execution, struct work *work, struct
             lists++;
         }
         total += changes.count;
+        held += held_count(&changes);
         changes_release(&changes);
     }
     if (!total)
@@ -223,12 +226,14 @@ static int gather_changes(struct execution *execution, struct work *work, struct
     if (lists > 1)
         r = digest_text(buf_str(&digests), digest, err);
     const size_t *changed = execution->changed;
+    char urn[PLANE_URN_MAX];
+    urn_make("change-set", urn_local(work_operation(work)), urn);
     buf_addf(&execution->change_set,
-             "{\"changeSetRef\":\"urn:srcos:change-set:%.*s\",\"digest\":\"%s\",\"added\":%zu,"
-             "\"modified\":%zu,\"deleted\":%zu,\"heldApart\":0}",
-             STR_ARG(urn_local(work_operation(work))), digest, changed[CHANGE_ADDED],
-             changed[CHANGE_MODIFIED] + changed[CHANGE_MODE], changed[CHANGE_DELETED]);
-    return r;
+             "{\"changeSetRef\":\"%s\",\"digest\":\"%s\",\"added\":%zu,"
+             "\"modified\":%zu,\"deleted\":%zu,\"heldApart\":%zu}",
+             urn, digest, changed[CHANGE_ADDED], changed[CHANGE_MODIFIED] + changed[CHANGE_MODE],
+             changed[CHANGE_DELETED], held);
+    return r < 0 ? r : change_set_add(work, str_from(urn), digest, err);
 }
 
 static int add_record(struct execution *execution, struct work *work, struct err *err)

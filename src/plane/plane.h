@@ -74,6 +74,12 @@ struct effect_result {
 typedef int plane_effect(void *context, struct work *work, struct effect_result *ret,
                          struct err *err);
 
+/*
+ * Does to a change set what a person asked, once that is durable: applies it, or throws it away.
+ * Says whether nothing of it is left. What fails leaves it as it was.
+ */
+typedef int plane_admission(void *context, bool *ret_whole, struct err *err);
+
 /* The steps that are durable, in order; after each of them a crash may come. */
 enum plane_step {
     PLANE_STEP_RUNNING, /* with all that permits it: command, delegation, verdicts, reservation */
@@ -84,7 +90,7 @@ enum plane_step {
     PLANE_STEP_STALE,
     PLANE_STEP_WAITING,     /* for a decision, or for what somebody else has to bring */
     PLANE_STEP_RESERVED,    /* a further block of the budget was set aside */
-    PLANE_STEP_COMPENSATED, /* an artifact has left service, or an effect was taken back */
+    PLANE_STEP_COMPENSATED, /* an artifact was moved, or an effect was taken back */
     PLANE_STEP_ASKED,       /* a run was asked to pause, or to go on */
     PLANE_STEP_CARD,        /* a card was answered, or its time is over */
     PLANE_STEP_VERDICT,     /* a door has met something for the first time */
@@ -119,6 +125,8 @@ struct plane_options {
      */
     plane_effect *execution_prepare;
     void *effect_context;
+    plane_admission *admission; /* NULL: a typed `unsupported` */
+    void *admission_context;
     const char *enterprise_key; /* by which it delegates answering; NULL: the system's */
     uid_t enterprise_owner;     /* of that file */
     int64_t wait_ms; /* how long a command waits for a person; 0: what waits is denied for now */
@@ -223,6 +231,21 @@ int plane_write_control(struct plane *plane, const char *verb, struct str operat
  * admit by which an artifact leaves service. ERR_CONFLICT where there is nothing to take back.
  */
 int plane_write_compensate(struct plane *plane, struct str operation, struct str reason,
+                           struct buf *ret, struct err *err) MUST_CHECK;
+/*
+ * The command about the change set of a run by who runs this program: `activated` applies it,
+ * `admitted` takes it elsewhere, `rejected` throws it away. ERR_CONFLICT where the run left none.
+ */
+struct change_set_request {
+    struct str operation;
+    enum admission to;
+    const struct str *paths; /* these alone; none: all of it */
+    size_t path_count;
+    const struct str *held; /* what is held apart, and taken all the same */
+    size_t held_count;
+    struct str reason; /* may be empty */
+};
+int plane_write_change_set(struct plane *plane, const struct change_set_request *request,
                            struct buf *ret, struct err *err) MUST_CHECK;
 /* The answer to a decision card by who runs this program. */
 struct plane_answer {

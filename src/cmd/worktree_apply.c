@@ -1,0 +1,425 @@
+/*
+ * worktree_apply: takes a change set, or throws it away.
+ *
+ * What becomes of each change is planned first, with nothing written. Then the plane records what
+ * the person decided, and calls back to have it done.
+ */
+#include "machine/worktree_apply.h"
+
+#include "base/file.h"
+#include "cmd/change_set.h"
+#include "cmd/tell.h"
+#include "cmd/worktree.h"
+#include "contract/rules.h"
+#include "machine/run_folder.h"
+
+#define STEP_TAKE      "take a change set"
+#define HELD_PATHS_MAX 10000 /* as the command's schema has it */
+
+enum {
+    APPLY_DRY_RUN,
+    APPLY_TO,
+    APPLY_OPTION_OURS,
+    APPLY_OPTION_THEIRS,
+    APPLY_OPTION_MERGE,
+    APPLY_INCLUDE_HELD,
+    APPLY_REASON,
+    APPLY_JSON
+};
+enum { DISCARD_REASON };
+
+const struct option_row worktree_apply_options[WORKTREE_APPLY_OPTIONS] = {
+    [APPLY_DRY_RUN] = { "dry-run", 'n', NULL, "say what would become of each change" },
+    [APPLY_TO] = { "to", 0, "DIR", "apply to another tree than the run's own" },
+    [APPLY_OPTION_OURS] = { "ours", 0, NULL, "where the host has changed it too, keep the host's" },
+    [APPLY_OPTION_THEIRS] = { "theirs", 0, NULL,
+                              "where the host has changed it too, take the run's" },
+    [APPLY_OPTION_MERGE] = { "merge", 0, NULL,
+                             "where the host has changed it too, merge, with conflict markers" },
+    [APPLY_INCLUDE_HELD] = { "include-held", 0, NULL, "take what is held apart too" },
+    [APPLY_REASON] = { "reason", 0, "TEXT", "why, for the record" },
+    [APPLY_JSON] = { "json", 'j', NULL, "print what became of each change as JSON" },
+};
+
+const struct option_row worktree_discard_options[WORKTREE_DISCARD_OPTIONS] = {
+    [DISCARD_REASON] = { "reason", 0, "TEXT", "why, for the record" },
+};
+
+/* What is being done, for those who are called back. */
+struct taking {
+    const struct invocation *invocation;
+    struct plane *plane;
+    struct change_set set;
+    bool is_open, discards, elsewhere;
+    bool whole; /* nothing of it is left */
+    struct redact_scanner *scanner;
+    struct worktree_apply *plans[PLAN_MOUNTS_MAX];
+    size_t mount; /* for which it is asked what was chosen */
+};
+
+/* --- opening ------------------------------------------------------------------------------- */
+
+/* What a dead process began to apply comes first. */
+static int recover_begun(const char *folder, struct err *err)
+{
+    struct change_set_recovered counts = { 0 };
+    int r = change_set_recover(folder, &counts, err);
+    if (counts.completed + counts.undone)
+        fprintf(stderr, "agent-machine: what was begun earlier was %s\n",
+                counts.completed ? "completed" : "undone");
+    return r;
+}
+
+/* ERR_DAMAGED where the lists are not those that the run's end recorded. */
+static int check_digest(struct taking *taking, struct err *err)
+{
+    _cleanup_(buf_release) struct buf digests = BUF_INIT;
+    _cleanup_(buf_release) struct buf text = BUF_INIT;
+    _cleanup_(cleanup_json_doc) yyjson_doc *doc = NULL;
+    char digest[DIGEST_TEXT_SIZE], urn[PLANE_URN_MAX];
+    size_t lists = 0;
+    int64_t revision;
+    for (size_t i = 0; i < taking->set.mount_count; i++)
+        if (taking->set.mounts[i].recorded) {
+            buf_addf(&digests, "%s\n", taking->set.mounts[i].digest);
+            memcpy(digest, taking->set.mounts[i].digest, sizeof(digest));
+            lists++;
+        }
+    if (!lists)
+        return 0;
+    int r = lists == 1 ? 0 : digest_text(buf_str(&digests), digest, err);
+    snprintf(urn, sizeof(urn), "urn:srcos:local-agent-execution:%s", change_set_name(&taking->set));
+    if (r == 0)
+        r = ledger_get_document(plane_ledger(taking->plane), str_from(urn), &text, &revision, err);
+    if (r == 0)
+        r = json_read(buf_str(&text), &json_limits_default, &doc, err);
+    if (r < 0 || text_is(at(yyjson_doc_get_root(doc), "/changeSet/digest"), digest))
+        return r;
+    return err_set(err, ERR_DAMAGED, STEP_TAKE,
+                   "the list of what the run changed is not the one that was recorded");
+}
+
+static int open_set(struct taking *taking, struct err *err)
+{
+    const struct invocation *invocation = taking->invocation;
+    struct runs_one run;
+    int r =
+        change_set_find(taking->plane, invocation->operands, invocation->operand_count, &run, err);
+    if (r >= 0)
+        r = recover_begun(run.folder, err);
+    if (r == 0)
+        r = change_set_open(taking->plane, invocation->operands, invocation->operand_count,
+                            &taking->set, err);
+    taking->is_open = r == 0;
+    return r < 0 ? r : check_digest(taking, err);
+}
+
+static void release(struct taking *taking)
+{
+    for (size_t i = 0; i < PLAN_MOUNTS_MAX; i++)
+        worktree_apply_free(taking->plans[i]);
+    redact_scanner_free(taking->scanner);
+    if (taking->is_open)
+        change_set_close(&taking->set);
+    plane_close(taking->plane);
+}
+
+/* --- planning ------------------------------------------------------------------------------ */
+
+static bool chooses(void *context, const char *path)
+{
+    struct taking *taking = context;
+    return change_set_chooses(&taking->set, taking->mount, path);
+}
+
+static bool names(void *context, const char *path)
+{
+    const struct taking *taking = context;
+    for (size_t i = 0; i < taking->set.path_count; i++)
+        if (taking->set.paths[i].mount == taking->mount &&
+            strcmp(taking->set.paths[i].path, path) == 0)
+            return true;
+    return false;
+}
+
+static int read_strategy(const struct invocation *invocation, enum apply_strategy *ret,
+                         struct err *err)
+{
+    static const enum apply_strategy strategies[] = { [APPLY_OPTION_OURS] = APPLY_OURS,
+                                                      [APPLY_OPTION_THEIRS] = APPLY_THEIRS,
+                                                      [APPLY_OPTION_MERGE] = APPLY_MERGE };
+    size_t given = 0;
+    *ret = APPLY_REFUSE;
+    for (size_t i = APPLY_OPTION_OURS; i <= APPLY_OPTION_MERGE; i++)
+        if (invocation->values[i]) {
+            *ret = strategies[i];
+            given++;
+        }
+    return given <= 1 ? 0
+                      : err_set(err, ERR_USAGE, STEP_TAKE,
+                                "--ours, --theirs and --merge exclude one another");
+}
+
+static int plan(struct taking *taking, struct err *err)
+{
+    const struct invocation *invocation = taking->invocation;
+    struct apply_options options = { .target = invocation->values[APPLY_TO],
+                                     .include_held = invocation->values[APPLY_INCLUDE_HELD],
+                                     .name = change_set_name(&taking->set),
+                                     .chooses = chooses,
+                                     .names = names,
+                                     .context = taking };
+    int r = read_strategy(invocation, &options.strategy, err);
+    if (r == 0 && options.target && taking->set.mount_count > 1)
+        r = err_set(err, ERR_USAGE, STEP_TAKE,
+                    "the change set is of several directories, and --to names one");
+    if (r == 0)
+        r = redact_scanner_new(&taking->scanner, err);
+    options.scanner = taking->scanner;
+    for (size_t i = 0; i < taking->set.mount_count && r == 0; i++) {
+        taking->mount = i;
+        r = worktree_apply_plan(&taking->set.mounts[i], &options, &taking->plans[i], err);
+    }
+    return r < 0 ? r : change_set_check_found(&taking->set, err);
+}
+
+static size_t count(const struct taking *taking, enum apply_fate fate)
+{
+    size_t sum = 0;
+    for (size_t i = 0; i < taking->set.mount_count; i++)
+        sum += worktree_apply_count(taking->plans[i], fate);
+    return sum;
+}
+
+/* --- telling ------------------------------------------------------------------------------- */
+
+static void tell_item(FILE *out, const struct apply_item *item)
+{
+    fprintf(out, "%-8s  ", apply_fate_names[item->fate]);
+    tell_text(out, item->change->path);
+    if (item->why)
+        fprintf(out, ": %s", item->why);
+    fputc('\n', out);
+}
+
+/* Of a dry run each change; else what was not taken as it is. */
+static void tell_items(const struct taking *taking, bool all)
+{
+    for (size_t i = 0; i < taking->set.mount_count; i++) {
+        size_t items;
+        const struct apply_item *item = worktree_apply_items(taking->plans[i], &items);
+        for (; items; items--, item++) {
+            bool quiet =
+                item->fate == FATE_TAKEN || item->fate == FATE_DONE || item->fate == FATE_MERGED;
+            if (item->fate != FATE_NOT_CHOSEN && (all || !quiet))
+                tell_item(all ? stdout : stderr, item);
+        }
+    }
+}
+
+static void print_json(const struct taking *taking)
+{
+    struct buf out = BUF_INIT_LIMIT(CHANGES_TEXT_MAX);
+    bool first = true;
+    buf_add_char(&out, '[');
+    for (size_t i = 0; i < taking->set.mount_count; i++) {
+        size_t items;
+        const struct apply_item *item = worktree_apply_items(taking->plans[i], &items);
+        for (; items; items--, item++) {
+            if (item->fate == FATE_NOT_CHOSEN)
+                continue;
+            buf_add_text(&out, first ? "{\"path\":" : ",{\"path\":");
+            json_add_string(&out, str_from(item->change->path));
+            buf_addf(&out, ",\"change\":\"%s\",\"fate\":\"%s\"", change_names[item->change->type],
+                     apply_fate_names[item->fate]);
+            if (item->rule)
+                buf_addf(&out, ",\"rule\":\"%s\"", item->rule);
+            if (item->why) {
+                buf_add_text(&out, ",\"why\":");
+                json_add_string(&out, str_from(item->why));
+            }
+            buf_add_char(&out, '}');
+            first = false;
+        }
+    }
+    buf_add_char(&out, ']');
+    puts(out.data);
+    buf_release(&out);
+}
+
+static void say_count(size_t number, const char *what)
+{
+    if (number)
+        fprintf(stderr, "agent-machine: %zu %s\n", number, what);
+}
+
+static int tell_end(const struct taking *taking, bool done)
+{
+    const struct invocation *invocation = taking->invocation;
+    bool dry = invocation->values[APPLY_DRY_RUN];
+    if (invocation->values[APPLY_JSON])
+        print_json(taking);
+    else
+        tell_items(taking, dry);
+    size_t conflicts = count(taking, FATE_CONFLICT);
+    size_t taken =
+        count(taking, FATE_TAKEN) + count(taking, FATE_MERGED) + count(taking, FATE_MARKED);
+    if (done)
+        say_count(taken, taken == 1 ? "change applied" : "changes applied");
+    if (done && !taken)
+        fputs("agent-machine: nothing was left to apply\n", stderr);
+    say_count(count(taking, FATE_MARKED), "of them with conflict markers to resolve");
+    say_count(count(taking, FATE_HELD), "held apart: name them, or give --include-held");
+    say_count(count(taking, FATE_KEPT), "in conflict, and kept as the host has them");
+    say_count(conflicts, "in conflict, so nothing is applied: --ours keeps the host's, --theirs "
+                         "takes the run's, --merge makes one of both; or name other paths");
+    return conflicts || count(taking, FATE_MARKED) ? EXIT_NEGATIVE : EXIT_OK;
+}
+
+/* --- doing --------------------------------------------------------------------------------- */
+
+/* Whether the host has all of it now. */
+static bool is_whole(const struct taking *taking)
+{
+    for (enum apply_fate fate = 0; fate < APPLY_FATE_COUNT; fate++)
+        if (fate != FATE_DONE && fate != FATE_TAKEN && fate != FATE_MERGED && fate != FATE_MARKED &&
+            count(taking, fate))
+            return false;
+    return !taking->elsewhere;
+}
+
+static int admission(void *context, bool *ret_whole, struct err *err)
+{
+    struct taking *taking = context;
+    bool gone = true, all_gone = true;
+    int r = 0;
+    for (size_t i = 0; i < taking->set.mount_count && r == 0; i++) {
+        taking->mount = i;
+        r = taking->discards ? worktree_discard(&taking->set.mounts[i], chooses, taking, &gone, err)
+                             : worktree_apply_run(taking->plans[i], err);
+        all_gone = all_gone && gone;
+    }
+    taking->whole = taking->discards ? all_gone : is_whole(taking);
+    *ret_whole = taking->whole;
+    return r;
+}
+
+/* What is held apart and was taken all the same. */
+static int gather_held(const struct taking *taking, struct str *held, size_t *ret_count,
+                       struct err *err)
+{
+    *ret_count = 0;
+    for (size_t i = 0; i < taking->set.mount_count; i++) {
+        size_t items;
+        const struct apply_item *item =
+            taking->plans[i] ? worktree_apply_items(taking->plans[i], &items) : NULL;
+        for (; item && items; items--, item++) {
+            if (!item->rule || item->fate == FATE_HELD || item->fate == FATE_NOT_CHOSEN)
+                continue;
+            if (*ret_count == HELD_PATHS_MAX)
+                return err_set(err, ERR_LIMIT, STEP_TAKE,
+                               "more than %d changes are held apart; take them in parts",
+                               HELD_PATHS_MAX);
+            held[(*ret_count)++] = str_from(item->change->path);
+        }
+    }
+    return 0;
+}
+
+static int submit(struct taking *taking, const char *reason, struct err *err)
+{
+    _cleanup_(buf_release) struct buf command = BUF_INIT_LIMIT(PLANE_COMMAND_BYTES_MAX);
+    _cleanup_(cleanup_free) struct str *held = calloc(HELD_PATHS_MAX, sizeof(*held));
+    struct str paths[CHANGE_SET_PATHS_MAX];
+    struct outcome outcome;
+    struct change_set_request request = {
+        .operation = str_from(taking->set.run.urn),
+        .to = taking->discards    ? ADMISSION_REJECTED
+              : taking->elsewhere ? ADMISSION_ADMITTED
+                                  : ADMISSION_ACTIVATED,
+        .paths = paths,
+        .path_count = taking->set.path_count,
+        .held = held,
+        .reason = str_from(reason ? reason : ""),
+    };
+    for (size_t i = 0; i < taking->set.path_count; i++)
+        paths[i] = str_from(taking->set.paths[i].path);
+    int r = held ? gather_held(taking, held, &request.held_count, err)
+                 : err_set(err, ERR_MEMORY, STEP_TAKE, "there is not enough memory");
+    if (r == 0)
+        r = plane_write_change_set(taking->plane, &request, &command, err);
+    return r < 0 ? r : plane_submit(taking->plane, buf_str(&command), NULL, &outcome, err);
+}
+
+static int open_plane(struct taking *taking, struct err *err)
+{
+    struct plane_options options = { .mode = LEDGER_WRITE,
+                                     .admission = admission,
+                                     .admission_context = taking };
+    struct recovered recovered;
+    int r = op_open_with(&options, &taking->plane, err);
+    return r < 0 ? r : plane_recover(taking->plane, &recovered, err);
+}
+
+/* 1 where it was done. */
+static int take(struct taking *taking, struct err *err)
+{
+    const char *const *values = taking->invocation->values;
+    int r = open_plane(taking, err);
+    if (r == 0)
+        r = open_set(taking, err);
+    if (r == 0)
+        r = plan(taking, err);
+    if (r < 0 || values[APPLY_DRY_RUN] || count(taking, FATE_CONFLICT))
+        return r;
+    r = submit(taking, values[APPLY_REASON], err);
+    if (r == 0 && taking->whole)
+        run_folder_clear(taking->set.run.folder, true);
+    return r < 0 ? r : 1;
+}
+
+int worktree_run_apply(const struct invocation *invocation)
+{
+    struct taking *taking = calloc(1, sizeof(*taking));
+    struct err err = { 0 };
+    if (!taking)
+        return EXIT_NEGATIVE;
+    taking->invocation = invocation;
+    taking->elsewhere = invocation->values[APPLY_TO];
+    int r = take(taking, &err);
+    int status = r < 0 ? tell_error(invocation, &err) : tell_end(taking, r > 0);
+    release(taking);
+    free(taking);
+    return status;
+}
+
+int worktree_run_discard(const struct invocation *invocation)
+{
+    struct taking *taking = calloc(1, sizeof(*taking));
+    struct err err = { 0 };
+    bool recorded = false;
+    if (!taking)
+        return EXIT_NEGATIVE;
+    taking->invocation = invocation;
+    taking->discards = true;
+    int r = open_plane(taking, &err);
+    if (r == 0)
+        r = open_set(taking, &err);
+    for (size_t i = 0; taking->is_open && i < taking->set.mount_count; i++) {
+        recorded = recorded || taking->set.mounts[i].recorded;
+        for (size_t j = 0; j < taking->set.mounts[i].changes.count; j++)
+            change_set_chooses(&taking->set, i, taking->set.mounts[i].changes.items[j].path);
+    }
+    if (r == 0)
+        r = change_set_check_found(&taking->set, &err);
+    if (r == 0 && recorded)
+        r = submit(taking, invocation->values[DISCARD_REASON], &err);
+    else if (r == 0) /* a killed run's: nothing says what it was */
+        r = admission(taking, &taking->whole, &err);
+    if (r == 0 && taking->whole)
+        run_folder_clear(taking->set.run.folder, true);
+    int status = r < 0 ? tell_error(invocation, &err) : EXIT_OK;
+    release(taking);
+    free(taking);
+    return status;
+}

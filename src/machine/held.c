@@ -1,0 +1,239 @@
+/*
+ * held: see the header.
+ *
+ * Theory of operation. The path is asked first, by the table: each directory on the way, and then
+ * the name, in lower case, since some file systems make no difference. Then what the entry is: no
+ * devices, no borrowed rights, no new programs, no links that lead out. Last its contents, read
+ * once within a bound: machine code, scripts of a package, secrets. The agent has written all of
+ * it; nothing here is interpreted further than that.
+ */
+#include "machine/held.h"
+
+#include <strings.h>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "contract/rules.h"
+#include "machine/path_patterns.h"
+#include "machine/secret_names.h"
+#include "machine/worktree_diff.h"
+
+#define STEP "look at what was changed"
+
+static struct held because(const char *rule, const char *reason)
+{
+    return (struct held){ .rule = rule, .reason = reason };
+}
+
+/* --- the path ------------------------------------------------------------------------------ */
+
+/* A rule matches the path, or a directory that the path lies in. */
+static bool matches(const struct held_rule *rule, const char *path, bool directory)
+{
+    for (const char *end = strchr(path, '/'); end; end = strchr(end + 1, '/'))
+        if (path_patterns_ask(rule->patterns, str_make(path, (size_t)(end - path)), true) ==
+            PATTERN_MATCHED)
+            return true;
+    return path_patterns_ask(rule->patterns, str_from(path), directory) == PATTERN_MATCHED;
+}
+
+static bool is_secret_name(const char *path, bool directory)
+{
+    const char *name = strrchr(path, '/') ? strrchr(path, '/') + 1 : path, *parent = name - 1;
+    while (parent > path && parent[-1] != '/')
+        parent--;
+    struct str above = name == path ? STR("") : str_make(parent, (size_t)(name - 1 - parent));
+    const struct secret_name *row =
+        secret_name_find(str_from(name), secret_parent(above), directory);
+    return row && row->content == SECRET_ALWAYS;
+}
+
+static struct held look_at_path(const struct changed_path *change)
+{
+    char path[CHANGES_PATH_MAX + 1];
+    bool directory = change->kind == CHANGED_DIRECTORY;
+    for (const unsigned char *c = (const unsigned char *)change->path; *c; c++)
+        if (*c < ' ' || *c == 0x7f)
+            return because("control-characters", "its name has control characters");
+    snprintf(path, sizeof(path), "%s", change->path);
+    for (char *c = path; *c; c++)
+        if (*c >= 'A' && *c <= 'Z')
+            *c = (char)(*c - 'A' + 'a');
+    for (size_t i = 0; i < held_rule_count; i++)
+        if (matches(&held_rules[i], path, directory))
+            return (struct held){ held_rules[i].name, held_rules[i].reason, held_rules[i].never };
+    return is_secret_name(change->path, directory)
+               ? because("secret-name", "files of that name hold secrets")
+               : (struct held){ 0 };
+}
+
+/* --- kind and mode ------------------------------------------------------------------------- */
+
+/* By its text: whether a link climbs out of the tree, or begins at the root. */
+static bool leads_out(const char *path, const char *target)
+{
+    int depth = 0;
+    for (const char *slash = strchr(path, '/'); slash; slash = strchr(slash + 1, '/'))
+        depth++;
+    if (target[0] == '/')
+        return true;
+    for (const char *at = target; *at && depth >= 0;) {
+        size_t len = strcspn(at, "/");
+        if (len == 2 && at[0] == '.' && at[1] == '.')
+            depth--;
+        else if (len && !(len == 1 && at[0] == '.'))
+            depth++;
+        at += len + (at[len] == '/');
+    }
+    return depth < 0;
+}
+
+static struct held look_at_link(const struct worktree *worktree, const struct changed_path *change)
+{
+    char target[CHANGES_PATH_MAX + 1];
+    ssize_t len = worktree_link_after(worktree, change->path, target);
+    if (len < 0 || leads_out(change->path, target))
+        return because("link-out", "the link leads out of the tree");
+    struct changed_path there = { .path = target, .kind = CHANGED_FILE };
+    return worktree_is_of_git(target) || look_at_path(&there).never
+               ? because("link-to-git", "the link leads into git's own data")
+               : (struct held){ 0 };
+}
+
+static struct held look_at_kind(const struct worktree *worktree, const struct changed_path *change)
+{
+    bool runs = change->mode & 0111,
+         ran = change->type != CHANGE_ADDED && change->mode_before & 0111;
+    if (change->kind == CHANGED_SPECIAL)
+        return (struct held){ "special", "devices, pipes and sockets are not applied", true };
+    if (change->kind == CHANGED_LINK)
+        return look_at_link(worktree, change);
+    if (change->kind != CHANGED_FILE)
+        return (struct held){ 0 };
+    if (change->mode & 07000)
+        return because("borrowed-rights", "it would run with the rights of its owner or group");
+    return runs && !ran ? because("new-program", "it can be executed, and could not before")
+                        : (struct held){ 0 };
+}
+
+size_t held_count(const struct changes *changes)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < changes->count; i++) {
+        const struct changed_path *change = &changes->items[i];
+        if (change->kind == CHANGED_DIRECTORY)
+            continue;
+        bool held = look_at_path(change).rule;
+        if (!held && change->type != CHANGE_DELETED && change->kind != CHANGED_LINK)
+            held = look_at_kind(NULL, change).rule;
+        count += held;
+    }
+    return count;
+}
+
+/* --- contents ------------------------------------------------------------------------------ */
+
+static const char *const scripts[] = { "preinstall",    "install",        "postinstall",
+                                       "preprepare",    "prepare",        "postprepare",
+                                       "prepublish",    "prepublishOnly", "prepack",
+                                       "postpack",      "preuninstall",   "uninstall",
+                                       "postuninstall", "dependencies" };
+
+bool held_scripts_differ(struct str before, struct str after)
+{
+    _cleanup_(cleanup_json_doc) yyjson_doc *was = NULL;
+    _cleanup_(cleanup_json_doc) yyjson_doc *is = NULL;
+    if (json_read(after, &json_limits_default, &is, NULL) < 0)
+        return true;
+    if (before.len && json_read(before, &json_limits_default, &was, NULL) < 0)
+        return true;
+    const yyjson_val *old = member(yyjson_doc_get_root(was), "scripts");
+    const yyjson_val *new = member(yyjson_doc_get_root(is), "scripts");
+    for (size_t i = 0; i < ARRAY_LEN(scripts); i++) {
+        const yyjson_val *a = member(old, scripts[i]), *b = member(new, scripts[i]);
+        if (b && !(a && str_equal(text_of(a), text_of(b)) && text_of(b).ptr && text_of(b).len))
+            return true;
+    }
+    return false;
+}
+
+struct sought {
+    struct str text, before;
+    bool found;
+};
+
+/* A secret that stood in the file before comes from the host. */
+static int note_secret(void *context, const struct redact_match *match, struct err *err)
+{
+    struct sought *sought = context;
+    (void)err;
+    if (!memmem(sought->before.ptr, sought->before.len, sought->text.ptr + match->offset,
+                match->len))
+        sought->found = true;
+    return 0;
+}
+
+static void read_before(const struct worktree *worktree, const struct changed_path *change,
+                        struct buf *ret)
+{
+    struct stat status;
+    int fd =
+        change->type == CHANGE_ADDED ? -ENOENT : worktree_open_before(worktree, change, &status);
+    if (fd == -ENOENT && change->type != CHANGE_ADDED)
+        fd = worktree_open_host(worktree, change->path, &status);
+    _cleanup_(cleanup_close) int owned = fd;
+    if (owned >= 0 && file_read_fd(owned, change->path, ret, NULL) < 0)
+        buf_reset(ret);
+}
+
+static int look_at_text(const struct worktree *worktree, const struct changed_path *change,
+                        struct str text, struct redact_scanner *scanner, struct held *ret,
+                        struct err *err)
+{
+    _cleanup_(buf_release) struct buf before = BUF_INIT_LIMIT(HELD_SCAN_BYTES_MAX);
+    const char *slash = strrchr(change->path, '/');
+    if (str_starts(text, STR("\177ELF")) || str_starts(text, STR("\xcf\xfa\xed\xfe")) ||
+        str_starts(text, STR("MZ")))
+        *ret = because("machine-code", "it is machine code");
+    if (ret->rule)
+        return 0;
+    read_before(worktree, change, &before);
+    if (strcasecmp(slash ? slash + 1 : change->path, "package.json") == 0 &&
+        held_scripts_differ(buf_str(&before), text))
+        *ret = because("package-scripts", "it changes what runs when the package is installed");
+    struct sought sought = { text, buf_str(&before), false };
+    int r = scanner && !ret->rule ? redact_scan(scanner, text, note_secret, &sought, err) : 0;
+    if (r == 0 && sought.found)
+        *ret = because("secret", "a secret stands in it");
+    return r;
+}
+
+static int look_at_contents(const struct worktree *worktree, const struct changed_path *change,
+                            struct redact_scanner *scanner, struct held *ret, struct err *err)
+{
+    _cleanup_(buf_release) struct buf text = BUF_INIT_LIMIT(HELD_SCAN_BYTES_MAX);
+    struct stat status;
+    _cleanup_(cleanup_close) int fd = worktree_open_after(worktree, change, &status);
+    if (fd < 0 || (uint64_t)status.st_size > HELD_SCAN_BYTES_MAX ||
+        file_read_fd(fd, change->path, &text, NULL) < 0) {
+        *ret = fd < 0 ? because("unreadable", "it cannot be read, so nothing is known of it")
+                      : because("too-large", "it is too large to be looked through");
+        return 0;
+    }
+    return look_at_text(worktree, change, buf_str(&text), scanner, ret, err);
+}
+
+int held_look(const struct worktree *worktree, const struct changed_path *change,
+              struct redact_scanner *scanner, struct held *ret, struct err *err)
+{
+    bool written = change->type == CHANGE_ADDED || change->type == CHANGE_MODIFIED;
+    struct held held = look_at_path(change);
+    if (!held.rule && change->type != CHANGE_DELETED)
+        held = look_at_kind(worktree, change);
+    int r = !held.rule && written && change->kind == CHANGED_FILE && change->size
+                ? look_at_contents(worktree, change, scanner, &held, err)
+                : 0;
+    if (r == 0)
+        *ret = held;
+    return r;
+}

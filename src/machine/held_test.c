@@ -1,0 +1,120 @@
+#include "machine/held.h"
+
+#include "base/test.h"
+
+static const char *rule_of(const char *path, enum changed_kind kind, enum change_type type,
+                           unsigned mode)
+{
+    struct worktree worktree = { .upper = -1, .host = -1 };
+    struct changed_path change = {
+        .path = path, .kind = kind, .type = type, .mode = mode, .mode_before = 0644
+    };
+    struct held held = { 0 };
+    struct err err = { 0 };
+    CHECK_INT(held_look(&worktree, &change, NULL, &held, &err), 0);
+    CHECK(!held.rule == !held.reason);
+    return held.rule ? held.rule : "";
+}
+
+TEST(a_path_is_held_wherever_it_lies_and_however_it_is_spelled)
+{
+    static const struct {
+        const char *path, *rule;
+    } rows[] = {
+        { ".git/hooks/pre-commit", "git-hooks" },
+        { "sub/.git/hooks/x", "git-hooks" },
+        { ".GIT/Hooks/x", "git-hooks" },
+        { ".git/modules/a/hooks/x", "git-hooks" },
+        { ".git/config", "git-config" },
+        { ".git/modules/a/config", "git-config" },
+        { ".git/worktrees/a/config.worktree", "git-config" },
+        { ".git/objects/info/alternates", "git-alternates" },
+        { ".git/info/attributes", "git-attributes" },
+        { ".git/index", "git-data" },
+        { ".git/refs/heads/main", "git-data" },
+        { ".git/objects/ab/cdef", "git-data" },
+        { "lib/.git", "git-link" },
+        { ".gitmodules", "git-modules" },
+        { ".envrc", "shell-startup" },
+        { "deep/er/.envrc", "shell-startup" },
+        { ".vscode/settings.json", "editor-settings" },
+        { "a/.idea/x/y", "editor-settings" },
+        { "x.code-workspace", "editor-settings" },
+        { ".claude/settings.json", "agent-settings" },
+        { ".codex/config.toml", "agent-settings" },
+        { "AGENTS.md", "agent-instructions" },
+        { "sub/CLAUDE.md", "agent-instructions" },
+        { ".github/copilot-instructions.md", "agent-instructions" },
+        { ".agent-machine/gates.yaml", "agent-machine" },
+        { ".github/workflows/ci.yml", "continuous-integration" },
+        { ".gitlab-ci.yml", "continuous-integration" },
+        { "Jenkinsfile", "continuous-integration" },
+        { ".husky/pre-commit", "commit-hooks" },
+        { ".npmrc", "package-scripts" },
+        { "crates/a/build.rs", "package-scripts" },
+        { "setup.py", "package-scripts" },
+        { "venv/pyvenv.cfg", "python-startup" },
+        { "x.pth", "python-startup" },
+        { "lib/libx.so.1", "shared-library" },
+        { "x.desktop", "desktop-entry" },
+        { ".env", "secret-name" },
+        { "a\033b", "control-characters" },
+        { "a\nb", "control-characters" },
+        { ".gdbinit", "debugger-settings" },
+        { "src/main.c", "" },
+        { "Makefile", "" },
+        { "docs/git/hooks.md", "" },
+        { "github/workflows/x.yml", "" },
+        { "agents.txt", "" },
+        { "gitconfig", "" },
+        { "a/so", "" },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        const char *rule = rule_of(rows[i].path, CHANGED_FILE, CHANGE_DELETED, 0644);
+        if (strcmp(rule, rows[i].rule) != 0)
+            test_fail(__FILE__, __LINE__, "%s is held by \"%s\", not by \"%s\"", rows[i].path, rule,
+                      rows[i].rule);
+    }
+}
+
+TEST(every_rule_has_a_reason_and_is_tried_above)
+{
+    for (size_t i = 0; i < held_rule_count; i++) {
+        CHECK(held_rules[i].name && held_rules[i].reason && held_rules[i].patterns[0]);
+        CHECK(!held_rules[i].patterns[ARRAY_LEN(held_rules[i].patterns) - 1]);
+        for (size_t j = 0; held_rules[i].patterns[j]; j++)
+            for (const char *c = held_rules[i].patterns[j]; *c; c++)
+                CHECK(*c < 'A' || *c > 'Z');
+    }
+}
+
+TEST(kinds_and_modes)
+{
+    CHECK_TEXT(rule_of("p", CHANGED_SPECIAL, CHANGE_ADDED, 0644), "special");
+    CHECK_TEXT(rule_of("p", CHANGED_FILE, CHANGE_MODE, 0755), "new-program");
+    CHECK_TEXT(rule_of("p", CHANGED_FILE, CHANGE_MODE, 04644), "borrowed-rights");
+    CHECK_TEXT(rule_of("p", CHANGED_FILE, CHANGE_MODE, 0600), "");
+    CHECK_TEXT(rule_of("d", CHANGED_DIRECTORY, CHANGE_ADDED, 02755), "");
+}
+
+TEST(only_scripts_that_run_by_themselves_hold_a_package)
+{
+    static const struct {
+        const char *before, *after;
+        bool held;
+    } rows[] = {
+        { "", "{\"scripts\":{\"test\":\"x\"}}", false },
+        { "", "{\"scripts\":{\"postinstall\":\"x\"}}", true },
+        { "{\"scripts\":{\"postinstall\":\"x\"}}", "{\"scripts\":{\"postinstall\":\"x\"},\"a\":1}",
+          false },
+        { "{\"scripts\":{\"postinstall\":\"x\"}}", "{\"scripts\":{\"postinstall\":\"y\"}}", true },
+        { "{\"scripts\":{\"prepare\":\"x\"}}", "{}", false },
+        { "{}", "{\"scripts\":", true },
+        { "[1", "{}", true },
+        { "{}", "{\"scripts\":{\"prepare\":7}}", true },
+        { "{}", "[]", false },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        if (held_scripts_differ(str_from(rows[i].before), str_from(rows[i].after)) != rows[i].held)
+            test_fail(__FILE__, __LINE__, "%s -> %s", rows[i].before, rows[i].after);
+}
