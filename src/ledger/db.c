@@ -275,18 +275,24 @@ static int bind(struct db *db, sqlite3_stmt *statement, const char *types, va_li
     return result == SQLITE_OK ? 0 : fail(db, result, err);
 }
 
-int db_query(struct db *db, enum statement statement, struct err *err, const char *types, ...)
+int db_prepare(struct db *db, enum statement statement, struct err *err)
 {
     sqlite3_stmt **prepared = &db->statements[statement];
-    if (!*prepared) {
-        int result = sqlite.sqlite3_prepare_v3(db->handle, statement_texts[statement], -1,
-                                               SQLITE_PREPARE_PERSISTENT, prepared, NULL);
-        if (result != SQLITE_OK)
-            return fail(db, result, err);
-    }
+    if (*prepared)
+        return 0;
+    int result = sqlite.sqlite3_prepare_v3(db->handle, statement_texts[statement], -1,
+                                           SQLITE_PREPARE_PERSISTENT, prepared, NULL);
+    return result == SQLITE_OK ? 0 : fail(db, result, err);
+}
+
+int db_query(struct db *db, enum statement statement, struct err *err, const char *types, ...)
+{
+    int r = db_prepare(db, statement, err);
+    if (r < 0)
+        return r;
     va_list arguments;
     va_start(arguments, types);
-    int r = bind(db, *prepared, types, arguments, err);
+    r = bind(db, db->statements[statement], types, arguments, err);
     va_end(arguments);
     return r < 0 ? r : db_next(db, statement, err);
 }

@@ -88,6 +88,8 @@ void db_set_patience(struct db *db, int patience_ms);
 int db_exec(struct db *db, const char *sql, struct err *err) MUST_CHECK;
 int db_exec_int(struct db *db, const char *sql, int64_t *ret, struct err *err) MUST_CHECK;
 
+/* Before it is first asked; db_query does it by itself. */
+int db_prepare(struct db *db, enum statement statement, struct err *err) MUST_CHECK;
 /*
  * Binds the arguments and takes the first step: 1 there is a row, 0 there is
  * none (any more), -errno. One letter for each argument: i int64_t, t struct

@@ -59,6 +59,11 @@ void ledger_close(struct ledger *ledger);
  * fails at, whoever closes the ledger tries again.
  */
 void ledger_shorten_log(struct ledger *ledger);
+/*
+ * Makes ready what it takes to begin an operation and to end it: for a caller
+ * who has to wait anyway. What cannot be made ready fails when it is needed.
+ */
+void ledger_warm(struct ledger *ledger);
 
 /* --- writing ------------------------------------------------------------------------------- */
 

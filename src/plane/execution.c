@@ -70,12 +70,9 @@ static int gather(struct execution *execution, struct work *work, char budget[PL
     memcpy(ret->profile_digest, execution->profile_digest, sizeof(ret->profile_digest));
     memcpy(ret->plan_digest, execution->plan_digest, sizeof(ret->plan_digest));
     memcpy(ret->command_digest, execution->command_digest, sizeof(ret->command_digest));
+    memcpy(ret->program_digest, execution->own_digest, sizeof(ret->program_digest));
     int r = gate_layers_digest(work_plane(work), ret->policy_digest, err);
-    if (r == 0)
-        r = ledger_last_digest(work_plane(work)->ledger, ret->previous_event, err);
-    if (r == 0)
-        r = file_digest(OWN_PROGRAM, execution->digests_folder, ret->program_digest, err);
-    return r;
+    return r < 0 ? r : ledger_last_digest(work_plane(work)->ledger, ret->previous_event, err);
 }
 
 static int add_fingerprint(struct execution *execution, struct work *work, struct err *err)
@@ -129,7 +126,9 @@ static int prepare(void *context, struct work *work, struct effect_result *ret, 
     /* While the sandbox is built; one that cannot be read is not there for the record. */
     execution->in_repository =
         git_state_read(execution->directory, REPOSITORY_MS, &execution->repository, NULL) == 0;
+    ledger_warm(work_plane(work)->ledger);
     if (find_program(execution, &why) < 0 || digest_plan(execution, &why) < 0 ||
+        file_digest(OWN_PROGRAM, execution->digests_folder, execution->own_digest, &why) < 0 ||
         launch_ready(execution->launch, &execution->report, &why) < 0)
         return fail(ret, &why);
     execution->report_taken = true;

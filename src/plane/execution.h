@@ -37,6 +37,7 @@ struct execution {
     char fingerprint[PLANE_URN_MAX], record[PLANE_URN_MAX];
     char plan_digest[DIGEST_TEXT_SIZE];
     char command_digest[DIGEST_TEXT_SIZE]; /* as it was before anything ran */
+    char own_digest[DIGEST_TEXT_SIZE];     /* of this program */
     struct git_state repository;
     bool in_repository;
     size_t changed[CHANGE_TYPE_COUNT]; /* files, in all staged mounts */
