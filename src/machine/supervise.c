@@ -66,7 +66,9 @@ static bool take_message(struct run *run)
     case SANDBOX_TERMINAL:
     case SANDBOX_SOCKET:
     case SANDBOX_READY:
+        break;
     case SANDBOX_FAILED:
+        run_refuse(run, &message.err);
         break;
     }
     return true;

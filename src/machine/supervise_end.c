@@ -87,6 +87,14 @@ void run_refuse_start(struct run *run, int number)
         err_set_errno(&run->result->err, number, STEP_SUPERVISE, "%.200s cannot be started", name);
 }
 
+void run_refuse(struct run *run, const struct err *why)
+{
+    run->result->end = RUN_REFUSED;
+    run->result->status = STATUS_REFUSED;
+    run->result->err = *why;
+    run->result->err.step = STEP_SUPERVISE; /* what came is an address of the sandbox's */
+}
+
 void run_judge(struct run *run)
 {
     struct run_result *result = run->result;

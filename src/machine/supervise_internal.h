@@ -35,6 +35,8 @@ void run_overcrowd(struct run *run);
 /* The command has ended, or could not be started. */
 void run_take_status(struct run *run, const struct sandbox_message *message);
 void run_refuse_start(struct run *run, int number);
+/* The sandbox could not make its process. */
+void run_refuse(struct run *run, const struct err *why);
 /* What all of it comes to, once nothing is left of it. */
 void run_judge(struct run *run);
 

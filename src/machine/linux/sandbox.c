@@ -7,8 +7,8 @@
  * is told to the supervisor and ends it. A step needs no undoing by itself:
  * whatever it made lives in namespaces that end with this process.
  *
- * When all steps are done it forks once. The child tries the probes, says
- * what they found, waits for SANDBOX_GO and becomes the command; the parent,
+ * When all steps are done it tries the probes, says what they found, and forks
+ * once. The child waits for SANDBOX_GO and becomes the command; the parent,
  * which is pid 1 in there and as confined as the command, reaps what is left
  * to it and passes signals on. It dies with the supervisor, and with it
  * everything in the namespace: no process can leave it. Where there is none, at
@@ -401,22 +401,30 @@ static int start_command(const struct sandbox *sandbox)
     return errno;
 }
 
-static void run_command(struct sandbox *sandbox, int started)
+/* Everything stands that will: tries to get past it, and says what came of that. */
+static int try_and_tell(struct sandbox *sandbox, struct err *err)
 {
     struct sandbox_message message = { .kind = SANDBOX_READY,
                                        .landlock_abi = sandbox->landlock_abi };
+    probes_run(&sandbox->probes, message.probes);
+    int r = sandbox_send(sandbox->control, &message, sandbox->scratch);
+    cleanup_close(&sandbox->scratch);
+    return r < 0 ? err_set(err, ERR_IO, STEP_SPAWN, "the supervisor is gone") : 0;
+}
+
+static void run_command(struct sandbox *sandbox, int started)
+{
+    struct sandbox_message message;
     struct err err = { 0 };
     int fd;
     setsid();
-    if (sandbox->plan->tier == TIER_PROCESS && process_tier_fence_command(sandbox, &err) < 0) {
+    if (sandbox->plan->tier == TIER_PROCESS &&
+        (process_tier_fence_command(sandbox, &err) < 0 || try_and_tell(sandbox, &err) < 0)) {
         tell_failure(sandbox->control, &err);
         _exit(LOST_STATUS);
     }
-    probes_run(&sandbox->probes, message.probes);
-    if (sandbox_send(sandbox->control, &message, sandbox->scratch) < 0 ||
-        sandbox_receive(sandbox->control, &message, &fd) != 1 || message.kind != SANDBOX_GO)
+    if (sandbox_receive(sandbox->control, &message, &fd) != 1 || message.kind != SANDBOX_GO)
         _exit(LOST_STATUS);
-    cleanup_close(&sandbox->scratch);
     int number = start_command(sandbox);
     (void)!write(started, &number, sizeof(number));
     _exit(LOST_STATUS);
@@ -514,8 +522,12 @@ static int live(struct sandbox *sandbox)
                 err_where(&err, "%s", steps[i].name);
         }
     if (r == 0 &&
-        (pipe2(started, O_CLOEXEC) < 0 || (signals = signalfd(-1, &child, SFD_CLOEXEC)) < 0 ||
-         (sandbox->command = fork()) < 0))
+        (pipe2(started, O_CLOEXEC) < 0 || (signals = signalfd(-1, &child, SFD_CLOEXEC)) < 0))
+        r = err_set_errno(&err, errno, STEP_SPAWN, "cannot wait for the command's process");
+    /* At the tier `process` a command is fenced in more than we are: it is the one to try. */
+    if (r == 0 && sandbox->plan->tier >= TIER_NAMESPACES)
+        r = try_and_tell(sandbox, &err);
+    if (r == 0 && (sandbox->command = fork()) < 0)
         r = err_set_errno(&err, errno, STEP_SPAWN, "cannot make the command's process");
     if (r < 0) {
         tell_failure(sandbox->control, &err);

@@ -2,8 +2,8 @@
  * sandbox: from a plan to a confined process.
  *
  * The supervisor spawns the sandbox's first process, which builds the view,
- * confines itself and makes the command's process. That one tries the probes,
- * says what came of them, and waits: the command starts when the supervisor
+ * confines itself, tries the probes and says what came of them, and makes the
+ * command's process. That one waits: the command starts when the supervisor
  * says so, and not before. The first process stays as the one that reaps.
  *
  * It may be spawned ahead of its plan, with who the command will be and
