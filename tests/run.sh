@@ -129,6 +129,13 @@ if [ -w /sys/fs/cgroup/memory ] || [ -w /sys/fs/cgroup/cgroup.procs ]; then
     check "that too is said by its name" err_has sandboxMemoryBytes
 fi
 check "no command has more memory than its budget" out_lacks survived
+run run -- sh -c 'cp /bin/true marked; chmod u+s marked; chmod 2600 a.txt'
+changed=$(sed -n 's/.*worktree status //p' "$scratch/err")
+run worktree status "$changed"
+check "what was marked to run as its owner is listed so" out_matches 'added .* marked  set-user-id$'
+check "and what its permissions were" out_matches 'mode .* a.txt  0[0-7]{3} to 2600  set-group-id$'
+run worktree status --json "$changed"
+check "also for programs" out_has '"mode":"4755"'
 run run --budget wallClockSeconds=1 -- sh -c 'echo 1 >kept.txt; sleep 60'
 check "what it had changed by then is told" err_has "changed: 1 added"
 run run -C /no/such/directory -- true

@@ -2,6 +2,8 @@
  */
 #include "machine/changes.h"
 
+#include <sys/stat.h>
+
 #include "base/json.h"
 
 #define STEP       "read what changed"
@@ -250,6 +252,19 @@ static void add_shown(struct buf *buf, const char *path)
     }
 }
 
+/* What a permission says that a person should not miss. */
+static void add_marks(struct buf *buf, const struct changed_path *change)
+{
+    if (change->type == CHANGE_DELETED)
+        return;
+    if (change->type == CHANGE_MODE)
+        buf_addf(buf, "  %04o to %04o", change->mode_before, change->mode);
+    if (change->mode & S_ISUID)
+        buf_add_text(buf, "  set-user-id");
+    if (change->mode & S_ISGID)
+        buf_add_text(buf, "  set-group-id");
+}
+
 int changes_write_lines(const struct changes *changes, struct buf *ret)
 {
     for (size_t i = 0; i < changes->count; i++) {
@@ -257,7 +272,9 @@ int changes_write_lines(const struct changes *changes, struct buf *ret)
         buf_addf(ret, "%-8s  %10llu  ", change_names[change->type],
                  (unsigned long long)(change->kind == CHANGED_DIRECTORY ? 0 : change->size));
         add_shown(ret, change->path);
-        buf_add_text(ret, change->kind == CHANGED_DIRECTORY ? "/\n" : "\n");
+        buf_add_text(ret, change->kind == CHANGED_DIRECTORY ? "/" : "");
+        add_marks(ret, change);
+        buf_add_char(ret, '\n');
     }
     return ret->error;
 }

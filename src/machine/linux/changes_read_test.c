@@ -22,7 +22,9 @@ static const struct change_case {
     { "copied up and the same", "touch a; echo x >>src/b; echo two >src/b; chmod 644 src/deep/c",
       "" },
     { "mode", "chmod 755 a; chmod 700 src",
-      "mode               4  a\nmode               0  src/\n" },
+      "mode               4  a  0644 to 0755\nmode               0  src/  0755 to 0700\n" },
+    { "to run as its owner", "echo x >n; chmod 4755 n; mkdir d; chmod 2700 d",
+      "added              0  d/  set-group-id\nadded              2  n  set-user-id\n" },
     { "deleted", "rm a src/deep/c", "deleted            4  a\ndeleted            6  src/deep/c\n" },
     { "a directory deleted, with a hidden file in it", "rm -r gone",
       "deleted            0  gone/\ndeleted            2  gone/g\n"
