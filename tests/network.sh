@@ -21,7 +21,7 @@ exec 7>"$scratch/life"
 until [ -f "$scratch/servers/ports" ] || ! kill -0 "$servers" 2>/dev/null; do
     sleep 0.01
 done
-http='' https='' echo='' first=''
+http='' https='' echo='' first='' proxy=''
 # shellcheck source=/dev/null # written by what was started
 . "$scratch/servers/ports"
 cp "$scratch/servers/cert.pem" "$HOME/src/compass/"
@@ -183,6 +183,59 @@ decided
 check "destinations are told as digests where a document wants that" out_has nameDigest
 check "and not otherwise" out_lacks plain.test
 rm "$user_layer/asking.json"
+
+# ---- programs that insist on a proxy ----
+
+run run --proxy-env -- sh -c "unset no_proxy NO_PROXY
+    curl -sS http://plain.test:$http/; curl -sS --proxytunnel http://plain.test:$http/
+    http_proxy=\$all_proxy curl -sS http://plain.test:$http/
+    curl -sS --cacert cert.pem https://secure.test:$https/"
+check "one is there: plain, by CONNECT, by SOCKS, and for TLS" \
+    test "$(grep -c '^the page' "$scratch/out")" -eq 4
+before=$(connections http)
+run run --proxy-env -- sh -c "curl -sS -m 20 -o one -w '%{http_code}\n' http://denied.test:$http/
+    http_proxy=\$all_proxy curl -sS -m 20 http://denied.test:$http/"
+check "which asks for everything all the same" out_matches '^40[0-9]|^50[0-9]'
+check "a denial is a denial" err_has "denied: denied.test"
+check "that nobody outside has noticed" test "$(connections http)" -eq "$before"
+
+# ---- corporate proxies ----
+
+cat >>"$user_layer/references.yaml" <<END
+proxies:
+  "urn:srcos:proxy:corp":
+    url: http://127.0.0.1:$proxy
+    authorizationRef: secret://corp/proxy
+    noProxy: [other.test]
+secrets:
+  "secret://corp/proxy": { file: $scratch/proxy-password }
+END
+(umask 077 && printf 'me:secret-of-the-proxy' >"$scratch/proxy-password")
+cat >"$user_layer/corporate.json" <<END
+{"id": "urn:srcos:network-access-profile:corporate", "type": "NetworkAccessProfile",
+ "specVersion": "1.0.0", "name": "corporate", "scope": "user", "defaultDecision": "deny",
+ "profiles": [{"profileId": "by-proxy", "profileClass": "proxy", "priority": 5,
+   "defaultEgress": "allow-listed", "allowDomains": ["inner.corp.test", "other.test"],
+   "denyDomains": [], "allowCidrs": [], "denyCidrs": [], "proxyRef": "urn:srcos:proxy:corp"}],
+ "evidence": {"emitNetworkDecision": true}}
+END
+before=$(connections proxy)
+run run -- curl -sS -m 20 "http://inner.corp.test:$http/"
+check "a host of a proxy's is reached through it, and named to it" out_is "the page"
+check "by one connection" test "$(connections proxy)" -eq $((before + 1))
+check "to which its password was shown" grep -q "^proxy inner.corp.test:$http Basic" \
+    "$scratch/servers/proxied"
+run run -- sh -c 'env; cat /run/agent-machine/*'
+check "and to nobody else" out_lacks secret-of-the-proxy
+run run -- curl -sS -m 20 --cacert cert.pem "https://other.test:$https/"
+check "a host that the proxy is not for is reached without it" \
+    test "$(connections proxy)" -eq $((before + 1))
+run policy explain --host "inner.corp.test:$http"
+check "explain says which way it goes" out_has "127.0.0.1:$proxy"
+sed -i 's/urn:srcos:proxy:corp"}/urn:srcos:proxy:nobody"}/' "$user_layer/corporate.json"
+run run -- curl -sS -m 20 "http://inner.corp.test:$http/"
+check "by a proxy that no layer knows nothing goes" err_has "denied: inner.corp.test:$http"
+rm "$user_layer/corporate.json"
 
 # ---- the other way ----
 

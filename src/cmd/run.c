@@ -34,6 +34,7 @@ enum {
     OPTION_ALLOW,
     OPTION_DENY,
     OPTION_PUBLISH,
+    OPTION_PROXY_ENV,
     OPTION_DIRECTORY,
     OPTION_TIER,
     OPTION_BUDGET,
@@ -63,6 +64,8 @@ static const struct option_row options[OPTION_COUNT] = {
     [OPTION_PUBLISH] = { "publish", 0, "[HOSTPORT:]PORT",
                          "let a port of this machine's loopback lead to one inside; may be "
                          "repeated" },
+    [OPTION_PROXY_ENV] = { "proxy-env", 0, NULL,
+                           "set the variables of a proxy, for programs that insist on one" },
     [OPTION_DIRECTORY] = { "directory", 'C', "PATH", "where the command starts, inside" },
     [OPTION_TIER] = { "tier", 0, "TIER", "refuse less isolation than this" },
     [OPTION_BUDGET] = { "budget", 'b', "DIMENSION=N",
@@ -81,6 +84,19 @@ static const struct option_row options[OPTION_COUNT] = {
     [OPTION_JSON] = { "json", 'j', NULL, "print what became of it as JSON, on standard error" },
 };
 
+#define PROXY          "http://127.0.0.1:" PROXY_TEXT(CAPTURE_PROXY_PORT)
+#define SOCKS_PROXY    "socks5h://127.0.0.1:" PROXY_TEXT(CAPTURE_PROXY_PORT)
+#define NO_PROXY       "localhost,127.0.0.1,::1"
+#define PROXY_TEXT(x)  PROXY_TEXT_(x)
+#define PROXY_TEXT_(x) #x
+
+/* By which programs look for a proxy. */
+static const char *const proxy_variables[] = {
+    "http_proxy=" PROXY,      "https_proxy=" PROXY,     "HTTP_PROXY=" PROXY,  "HTTPS_PROXY=" PROXY,
+    "all_proxy=" SOCKS_PROXY, "ALL_PROXY=" SOCKS_PROXY, "no_proxy=" NO_PROXY, "NO_PROXY=" NO_PROXY,
+};
+#define PROXY_VARIABLES ARRAY_LEN(proxy_variables)
+
 /* Everything that a run needs between its options and its end. */
 struct running {
     const struct invocation *invocation;
@@ -91,7 +107,7 @@ struct running {
     struct profile profile;
     struct plan_request request;
     struct run_mounts mounts;
-    const char *variables[VERB_GIVEN_MAX + 1];
+    const char *variables[VERB_GIVEN_MAX + PROXY_VARIABLES + 1];
     struct plane_choice choices[VERB_GIVEN_MAX];
     size_t choice_count;
     struct publish_port ports[PUBLISH_PORTS_MAX];
@@ -186,6 +202,8 @@ static int read_options(struct running *run, struct err *err)
         else if (invocation->given[i].option == OPTION_BUDGET)
             r = read_budget(run, value, err);
     }
+    for (size_t i = 0; i < PROXY_VARIABLES && invocation->values[OPTION_PROXY_ENV]; i++)
+        run->variables[variables++] = proxy_variables[i];
     const char *tier = invocation->values[OPTION_TIER];
     int minimum = tier ? vocabulary_index(tier_names, TIER_COUNT, str_from(tier)) : 0;
     if (r == 0 && minimum < 0)

@@ -11,9 +11,12 @@ standard input. What they serve:
     echo    whatever is sent, until the client has ended; then "bye"
     first   a greeting before the client has said anything
     silent  nothing: a connection that stays
+    proxy   an HTTP proxy by CONNECT, for whom every name is this machine; FOLDER/proxied has a line
+            for each connection: where to, and by which authorization
 """
 import http.server
 import os
+import socket
 import socketserver
 import ssl
 import sys
@@ -60,6 +63,32 @@ class First(socketserver.BaseRequestHandler):
         self.request.recv(1024)
 
 
+class Proxy(socketserver.BaseRequestHandler):
+    def handle(self):
+        head = b""
+        while b"\r\n\r\n" not in head:
+            head += self.request.recv(1)
+        lines = head.decode().split("\r\n")
+        target = lines[0].split()[1]
+        shown = next((line.partition(": ")[2] for line in lines
+                      if line.lower().startswith("proxy-authorization:")), "nothing")
+        with lock, open(os.path.join(folder, "proxied"), "a", encoding="utf-8") as log:
+            log.write(f"proxy {target} {shown}\n")
+        with socket.create_connection(("127.0.0.1", int(target.rpartition(":")[2]))) as server:
+            self.request.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+            threading.Thread(target=self.pass_on, args=(self.request, server), daemon=True).start()
+            self.pass_on(server, self.request)
+
+    @staticmethod
+    def pass_on(source, sink):
+        try:
+            while data := source.recv(65536):
+                sink.sendall(data)
+            sink.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+
+
 class Silent(socketserver.BaseRequestHandler):
     def handle(self):
         while self.request.recv(65536):
@@ -93,7 +122,7 @@ def serve(name, handler, context=None):
 
 
 open(os.path.join(folder, "log"), "w", encoding="utf-8").close()
-ports = serve("http", Pages) + serve("echo", Echo) + serve("first", First) + serve("silent", Silent)
+ports = serve("proxy", Proxy) + serve("http", Pages) + serve("echo", Echo) + serve("first", First) + serve("silent", Silent)
 if os.path.exists(os.path.join(folder, "cert.pem")):
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(os.path.join(folder, "cert.pem"), os.path.join(folder, "key.pem"))

@@ -19,13 +19,13 @@
 #include "base/loop.h"
 #include "doors/network/denial_log.h"
 #include "doors/network/flow.h"
+#include "doors/network/inside_proxy.h"
 #include "doors/network/names.h"
 #include "doors/network/outside.h"
 #include "doors/network/resolver.h"
+#include "doors/network/routes.h"
 
 #define STEP_DOOR "open the network door"
-
-static_assert(PERMIT_FIXED_MAX >= REFERENCES_ADDRESSES_MAX, "all that a layer gives a name fit");
 
 struct network_door {
     struct network_door_options options;
@@ -36,6 +36,8 @@ struct network_door {
     struct resolver *resolver;
     struct outside *outside;
     struct flows *flows;
+    struct inside_proxy *proxy;
+    struct routes *routes;
     struct publish *publish; /* NULL: nothing is published */
     struct denial_log denials;
 };
@@ -155,15 +157,14 @@ static void ask_connect(void *context, const struct target *target, struct permi
     struct network_door *door = context;
     struct verdict verdict;
     decide(door, target, NULL, &verdict);
-    struct use_entry *entry = note(door, target, &verdict, REFUSED_BY_POLICY);
     *ret = (struct permit){ 0 };
+    routes_apply(door->routes, target, &verdict, ret); /* which may find that there is no way */
+    struct use_entry *entry = note(door, target, &verdict, REFUSED_BY_POLICY);
     if (!entry || !can_afford(door, target))
         return;
     ret->allowed = true;
     ret->tls = verdict.tls;
     ret->use = &entry->use;
-    ret->fixed_count =
-        references_addresses(door->options.references, str_from(target->name), ret->fixed);
 }
 
 static bool ask_address(void *context, const struct target *target,
@@ -173,6 +174,12 @@ static bool ask_address(void *context, const struct target *target,
     struct verdict verdict;
     decide(door, target, address, &verdict);
     return verdict.answer == ANSWER_ALLOW || note(door, target, &verdict, REFUSED_ADDRESS);
+}
+
+static int authorize(void *context, const struct route *route, struct secret **ret, struct err *err)
+{
+    const struct network_door *door = context;
+    return routes_authorize(door->routes, route, ret, err);
 }
 
 /* Whom a client meant by the address that it dialled. False: nobody, by one of ours. */
@@ -204,7 +211,8 @@ static int serve_names(struct network_door *door, struct err *err)
     }
     int r = resolver_new(&options, &door->resolver, err);
     for (size_t i = 0; i < sockets->count && r == 0; i++)
-        if (sockets->sockets[i].kind != CAPTURE_FLOWS)
+        if (sockets->sockets[i].kind == CAPTURE_NAMES_UDP ||
+            sockets->sockets[i].kind == CAPTURE_NAMES_TCP)
             door->options.sockets.sockets[i].fd = -1; /* the resolver's */
     return r;
 }
@@ -220,6 +228,17 @@ static int serve_flows(struct network_door *door, struct err *err)
     for (size_t i = 0; i < door->options.sockets.count && r == 0; i++)
         if (door->options.sockets.sockets[i].kind == CAPTURE_FLOWS)
             r = flows_accept_from(door->flows, door->options.sockets.sockets[i].fd, err);
+    return r;
+}
+
+static int serve_proxy(struct network_door *door, struct err *err)
+{
+    const struct capture *sockets = &door->options.sockets;
+    int r = 0;
+    for (size_t i = 0; i < sockets->count && r == 0 && !door->proxy; i++)
+        if (sockets->sockets[i].kind == CAPTURE_PROXY)
+            r = inside_proxy_new(door->loop, door->flows, sockets->sockets[i].fd, &door->proxy,
+                                 err);
     return r;
 }
 
@@ -250,8 +269,11 @@ int network_door_open(const struct network_door_options *options, struct network
                                      .name = ask_name,
                                      .connect = ask_connect,
                                      .address = ask_address,
-                                     .refused = take_refusal };
+                                     .refused = take_refusal,
+                                     .authorize = authorize };
     r = loop_new(&door->loop, err);
+    if (r == 0)
+        r = routes_new(options->policy, options->references, &door->routes, err);
     if (r == 0)
         r = uses_new(&door->uses, err);
     if (r == 0)
@@ -262,6 +284,8 @@ int network_door_open(const struct network_door_options *options, struct network
         r = outside_new(door->loop, &door->outside, err);
     if (r == 0)
         r = serve_flows(door, err);
+    if (r == 0)
+        r = serve_proxy(door, err);
     if (r == 0)
         r = publish_ports(door, err);
     if (r < 0)
@@ -276,11 +300,13 @@ void network_door_close(struct network_door *door)
     if (!door)
         return;
     publish_free(door->publish);
+    inside_proxy_free(door->proxy);
     flows_free(door->flows);
     outside_free(door->outside);
     resolver_free(door->resolver);
     names_free(door->names);
     uses_free(door->uses);
+    routes_free(door->routes);
     loop_free(door->loop);
     capture_close(&door->options.sockets);
     cleanup_close(&door->options.denials);

@@ -11,33 +11,28 @@
 
 static const char mixed[] = FIREWALL(
     "plan", "",
-    R("allow-all-tls", "allow", "*", "*", ",'ports':[443]") "," R("no-metadata", "deny", "*", "169.254.169.254", "") "," R(
-        "db", "ask", "*", "10.20.0.0/16",
-        ",'ports':[5432]") "," R("site", "allow", "*", "*.example.com",
-                                 ",'protocols':['https']") "," R("no-site", "deny", "*",
-                                                                 "bad.example.com",
-                                                                 "") "," R("watched", "log-only",
-                                                                           "*", "192.0.2.0/24",
-                                                                           ",'ports':[80,81,82,"
-                                                                           "443]") "," R("no-ping",
-                                                                                         "deny",
-                                                                                         "*", "*",
-                                                                                         ",'"
-                                                                                         "protocols"
-                                                                                         "':['icmp'"
-                                                                                         "]") "," R("mine",
-                                                                                                    "allow",
-                                                                                                    "urn:srcos:agent:codex",
-                                                                                                    "198.51.100.7",
-                                                                                                    "") "," R("program",
-                                                                                                              "allow",
-                                                                                                              "/usr/bin/git",
-                                                                                                              "github.com",
-                                                                                                              ",'ports':[22]") "," R("models",
-                                                                                                                                     "deny",
-                                                                                                                                     "sandbox",
-                                                                                                                                     "external-model-provider",
-                                                                                                                                     ""));
+    R("allow-all-tls", "allow", "*", "*", ",'ports':[443]") "," R("no-metadata", "deny", "*", "169.254.169.254", "") "," R("db", "ask", "*", "10.20.0.0/16", ",'ports':[5432]") "," R(
+        "site", "allow", "*", "*.example.com",
+        ",'protocols':['https']") "," R("no-site", "deny", "*", "bad.example.com",
+                                        "") "," R("watched", "log-only", "*", "192.0.2.0/24",
+                                                  ",'ports':[80,81,82,"
+                                                  "443]") "," R("no-ping", "deny", "*", "*",
+                                                                ",'"
+                                                                "protocols"
+                                                                "':['icmp'"
+                                                                "]") "," R("mine", "allow",
+                                                                           "urn:srcos:agent:codex",
+                                                                           "198.51.100.7",
+                                                                           "") "," R("program",
+                                                                                     "allow",
+                                                                                     "/usr/bin/git",
+                                                                                     "github.com",
+                                                                                     ",'ports':["
+                                                                                     "22]") "," R("models",
+                                                                                                  "deny",
+                                                                                                  "sandbox",
+                                                                                                  "external-model-provider",
+                                                                                                  ""));
 
 TEST(every_rule_is_in_the_text_or_noted)
 {

@@ -15,7 +15,10 @@
 #define CAPTURE_IPV4 "198.18.0.1"
 #define CAPTURE_IPV6 "fd61:6d61:6368::1"
 
-enum capture_kind { CAPTURE_FLOWS, CAPTURE_NAMES_UDP, CAPTURE_NAMES_TCP };
+/* Where a proxy is found at the loopback inside, by who insists on one. */
+#define CAPTURE_PROXY_PORT 3128
+
+enum capture_kind { CAPTURE_FLOWS, CAPTURE_NAMES_UDP, CAPTURE_NAMES_TCP, CAPTURE_PROXY };
 
 struct capture_socket {
     enum capture_kind kind;
