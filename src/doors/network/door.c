@@ -70,17 +70,33 @@ static void decide(struct network_door *door, const struct target *target,
 
 /* --- what is written down ------------------------------------------------------------------ */
 
+/* Of what was denied beyond what is kept apart. */
+static const struct verdict *verdict_of_others(struct verdict *ret)
+{
+    *ret = (struct verdict){ .answer = ANSWER_DENY,
+                             .built_in = true,
+                             .rule = STR("built-in.many-denials") };
+    snprintf(ret->reason, sizeof(ret->reason),
+             "More destinations were denied than are kept apart; here the others are counted.");
+    snprintf(ret->smallest_change, sizeof(ret->smallest_change),
+             "See what the run tries; it may be looking for a way out.");
+    return ret;
+}
+
 /* Meets a thing; the entry, where it is permitted and that is on record, else NULL. */
 static struct use_entry *note(struct network_door *door, const struct target *target,
                               const struct verdict *verdict, enum door_refusal refusal)
 {
     const struct network_sink *sink = door->options.sink;
+    struct verdict of_others;
     struct err unwritten;
     bool is_new;
     struct use_entry *entry =
         uses_meet(door->uses, target, verdict->answer, refusal, clock_now_ms(), &is_new);
+    if (entry && strcmp(entry->target.name, USES_OTHERS) == 0)
+        verdict = verdict_of_others(&of_others);
     if (entry && is_new) {
-        int r = sink->verdict(sink->context, target, verdict, &entry->record, &unwritten);
+        int r = sink->verdict(sink->context, &entry->target, verdict, &entry->record, &unwritten);
         if (r < 0) {
             uses_forget_last(door->uses);
             return NULL;
@@ -113,6 +129,9 @@ static void take_refusal(void *context, const struct target *target, enum door_r
     static const struct {
         const char *rule, *reason, *change;
     } refusals[REFUSAL_COUNT] = {
+        [REFUSED_BY_POLICY] = { "built-in.own-address",
+                                "It is an address of the run's own, or stands for no name",
+                                "Connect to a host by its name." },
         [REFUSED_NO_NAME] = { "built-in.server-name",
                               "The rule is for https, and the client names no server",
                               "Allow the host with the protocol tcp as well." },
@@ -182,6 +201,16 @@ static int authorize(void *context, const struct route *route, struct secret **r
     return routes_authorize(door->routes, route, ret, err);
 }
 
+/* Of this machine or of the run: it is no way out, whoever names it to a proxy. */
+static bool is_own(const struct address_range *address)
+{
+    static const unsigned char nothing[16];
+    static const unsigned char loopback[16] = { [15] = 1 };
+    const unsigned char *bytes = address->address;
+    return address->is_ipv6 ? memcmp(bytes, nothing, 16) == 0 || memcmp(bytes, loopback, 16) == 0
+                            : bytes[0] == 127 || bytes[0] == 0;
+}
+
 /* Whom a client meant by the address that it dialled. False: nobody, by one of ours. */
 static bool find_target(void *context, const struct address_range *dialled, uint16_t port,
                         struct target *ret)
@@ -191,7 +220,7 @@ static bool find_target(void *context, const struct address_range *dialled, uint
     *ret = (struct target){ .address = *dialled, .port = port };
     if (name)
         snprintf(ret->name, sizeof(ret->name), "%s", name);
-    return name || !names_is_ours(dialled);
+    return name || !(names_is_ours(dialled) || is_own(dialled));
 }
 
 /* --- opening ------------------------------------------------------------------------------- */

@@ -19,7 +19,6 @@ static_assert(SLOTS > 2 * BLOCKS_MAX * BLOCK, "the table stays less than half fu
 struct uses {
     struct use_entry *blocks[BLOCKS_MAX];
     size_t count, allowed, denied;
-    uint64_t others;
     uint16_t slots[SLOTS]; /* number of the entry and one; 0: free */
 };
 
@@ -83,12 +82,13 @@ static uint32_t find(const struct uses *uses, const struct target *target, enum 
     return slot;
 }
 
-static struct use_entry *make(struct uses *uses, enum answer answer)
+static struct use_entry *make(struct uses *uses, const struct target *target, enum answer answer)
 {
     size_t *of_kind = answer == ANSWER_ALLOW ? &uses->allowed : &uses->denied;
-    size_t room = answer == ANSWER_ALLOW ? USES_ALLOWED_MAX : USES_DENIED_MAX;
+    bool is_others = strcmp(target->name, USES_OTHERS) == 0;
+    size_t room = answer == ANSWER_ALLOW ? USES_ALLOWED_MAX : USES_DENIED_MAX - !is_others;
     struct use_entry **block = &uses->blocks[uses->count / BLOCK];
-    if (*of_kind == room)
+    if (*of_kind >= room)
         return NULL;
     if (!*block)
         *block = calloc(BLOCK, sizeof(**block));
@@ -98,17 +98,15 @@ static struct use_entry *make(struct uses *uses, enum answer answer)
     return entry_at(uses, uses->count++);
 }
 
-struct use_entry *uses_meet(struct uses *uses, const struct target *target, enum answer answer,
-                            enum door_refusal refusal, int64_t now_ms, bool *ret_is_new)
+static struct use_entry *meet(struct uses *uses, const struct target *target, enum answer answer,
+                              enum door_refusal refusal, int64_t now_ms, bool *ret_is_new)
 {
     uint32_t slot = find(uses, target, answer, refusal);
     bool is_new = !uses->slots[slot];
-    struct use_entry *entry = is_new ? make(uses, answer) : entry_at(uses, uses->slots[slot] - 1u);
-    *ret_is_new = is_new;
-    if (!entry) {
-        uses->others += answer != ANSWER_ALLOW;
+    struct use_entry *entry =
+        is_new ? make(uses, target, answer) : entry_at(uses, uses->slots[slot] - 1u);
+    if (!entry)
         return NULL;
-    }
     if (is_new) {
         *entry = (struct use_entry){
             .target = *target, .answer = answer, .refusal = refusal, .first_ms = now_ms
@@ -117,7 +115,18 @@ struct use_entry *uses_meet(struct uses *uses, const struct target *target, enum
     }
     entry->count++;
     entry->last_ms = now_ms;
+    *ret_is_new = is_new;
     return entry;
+}
+
+struct use_entry *uses_meet(struct uses *uses, const struct target *target, enum answer answer,
+                            enum door_refusal refusal, int64_t now_ms, bool *ret_is_new)
+{
+    static const struct target others = { .name = USES_OTHERS };
+    struct use_entry *entry = meet(uses, target, answer, refusal, now_ms, ret_is_new);
+    return entry || answer == ANSWER_ALLOW
+               ? entry
+               : meet(uses, &others, ANSWER_DENY, REFUSED_LIMIT, now_ms, ret_is_new);
 }
 
 void uses_forget_last(struct uses *uses)
@@ -137,9 +146,4 @@ size_t uses_count(const struct uses *uses)
 const struct use_entry *uses_at(const struct uses *uses, size_t index)
 {
     return entry_at(uses, index);
-}
-
-uint64_t uses_others(const struct uses *uses)
-{
-    return uses->others;
 }

@@ -12,7 +12,7 @@
 #include "doors/network/target.h"
 
 #define USES_ALLOWED_MAX 4096 /* destinations of one run; more are refused */
-#define USES_DENIED_MAX  256  /* more are counted together */
+#define USES_DENIED_MAX  256  /* the last of which is that of all others */
 
 struct use_entry {
     struct use use; /* first: flows count on it */
@@ -32,9 +32,11 @@ int uses_new(struct uses **ret, struct err *err) MUST_CHECK;
 void uses_free(struct uses *uses);
 
 /*
- * Finds or makes the entry of a thing and counts it. NULL where there is no room (or memory): of a
- * denial it is counted among the others. *ret_is_new: it was met for the first time.
+ * Finds or makes the entry of a thing and counts it. Where there is no room for a denial it is that
+ * of the others, whose target is USES_OTHERS; else NULL, as where there is no memory. *ret_is_new:
+ * it was met for the first time.
  */
+#define USES_OTHERS "*"
 struct use_entry *uses_meet(struct uses *uses, const struct target *target, enum answer answer,
                             enum door_refusal refusal, int64_t now_ms, bool *ret_is_new);
 /* One that was just made and came to nothing: it is as if it had not been met. */
@@ -42,7 +44,5 @@ void uses_forget_last(struct uses *uses);
 
 size_t uses_count(const struct uses *uses);
 const struct use_entry *uses_at(const struct uses *uses, size_t index);
-/* Denials of things that found no room. */
-uint64_t uses_others(const struct uses *uses);
 
 #endif

@@ -38,25 +38,33 @@ TEST(the_same_thing_is_one_entry_with_its_count_and_moments)
     uses_free(uses);
 }
 
-TEST(denials_without_room_are_counted_together_and_take_none)
+TEST(denials_without_room_are_one_entry_that_counts_them)
 {
     struct uses *uses;
     bool is_new;
     char name[32];
+    struct use_entry *others = NULL;
     CHECK_INT(uses_new(&uses, NULL), 0);
     for (int i = 0; i < 100000; i++) {
         snprintf(name, sizeof(name), "n%d.example", i);
-        CHECK((meet(uses, name, ANSWER_DENY, 1, &is_new) != NULL) == (i < USES_DENIED_MAX));
+        struct use_entry *entry = meet(uses, name, ANSWER_DENY, i, &is_new);
+        bool is_own = strcmp(entry->target.name, name) == 0;
+        CHECK(is_own == (i < USES_DENIED_MAX - 1));
+        if (!is_own)
+            others = entry;
     }
     CHECK_INT(uses_count(uses), USES_DENIED_MAX);
-    CHECK_INT(uses_others(uses), 100000 - USES_DENIED_MAX);
-    CHECK(meet(uses, "n7.example", ANSWER_DENY, 2, &is_new)); /* which is known */
+    CHECK_TEXT(others->target.name, USES_OTHERS);
+    CHECK_INT(others->count, 100000 - USES_DENIED_MAX + 1);
+    CHECK_INT(others->first_ms, USES_DENIED_MAX - 1);
+    CHECK_INT(others->last_ms, 99999);
+    CHECK(meet(uses, "n7.example", ANSWER_DENY, 2, &is_new) != others); /* which is known */
     /* What is allowed has room of its own, to its own limit. */
     for (int i = 0; i <= USES_ALLOWED_MAX; i++) {
         snprintf(name, sizeof(name), "n%d.example", i);
         CHECK((meet(uses, name, ANSWER_ALLOW, 1, &is_new) != NULL) == (i < USES_ALLOWED_MAX));
     }
-    CHECK_INT(uses_others(uses), 100000 - USES_DENIED_MAX);
+    CHECK_INT(uses_count(uses), USES_DENIED_MAX + USES_ALLOWED_MAX);
     uses_free(uses);
 }
 
