@@ -1,0 +1,142 @@
+/*
+ * route: see the header.
+ *
+ * Theory of operation. Whoever answers the name and speaks the client's
+ * protocol is ranked: local routes first, then by priority, then in the order
+ * given. The first of that ranking leads; behind it come the local ones among its
+ * own fallbacks, the other local routes, and then the hosted ones among its
+ * fallbacks: a route beyond this machine is never tried because another failed,
+ * unless a person wrote it down as that one's fallback.
+ *
+ * Invariants: a hosted route never stands before a local one; a route that is
+ * refused, unsupported or of another protocol is no candidate; each route is at
+ * most once among them.
+ */
+#include "doors/model/route.h"
+
+static_assert(MODEL_ROUTES_MAX <= UINT16_MAX, "an index fits");
+
+static const struct model_name *find_name(const struct model_route *route, struct str model)
+{
+    for (size_t i = 0; i < route->model_count; i++)
+        if (str_equal(route->models[i].name, model))
+            return &route->models[i];
+    return NULL;
+}
+
+static bool speaks(const struct model_route *route, enum model_protocol protocol)
+{
+    return route->protocol == protocol || route->provider->also & (1u << protocol);
+}
+
+/* Why a route that answers the name cannot be a candidate; empty: it can. */
+static struct str obstacle(const struct model_route *route, enum model_protocol protocol)
+{
+    if (route->refusal.len)
+        return route->refusal;
+    if (route->provider->unsupported)
+        return str_from(route->provider->unsupported);
+    return speaks(route, protocol) ? STR("") : STR("it speaks another protocol than the client");
+}
+
+static bool goes_before(const struct model_route *a, const struct model_route *b)
+{
+    if (a->is_hosted != b->is_hosted)
+        return b->is_hosted;
+    return a->priority < b->priority;
+}
+
+static bool is_candidate(const struct route_choice *choice, size_t route)
+{
+    for (size_t i = 0; i < choice->count; i++)
+        if (choice->candidates[i].route == route)
+            return true;
+    return false;
+}
+
+static void add(const struct model_route *routes, size_t route, struct str model,
+                struct route_choice *choice, const char *why)
+{
+    if (choice->count == MODEL_CANDIDATES_MAX || is_candidate(choice, route))
+        return;
+    struct route_candidate *candidate = &choice->candidates[choice->count++];
+    candidate->route = route;
+    candidate->upstream_model = find_name(&routes[route], model)->upstream;
+    snprintf(candidate->reason, sizeof(candidate->reason), "%s", why);
+}
+
+/* The first of those that are left in the ranking, or `count`. */
+static size_t next_best(const struct model_route *routes, size_t count,
+                        enum model_protocol protocol, struct str model,
+                        const struct route_choice *choice)
+{
+    size_t best = count;
+    for (size_t i = 0; i < count; i++)
+        if (find_name(&routes[i], model) && !obstacle(&routes[i], protocol).len &&
+            !is_candidate(choice, i) && (best == count || goes_before(&routes[i], &routes[best])))
+            best = i;
+    return best;
+}
+
+/* The first one's fallbacks, of one kind, in the order of its binding. */
+static void add_fallbacks(const struct model_route *routes, size_t count,
+                          enum model_protocol protocol, struct str model, bool hosted,
+                          struct route_choice *choice)
+{
+    const struct model_route *first = &routes[choice->candidates[0].route];
+    for (size_t i = 0; i < first->fallback_count && i < MODEL_FALLBACKS_MAX; i++)
+        for (size_t j = 0; j < count; j++)
+            if (str_equal(routes[j].binding_ref, first->fallback_refs[i]) &&
+                routes[j].is_hosted == hosted && find_name(&routes[j], model) &&
+                !obstacle(&routes[j], protocol).len)
+                add(routes, j, model, choice,
+                    "The first route did not answer, and its binding names this one next.");
+}
+
+/* The other local routes that answer the name: to try them lets nothing leave. */
+static void add_local(const struct model_route *routes, size_t count, enum model_protocol protocol,
+                      struct str model, struct route_choice *choice)
+{
+    for (size_t best; (best = next_best(routes, count, protocol, model, choice)) < count &&
+                      !routes[best].is_hosted && choice->count < MODEL_CANDIDATES_MAX;)
+        add(routes, best, model, choice, "The local routes before it did not answer.");
+}
+
+/* Why there is no candidate: of the first route that answers the name, or that there is none. */
+static void explain(const struct model_route *routes, size_t count, enum model_protocol protocol,
+                    struct str model, struct route_choice *ret)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (!find_name(&routes[i], model))
+            continue;
+        struct str why = obstacle(&routes[i], protocol);
+        ret->is_known = true;
+        snprintf(ret->refusal, sizeof(ret->refusal), "The binding %.*s cannot be used: %.*s.",
+                 STR_ARG(routes[i].binding_ref), STR_ARG(why));
+        return;
+    }
+    snprintf(ret->refusal, sizeof(ret->refusal),
+             "No route answers the model '%.*s'. `agent-machine model list` shows those that are "
+             "there.",
+             STR_ARG(model));
+}
+
+void routes_choose(const struct model_route *routes, size_t count, enum model_protocol protocol,
+                   struct str model, struct route_choice *ret)
+{
+    *ret = (struct route_choice){ 0 };
+    if (model.len > MODEL_NAME_BYTES_MAX)
+        model.len = MODEL_NAME_BYTES_MAX;
+    size_t best = next_best(routes, count, protocol, model, ret);
+    if (best == count) {
+        explain(routes, count, protocol, model, ret);
+        return;
+    }
+    ret->is_known = true;
+    add(routes, best, model, ret,
+        routes[best].is_hosted ? "No local route answers this model name."
+                               : "A local route answers this model name.");
+    add_fallbacks(routes, count, protocol, model, false, ret);
+    add_local(routes, count, protocol, model, ret);
+    add_fallbacks(routes, count, protocol, model, true, ret);
+}
