@@ -41,7 +41,8 @@ struct launch {
     char folder[RUN_FOLDER_SIZE];                  /* empty: none */
     char layers[PLAN_MOUNTS_MAX][LAYER_BYTES_MAX]; /* empty: none */
     struct mask_list masks[PLAN_MOUNTS_MAX];
-    struct plan expected; /* by launch_ahead */
+    char mask_paths[PLAN_MOUNTS_MAX][MASK_LAYER_PATH_MAX]; /* empty: none */
+    struct plan expected;                                  /* by launch_ahead */
     struct sandbox sandbox;
     struct relay *relay;
     struct run_log *log;
@@ -216,6 +217,10 @@ static int find_masks(struct launch *launch, struct err *err)
             r = mask_find(tree, cache, &launch->masks[i], err);
         if (r == 0 && filtered)
             r = mask_exclude(tree, &patterns, &launch->masks[i], err);
+        /* Root's own files the command's identity could not reach. */
+        if (r == 0 && mount->semantics == MOUNT_STAGED && !launch->plan->as_root &&
+            mask_keep(cache, &launch->masks[i], launch->mask_paths[i]))
+            launch->sandbox.mounts[i].mask_path = launch->mask_paths[i];
     }
     return r;
 }

@@ -81,6 +81,15 @@ void mask_list_finish(struct mask_list *list);
  */
 int mask_build(int layer_fd, int tree_fd, const struct mask_list *list, struct err *err) MUST_CHECK;
 
+/*
+ * The layer of a list that hides names of the root alone, as most do: the same for every tree, so
+ * it is made once and kept in the folder of the cache. Its own attributes are nobody's: it is for
+ * an overlay with an upper layer. False where the list is another one, or it cannot be kept.
+ */
+#define MASK_LAYER_PATH_MAX 4096
+bool mask_keep(const char *cache_folder, const struct mask_list *list,
+               char ret_path[MASK_LAYER_PATH_MAX]);
+
 /* `[{"kind":…,"count":…}]`, as a fingerprint's maskedCounts has it. */
 int mask_write_counts(const struct mask_list *list, struct buf *ret);
 

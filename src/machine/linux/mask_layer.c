@@ -8,11 +8,17 @@
  * them. The layer is the launch's own and nobody else writes there; the tree is asked for
  * attributes alone, beneath its root.
  *
+ * Names of the root alone need no directories, and are the same for every tree where nothing else
+ * is hidden: that layer is kept, and found again by the digest of its names.
+ *
  * What runs in the sandbox may still create a file of a hidden name: it goes to the upper layer.
  */
+#include <dirent.h>
 #include <limits.h>
 #include <sys/stat.h>
 
+#include "base/digest.h"
+#include "base/file.h"
 #include "base/json.h"
 #include "machine/beneath.h"
 #include "machine/mask.h"
@@ -128,6 +134,65 @@ int mask_build(int layer_fd, int tree_fd, const struct mask_list *list, struct e
                                 tree_fd, err);
     }
     return r < 0 ? r : dress_directory(layer_fd, tree_fd, ".", 1, err);
+}
+
+/* --- kept ---------------------------------------------------------------------------------- */
+
+static bool name_layer(const char *cache_folder, const struct mask_list *list,
+                       char ret[MASK_LAYER_PATH_MAX])
+{
+    _cleanup_(buf_release) struct buf names = BUF_INIT;
+    char digest[DIGEST_TEXT_SIZE];
+    for (size_t i = 0; i < list->count; i++) {
+        if (list->entries[i].action == MASK_FOLDER || strchr(list->entries[i].path, '/'))
+            return false;
+        buf_addf(&names, "%s/", list->entries[i].path);
+    }
+    return !names.error && digest_text(buf_str(&names), digest, NULL) == 0 &&
+           snprintf(ret, MASK_LAYER_PATH_MAX, "%s/layer-%s", cache_folder,
+                    digest + strlen("sha256:")) < MASK_LAYER_PATH_MAX;
+}
+
+/* As many whiteouts as there are names, and nothing else: a crash may have taken some. */
+static bool is_whole(const char *path, size_t count)
+{
+    size_t found = 0;
+    DIR *entries = opendir(path);
+    struct dirent *entry;
+    if (!entries)
+        return false;
+    while ((entry = readdir(entries)))
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            found = entry->d_type == DT_CHR ? found + 1 : count + 1;
+    closedir(entries);
+    return found == count;
+}
+
+/* Under a name of its own until it is whole; who is there first is as good. */
+static bool make_layer(const char *path, const struct mask_list *list)
+{
+    char own[MASK_LAYER_PATH_MAX + 16];
+    const char *whiteout = NULL;
+    snprintf(own, sizeof(own), "%s.%d", path, (int)getpid());
+    bool made = mkdir(own, 0700) == 0;
+    _cleanup_(cleanup_close) int layer = made ? open(own, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    for (size_t i = 0; made && layer >= 0 && i < list->count; i++)
+        made = build_entry(layer, &list->entries[i], &whiteout, NULL) == 0;
+    made = made && layer >= 0 && rename(own, path) == 0;
+    if (!made)
+        (void)!file_remove_tree(own, NULL);
+    return made;
+}
+
+bool mask_keep(const char *cache_folder, const struct mask_list *list,
+               char ret_path[MASK_LAYER_PATH_MAX])
+{
+    if (!name_layer(cache_folder, list, ret_path))
+        return false;
+    if (is_whole(ret_path, list->count))
+        return true;
+    (void)!file_remove_tree(ret_path, NULL);
+    return make_layer(ret_path, list);
 }
 
 int mask_write_counts(const struct mask_list *list, struct buf *ret)

@@ -1,10 +1,12 @@
 #include "machine/mask.h"
 
+#include <dirent.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <time.h>
 
+#include "base/file.h"
 #include "machine/tree_testing.h"
 
 #define SETTLES_MS 10000
@@ -409,4 +411,54 @@ TEST(links_swapped_during_the_walk_lead_nowhere)
     printf("running  %u swaps; the directory went unseen in %u walks\n", *swaps, inside_unseen);
     tree_remove(tree);
     tree_remove(outside);
+}
+
+/* --- kept ---------------------------------------------------------------------------------- */
+
+static size_t count_entries(const char *path)
+{
+    size_t count = 0;
+    DIR *entries = opendir(path);
+    while (entries && readdir(entries))
+        count++;
+    if (entries)
+        closedir(entries);
+    return count < 2 ? 0 : count - 2;
+}
+
+TEST(a_layer_of_names_of_the_root_is_kept_and_mended)
+{
+    static struct mask_entry names[] = { { ".env", "dotenv", MASK_AHEAD },
+                                         { "key.pem", "key", MASK_HIDE } };
+    const struct mask_list list = { .entries = names, .count = ARRAY_LEN(names) };
+    const struct mask_list less = { .entries = names, .count = 1 };
+    char cache[] = "/tmp/agent-machine-layers-XXXXXX", path[MASK_LAYER_PATH_MAX],
+         again[MASK_LAYER_PATH_MAX], name[MASK_LAYER_PATH_MAX + 16];
+    struct stat status;
+    CHECK(mkdtemp(cache) != NULL);
+    CHECK(mask_keep(cache, &list, path));
+    CHECK_INT(count_entries(path), 2);
+    snprintf(name, sizeof(name), "%s/.env", path);
+    CHECK(lstat(name, &status) == 0 && S_ISCHR(status.st_mode) && status.st_rdev == 0);
+    CHECK_INT(unlink(name), 0); /* as a crash may leave it */
+    CHECK(mask_keep(cache, &list, again));
+    CHECK_TEXT(again, path);
+    CHECK_INT(count_entries(path), 2);
+    CHECK(mask_keep(cache, &less, again));
+    CHECK(strcmp(again, path) != 0);
+    CHECK_INT(count_entries(again), 1);
+    CHECK_INT(count_entries(cache), 2);
+    CHECK_INT(file_remove_tree(cache, NULL), 0);
+}
+
+TEST(a_layer_with_directories_is_not_kept)
+{
+    static struct mask_entry below[] = { { "a/.env", "dotenv", MASK_HIDE } },
+                             folder[] = { { ".env", "dotenv", MASK_FOLDER } };
+    char cache[] = "/tmp/agent-machine-layers-XXXXXX", path[MASK_LAYER_PATH_MAX];
+    CHECK(mkdtemp(cache) != NULL);
+    CHECK(!mask_keep(cache, &(struct mask_list){ .entries = below, .count = 1 }, path));
+    CHECK(!mask_keep(cache, &(struct mask_list){ .entries = folder, .count = 1 }, path));
+    CHECK_INT(count_entries(cache), 0);
+    CHECK_INT(rmdir(cache), 0);
 }

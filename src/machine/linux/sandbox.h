@@ -30,6 +30,7 @@ struct sandbox_mount {
     int layer; /* the folder of `upper` and `work`, likewise; or -1 */
     const char *layer_path;        /* where that folder lies on the host; NULL: not staged */
     const struct mask_list *masks; /* what is hidden below it; may be NULL */
+    const char *mask_path;         /* where the layer that hides it is kept; NULL: to be made */
 };
 
 struct handover;

@@ -6,6 +6,7 @@
  * link that it is. Who the command is, and what the machine is called, is
  * written here: nothing is read from the host's own passwd, group or hosts.
  */
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 
 #include "base/buf.h"
@@ -46,7 +47,6 @@ static int take_link(int host, int etc, const char *name, struct err *err)
 static int take_file(int host, int etc, const char *name, struct err *err)
 {
     _cleanup_(cleanup_close) int fd = openat(host, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-    _cleanup_(buf_release) struct buf text = BUF_INIT_LIMIT(FILE_BYTES_MAX);
     struct stat status;
     if (fd < 0)
         return errno == EACCES ? 0 : mounting_failed(err, "cannot open", name);
@@ -54,10 +54,13 @@ static int take_file(int host, int etc, const char *name, struct err *err)
         return mounting_failed(err, "cannot look at", name);
     if (!(status.st_mode & S_IROTH) || (size_t)status.st_size > FILE_BYTES_MAX)
         return 0;
-    char *bytes = buf_reserve(&text, (size_t)status.st_size + 1);
-    ssize_t len = bytes ? read(fd, bytes, (size_t)status.st_size) : -1;
-    return len < 0 ? mounting_failed(err, "cannot read", name)
-                   : mounting_file(etc, name, bytes, (size_t)len, err);
+    _cleanup_(cleanup_close) int copy =
+        openat(etc, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+    if (copy < 0)
+        return mounting_failed(err, "cannot make", name);
+    return sendfile(copy, fd, NULL, (size_t)status.st_size) < 0
+               ? mounting_failed(err, "cannot copy", name)
+               : 0;
 }
 
 static int take_folder(int host, int etc, const char *name, struct err *err)

@@ -58,6 +58,8 @@ static int open_source(struct sandbox *sandbox, size_t index, int given, const c
 static int make_mask(struct sandbox *sandbox, size_t index, int below, struct err *err)
 {
     char place[LAYER_PATH_MAX];
+    if (sandbox->mounts[index].mask_path)
+        return mounting_open(AT_FDCWD, sandbox->mounts[index].mask_path, err);
     snprintf(place, sizeof(place), "%zu-mask", index);
     int r = mounting_folder(sandbox->staging, place, 0755, err);
     if (r < 0)
