@@ -59,6 +59,12 @@ os.write(master, b"\n")
 status, shown = finish(pid, master)
 assert status == 0, shown
 
+# In the background nobody is asked.
+pid, master = at_terminal("/bin/sh", 24, 80, "-c",
+                          f"set -m; '{PROGRAM}' run shell -- -c 'echo ran' & wait $!; echo =$?=")
+status, shown = finish(pid, master)
+assert b"=125=" in shown and b"a person has to answer" in shown and PROMPT not in shown, shown
+
 # What is interrupted leaves nothing that runs, and no answer.
 pid, master, shown = ask(*RUN)
 os.write(master, b"\x03")

@@ -158,8 +158,7 @@ static int show_run(struct plane *plane, const yyjson_val *operation, struct err
     _cleanup_(buf_release) struct buf text = BUF_INIT, line = BUF_INIT;
     _cleanup_(cleanup_json_doc) yyjson_doc *doc = NULL;
     int64_t revision;
-    size_t i, count, next = 0;
-    yyjson_val *safe;
+    size_t next = 0;
     int r = ledger_get_document(plane_ledger(plane), text_of(member(operation, "commandRef")),
                                 &text, &revision, err);
     if (r == 0)
@@ -168,8 +167,9 @@ static int show_run(struct plane *plane, const yyjson_val *operation, struct err
     if (r < 0 || !start)
         return r;
     buf_add_str(&line, text_of(member(start, "executable")));
-    yyjson_arr_foreach(at(start, "/arguments/safe"), i, count, safe)
-    {
+    yyjson_val *shown = at(start, "/arguments/safe");
+    for (size_t i = 0; i < yyjson_arr_size(shown); i++) {
+        const yyjson_val *safe = yyjson_arr_get(shown, i);
         size_t index = count_of(member(safe, "index"));
         buf_addf(&line, "%s %.*s", index > next ? " ..." : "",
                  STR_ARG(text_of(member(safe, "text"))));
@@ -281,12 +281,12 @@ static void describe(const yyjson_val *root, struct buf *ret)
     if (at(root, "/delegation"))
         buf_addf(ret, "delegation %.*s", STR_ARG(text_of(at(root, "/delegation/action"))));
     if (at(root, "/admission"))
-        buf_addf(ret, "%s %.*s",
-                 str_starts(text_of(at(root, "/admission/artifactRef")),
-                            STR("urn:srcos:change-set:"))
-                     ? "change set"
-                     : "artifact",
-                 STR_ARG(text_of(at(root, "/admission/to"))));
+        buf_addf(
+            ret, "%s %.*s",
+            str_starts(text_of(at(root, "/admission/artifactRef")), STR("urn:srcos:change-set:"))
+                ? "change set"
+                : "artifact",
+            STR_ARG(text_of(at(root, "/admission/to"))));
     if (at(root, "/usage"))
         buf_addf(ret, "budget: %.*s", STR_ARG(text_of(at(root, "/usage/0/movement"))));
     struct str more = text_of(at(root, "/failure/message"));

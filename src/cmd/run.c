@@ -550,6 +550,8 @@ static int part(struct running *run, int *ret_status, struct err *err)
     const struct invocation *invocation = run->invocation;
     if (invocation->values[OPTION_INTERACTIVE] && !invocation->values[OPTION_DETACH])
         return usage(err, "--interactive goes with --detach");
+    if (invocation->values[OPTION_RETRY] && invocation->values[OPTION_KEY])
+        return usage(err, "--retry has the key of the run that it tries again");
     if (!invocation->values[OPTION_DETACH] || invocation->values[OPTION_DRY_RUN])
         return 0;
     if (invocation->values[OPTION_TRACE])

@@ -111,7 +111,12 @@ static bool ask_card(const struct standstill *standstill, const struct card *car
         prompt("one of the answers above", "no");
         return true;
     }
-    return decide(standstill->plane, card, option, err) == 0;
+    int r = decide(standstill->plane, card, option, err);
+    if (r < 0 && err->code == ERR_CONFLICT) { /* somebody has answered it at this moment */
+        *err = (struct err){ 0 };
+        return true;
+    }
+    return r == 0;
 }
 
 /* --- a tool -------------------------------------------------------------------------------- */
@@ -189,7 +194,9 @@ static bool wait(void *context, const struct standstill *standstill)
 
 void run_ask_plug(struct run_ask *ask, struct plane_options *options)
 {
-    if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO))
+    bool is_here =
+        isatty(STDIN_FILENO) && isatty(STDERR_FILENO) && tcgetpgrp(STDIN_FILENO) == getpgrp();
+    if (!is_here)
         return;
     options->wait_ms = ASK_WAIT_MS;
     options->waiting = wait;

@@ -11,7 +11,8 @@ struct run_ask {
 
 /*
  * Has the plane wait for answers that are asked for here. Where standard input and errors are no
- * terminal nothing is plugged in, and what waits is denied for now.
+ * terminal, or the run is in its background, nothing is plugged in, and what waits is denied for
+ * now.
  */
 void run_ask_plug(struct run_ask *ask, struct plane_options *options);
 

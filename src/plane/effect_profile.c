@@ -175,10 +175,8 @@ static int put_mount(struct work *work, const yyjson_val *mount, const yyjson_va
 /* Those that the profile names and the command does not bring, where they are the user's own. */
 static int add_stored(struct work *work, yyjson_val *refs, struct mount_set *set, struct err *err)
 {
-    size_t i, count;
-    yyjson_val *ref;
-    yyjson_arr_foreach(refs, i, count, ref)
-    {
+    for (size_t i = 0; i < yyjson_arr_size(refs); i++) {
+        const yyjson_val *ref = yyjson_arr_get(refs, i);
         yyjson_doc *doc = NULL;
         int64_t revision;
         int r = set_has(set, text_of(ref))
