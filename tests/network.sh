@@ -165,6 +165,57 @@ check "a person says yes" exits 0
 run run -- curl -sS -m 20 "http://asked.test:$http/"
 check "and then it is reached" out_is "the page"
 
+# ---- while it runs ----
+
+# What a run says, line by line; it goes on by what it is told.
+begin() { # COMMAND
+    mkfifo "$scratch/told.$1" "$scratch/said.$1"
+    "$program" run --json -- python3 -u -c "$2" <"$scratch/told.$1" >"$scratch/said.$1" \
+        2>"$scratch/err.$1" &
+    begun=$!
+    exec 8>"$scratch/told.$1" 9<"$scratch/said.$1"
+}
+sed -i 's/"destination": "asked.test"/"destination": "*.later.test"/' "$user_layer/asking.json"
+sed -i 's/asked.test: 127.0.0.1/&\n  now.later.test: 127.0.0.1/' "$user_layer/references.yaml"
+begin live "
+import socket
+for line in open(0):
+    try:
+        kept = socket.create_connection(('now.later.test', $echo), 20)
+        kept.sendall(b'x')
+        print('reached' if kept.recv(1) else 'denied')
+    except OSError:
+        print('denied')
+    if line.strip() == 'wait':
+        try:
+            print('ended' if kept.recv(1) == b'' else 'more')
+        except OSError:
+            print('reset')"
+echo >&8
+read -r said <&9
+check "what is left to a person is denied to a run that goes on" test "$said" = denied
+card=$("$program" op pending --json | sed -n 's/.*"id": *"urn:srcos:decision-card:\([^"]*\)".*/\1/p' |
+    head -n 1)
+run op decide "$card" this-run
+check "until the person has said yes" exits 0
+echo wait >&8
+read -r said <&9
+check "then it is reached, by the same run" test "$said" = reached
+operation=$("$program" op list --state running | cut -d' ' -f1)
+run network deny "$operation" now.later.test
+check "it is taken away again" exits 0
+read -r said <&9
+check "what was open is reset at once" test "$said" = reset
+echo >&8
+read -r said <&9
+check "and nothing new is opened" test "$said" = denied
+run network deny "$operation" 'not a host'
+check "what is no destination is refused" exits 2
+exec 8>&- 9<&-
+wait "$begun"
+run network deny "$operation" plain.test
+check "a run that has ended is denied nothing" exits 1
+
 # ---- budget and evidence ----
 
 run run --json --budget connectorCalls=2 -- sh -c "

@@ -3,7 +3,9 @@
 
 #include "cmd/op.h"
 #include "cmd/policy_ask.h"
+#include "cmd/runs.h"
 #include "cmd/tell.h"
+#include "machine/control.h"
 
 enum {
     EXPLAIN_PROFILE,
@@ -51,6 +53,45 @@ static int run_explain(const struct invocation *invocation)
                  : policy_explain(invocation, &request, &asked, values[EXPLAIN_JSON]);
 }
 
+/* --- what a run is denied while it runs ----------------------------------------------------- */
+
+#define DENY_ANSWER_MS 5000
+
+enum { DENY_JSON };
+
+static const struct option_row deny_options[] = {
+    [DENY_JSON] = { "json", 'j', NULL, "print a JSON object" },
+};
+
+static int deny(const struct invocation *invocation, struct err *err)
+{
+    _cleanup_(cleanup_plane) struct plane *plane = NULL;
+    _cleanup_(buf_release) struct buf answer = BUF_INIT;
+    _cleanup_(cleanup_close) int fd = -1;
+    struct control_request request = { .verb = CONTROL_DENY, .timeout_ms = -1 };
+    struct runs_one run;
+    const char *destination = invocation->operands[1];
+    if (!destination[0] || strlen(destination) > CONTROL_TEXT_MAX)
+        return err_set(err, ERR_USAGE, "deny a destination", "a destination is HOST or HOST:PORT");
+    snprintf(request.reference, sizeof(request.reference), "%s", destination);
+    int r = runs_open(&plane, err);
+    if (r == 0)
+        r = runs_find(plane, invocation->operands[0], &run, err);
+    if (r == 0)
+        r = control_connect(run.folder, &fd, err);
+    return r < 0 ? r : control_ask(fd, &request, DENY_ANSWER_MS, &answer, err);
+}
+
+static int run_deny(const struct invocation *invocation)
+{
+    struct err err = { 0 };
+    if (deny(invocation, &err) < 0)
+        return tell_error(invocation, &err);
+    if (invocation->values[DENY_JSON])
+        puts("{\"denied\":true}");
+    return EXIT_OK;
+}
+
 /* --- the table ----------------------------------------------------------------------------- */
 
 static const struct verb verbs[] = {
@@ -85,6 +126,19 @@ static const struct verb verbs[] = {
         .options = policy_test_options,
         .option_count = POLICY_TEST_OPTION_COUNT,
         .run = run_policy_test,
+    },
+    {
+        .name = "deny",
+        .operands = "RUN HOST[:PORT]",
+        .operands_min = 2,
+        .operands_max = 2,
+        .summary = "Deny a run a destination, while it runs",
+        .description = "From now on the run cannot connect there, whatever the layers allow, and "
+                       "connections that it has are reset. Nothing else can be changed about a "
+                       "run's policy, and nothing is given by it.",
+        .options = deny_options,
+        .option_count = ARRAY_LEN(deny_options),
+        .run = run_deny,
     },
     {
         .name = "firewall",

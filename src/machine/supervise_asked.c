@@ -101,6 +101,9 @@ int run_act(void *context, const struct control_request *request, struct buf *me
         resize(run, request);
         return 0;
     case CONTROL_DENY:
+        if (run->watch->door)
+            return network_door_deny(run->watch->door, str_from(request->reference), err);
+        break;
     case CONTROL_DECIDE:
     case CONTROL_VERB_COUNT:
         break;

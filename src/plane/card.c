@@ -471,10 +471,14 @@ static const char *const wishes[GATE_COUNT] = {
 };
 
 /* A network is had, and a destination of it connected to. */
+static bool is_destination(const struct gate_question *gate)
+{
+    return strcmp(gate->kind, "host") == 0 || strcmp(gate->kind, "address") == 0;
+}
+
 static const char *wish_of(const struct gate_question *gate)
 {
-    bool is_destination = strcmp(gate->kind, "host") == 0 || strcmp(gate->kind, "address") == 0;
-    return is_destination ? "connect to" : wishes[gate->gate];
+    return is_destination(gate) ? "connect to" : wishes[gate->gate];
 }
 
 struct offer {
@@ -518,10 +522,12 @@ static void add_options(struct buf *json, const struct work *work,
           " for 8 hours", "profile", PROFILE_SECONDS, 0 },
     };
     bool goes_on =
-        work->plane->options.wait_ms > 0 ||
+        is_destination(question->gate) || work->plane->options.wait_ms > 0 ||
         (work->type->retry.retryable && work_text(work, WORK_OPERATION, "idempotencyKey").len);
-    buf_add_text(json, ",\"options\":[{\"optionId\":\"no\",\"label\":\"No\",\"consequence\":"
-                       "\"It stays denied, and nothing runs.\",\"verdict\":\"deny\"}");
+    buf_addf(json,
+             ",\"options\":[{\"optionId\":\"no\",\"label\":\"No\",\"consequence\":\"It stays denied"
+             "%s.\",\"verdict\":\"deny\"}",
+             is_destination(question->gate) ? "" : ", and nothing runs");
     if (goes_on || !question->profile.len)
         add_offer(json, question, &run);
     for (size_t i = 0; question->profile.len && i < ARRAY_LEN(of_profile); i++)

@@ -14,14 +14,16 @@
 
 static int take_verdict(void *context, const struct target *target, const struct verdict *verdict,
                         size_t *ret_record, struct err *err);
+static bool is_answered(void *context, size_t record);
 static int take_connector_call(void *context, struct err *err);
 
 void network_record_init(struct network_record *record, struct work *work, struct str profile)
 {
-    *record = (struct network_record){ .sink = { record, take_verdict, take_connector_call },
-                                       .work = work,
-                                       .profile = profile,
-                                       .redacts = gate_layers_redact(work_plane(work)) };
+    *record =
+        (struct network_record){ .sink = { record, take_verdict, is_answered, take_connector_call },
+                                 .work = work,
+                                 .profile = profile,
+                                 .redacts = gate_layers_redact(work_plane(work)) };
 }
 
 void network_record_release(struct network_record *record)
@@ -265,6 +267,24 @@ static int take_verdict(void *context, const struct target *target, const struct
     kept->remedy = is_permitted ? NULL : strdup(verdict->smallest_change);
     *ret_record = record->count++;
     return is_permitted;
+}
+
+/* A card that cannot be read has not been answered. */
+static bool is_answered(void *context, size_t number)
+{
+    const struct network_record *record = context;
+    const struct network_verdict *verdict = &record->verdicts[number];
+    char id[PLANE_URN_MAX];
+    struct card card = { 0 };
+    struct err unread;
+    if (!verdict->card[0])
+        return false;
+    urn_make("decision-card", str_from(verdict->card), id);
+    if (card_read(work_plane(record->work), str_from(id), &card, &unread) < 0)
+        return false;
+    bool is_pending = card_state(&card) == CARD_PENDING;
+    card_release(&card);
+    return !is_pending;
 }
 
 static int take_connector_call(void *context, struct err *err)

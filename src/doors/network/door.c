@@ -39,6 +39,10 @@ struct network_door {
     struct inside_proxy *proxy;
     struct routes *routes;
     struct publish *publish; /* NULL: nothing is published */
+    /* What somebody has denied while it runs, and the policy that says so; NULL: nothing. */
+    struct buf denied[NETWORK_DENIALS_MAX];
+    size_t denied_count;
+    struct policy *denying;
     struct denial_log denials;
 };
 
@@ -53,6 +57,14 @@ static void deny_undecided(const struct err *why, struct verdict *ret)
              "Mend what is wrong, and run it again.");
 }
 
+static int ask_policy(const struct policy *policy, const struct policy_destination *destination,
+                      const struct address_range *address, struct verdict *ret, struct err *err)
+{
+    return address ? policy_decide_address(policy, destination, address, ret, err)
+                   : policy_decide(policy, destination, ret, err);
+}
+
+/* What somebody has denied while it runs comes before what the layers say. */
 static void decide(struct network_door *door, const struct target *target,
                    const struct address_range *address, struct verdict *ret)
 {
@@ -62,8 +74,13 @@ static void decide(struct network_door *door, const struct target *target,
                                                     .port = target->port,
                                                     .protocol = STR("tcp") };
     struct err why = { 0 };
-    int r = address ? policy_decide_address(door->options.policy, &destination, address, ret, &why)
-                    : policy_decide(door->options.policy, &destination, ret, &why);
+    int r = 0;
+    if (door->denying)
+        r = ask_policy(door->denying, &destination, address, ret, &why);
+    if (r == 0 && door->denying && ret->layers[LAYER_USER].answer == ANSWER_DENY)
+        return;
+    if (r == 0)
+        r = ask_policy(door->options.policy, &destination, address, ret, &why);
     if (r < 0)
         deny_undecided(&why, ret);
 }
@@ -95,14 +112,16 @@ static struct use_entry *note(struct network_door *door, const struct target *ta
         uses_meet(door->uses, target, verdict->answer, refusal, clock_now_ms(), &is_new);
     if (entry && strcmp(entry->target.name, USES_OTHERS) == 0)
         verdict = verdict_of_others(&of_others);
-    if (entry && is_new) {
+    bool is_answered = entry && !is_new && !entry->permitted && entry->answer == ANSWER_ASK &&
+                       sink->is_answered(sink->context, entry->record);
+    if (entry && (is_new || is_answered)) {
         int r = sink->verdict(sink->context, &entry->target, verdict, &entry->record, &unwritten);
-        if (r < 0) {
+        if (r < 0 && is_new)
             uses_forget_last(door->uses);
+        if (r < 0)
             return NULL;
-        }
         entry->permitted = r > 0;
-        if (!entry->permitted)
+        if (!entry->permitted && is_new)
             denial_log_add(&door->denials, entry, verdict);
     } else if (entry && !entry->permitted) {
         denial_log_repeat(&door->denials, entry);
@@ -336,6 +355,9 @@ void network_door_close(struct network_door *door)
     names_free(door->names);
     uses_free(door->uses);
     routes_free(door->routes);
+    policy_free(door->denying);
+    for (size_t i = 0; i < door->denied_count; i++)
+        buf_release(&door->denied[i]);
     loop_free(door->loop);
     capture_close(&door->options.sockets);
     cleanup_close(&door->options.denials);
@@ -355,6 +377,33 @@ int64_t network_door_due(const struct network_door *door)
 void network_door_turn(struct network_door *door)
 {
     loop_turn(door->loop);
+}
+
+int network_door_deny(struct network_door *door, struct str destination, struct err *err)
+{
+    struct policy_builder *builder = NULL;
+    struct policy *policy = NULL;
+    if (door->denied_count == NETWORK_DENIALS_MAX)
+        return err_set(err, ERR_LIMIT, STEP_DOOR, "a run takes %d denials", NETWORK_DENIALS_MAX);
+    struct buf *kept = &door->denied[door->denied_count];
+    *kept = BUF_INIT;
+    int r = buf_add_str(kept, destination) < 0
+                ? err_set(err, ERR_MEMORY, STEP_DOOR, "there is not enough memory")
+                : policy_builder_new(&builder, err);
+    for (size_t i = 0; i <= door->denied_count && r == 0; i++)
+        r = policy_add_choice(builder, buf_str(&door->denied[i]), false, err);
+    if (r == 0)
+        r = policy_build(builder, &policy, err);
+    policy_builder_free(builder);
+    if (r < 0) {
+        buf_release(kept);
+        return r;
+    }
+    door->denied_count++;
+    policy_free(door->denying);
+    door->denying = policy;
+    flows_ask_again(door->flows);
+    return 0;
 }
 
 void network_door_take(struct network_door *door, int fd)

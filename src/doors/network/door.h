@@ -28,6 +28,11 @@ struct network_sink {
      */
     int (*verdict)(void *context, const struct target *target, const struct verdict *verdict,
                    size_t *ret_record, struct err *err);
+    /*
+     * Whether there is more to be said of something that was left to a person: asked each time that
+     * it is met again. True: `verdict` is to be called once more.
+     */
+    bool (*is_answered)(void *context, size_t record);
     /* Takes one connector call from what the run may use; ERR_BUDGET where there is none left. */
     int (*connector_call)(void *context, struct err *err);
 };
@@ -57,6 +62,14 @@ void network_door_close(struct network_door *door);
 int network_door_fd(const struct network_door *door);
 int64_t network_door_due(const struct network_door *door);
 void network_door_turn(struct network_door *door);
+
+#define NETWORK_DENIALS_MAX 64
+/*
+ * From now on a destination (as --deny takes it) is denied, whatever the layers say; connections to
+ * it are reset. ERR_DOCUMENT: it is none; ERR_LIMIT.
+ */
+int network_door_deny(struct network_door *door, struct str destination,
+                      struct err *err) MUST_CHECK;
 
 /* The door's from then on. */
 void network_door_take(struct network_door *door, int fd);
