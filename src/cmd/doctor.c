@@ -150,6 +150,31 @@ static const struct verb doctor_verbs[] = {
         .run = run_host,
     },
     {
+        .name = "preflight",
+        .operands = "[CONTRACT...]",
+        .operand_kind = OPERAND_FILE,
+        .operands_max = CONTRACTS_MAX,
+        .summary = "Hold capability contracts against what this host gives",
+        .description =
+            "Looks at every capability that a CapabilityContract declares and every broker that it "
+            "requires, and says for each whether it is granted, denied, locked, missing or broken, "
+            "by whom, what becomes of the component without it, and what would mend it. Contracts "
+            "are files, or URNs of those in the layers' folders; without one, all of these.\n\n"
+            "A capability may name its object behind a colon: files.read, files.write, "
+            "files.execute and device.open a path; socket.connect a socket; network.connect a host "
+            "and port; bus.session, bus.system and service.lookup a name; portal.use a portal; "
+            "unit.active a unit; package.installed a package; capability.hold a capability of the "
+            "kernel. Without an object: secret.use, keyring.kernel, pasteboard.read, "
+            "pasteboard.write, notification.show, netlink.read, radio.read, gpu.render, "
+            "camera.use, vm.run, userns.create, cgroup.delegate.\n\n"
+            "Nothing is changed or started by looking. The exit status is 0 where everything is "
+            "there, 1 where the component starts with less, 77 where its contract says that it "
+            "does not start then, or the phase forbids it.",
+        .options = doctor_preflight_options,
+        .option_count = ARRAY_LEN(doctor_preflight_options),
+        .run = run_doctor_preflight,
+    },
+    {
         .name = "phase",
         .operands = "[CONTRACT...]",
         .operand_kind = OPERAND_FILE,

@@ -19,4 +19,8 @@ int run_doctor_phase(const struct invocation *invocation);
 #define DOCTOR_PHASE_OPTION_COUNT 2
 extern const struct option_row doctor_phase_options[DOCTOR_PHASE_OPTION_COUNT];
 
+int run_doctor_preflight(const struct invocation *invocation);
+#define DOCTOR_PREFLIGHT_OPTION_COUNT 3
+extern const struct option_row doctor_preflight_options[DOCTOR_PREFLIGHT_OPTION_COUNT];
+
 #endif

@@ -17,6 +17,8 @@ void op_urn(const char *type, const char *given, char ret[PLANE_URN_MAX]);
 /* Prints text that others wrote, wrapped to OP_COLUMNS behind a label of `indent` columns. */
 void op_print_wrapped(const char *label, int indent, struct str text);
 void op_tell_wrapped(FILE *stream, const char *label, int indent, struct str text);
+/* The same where `indent` columns of the first line are printed already. */
+void op_print_behind(int indent, struct str text);
 
 static inline void cleanup_plane(struct plane **plane)
 {

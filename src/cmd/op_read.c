@@ -48,12 +48,7 @@ static void tell_str(FILE *stream, struct str text)
     buf_release(&copy);
 }
 
-void op_print_wrapped(const char *label, int indent, struct str text)
-{
-    op_tell_wrapped(stdout, label, indent, text);
-}
-
-void op_tell_wrapped(FILE *stream, const char *label, int indent, struct str text)
+static void tell_behind(FILE *stream, int indent, struct str text)
 {
     size_t room = (size_t)(OP_COLUMNS - indent);
     for (bool first = true; text.len || first; first = false) {
@@ -68,13 +63,29 @@ void op_tell_wrapped(FILE *stream, const char *label, int indent, struct str tex
                     take--;
             }
         }
-        fprintf(stream, "%-*s", indent, first ? label : "");
+        fprintf(stream, "%*s", first ? 0 : indent, "");
         tell_str(stream, str_make(text.ptr, take));
         fputc('\n', stream);
         text = str_from_offset(text, take);
         while (text.len && text.ptr[0] == ' ')
             text = str_from_offset(text, 1);
     }
+}
+
+void op_tell_wrapped(FILE *stream, const char *label, int indent, struct str text)
+{
+    fprintf(stream, "%-*s", indent, label);
+    tell_behind(stream, indent, text);
+}
+
+void op_print_wrapped(const char *label, int indent, struct str text)
+{
+    op_tell_wrapped(stdout, label, indent, text);
+}
+
+void op_print_behind(int indent, struct str text)
+{
+    tell_behind(stdout, indent, text);
 }
 
 static struct str without_prefix(struct str type)

@@ -24,10 +24,13 @@ void observer_free(struct observer *observer);
 void observer_phase(struct observer *observer, struct phase_sight *ret);
 /* The buses, by enum bus_kind (linux/bus.h). */
 const struct bus *observer_buses(const struct observer *observer);
-/* Changes of what stands at this path are waited for too; ERR_LIMIT past OBSERVER_PATHS_MAX. */
-int observer_add_path(struct observer *observer, const char *path, struct err *err) MUST_CHECK;
+/*
+ * Changes of what stands at this path are waited for too. What cannot be watched is said by
+ * observer_wait.
+ */
+void observer_add_path(struct observer *observer, const char *path);
 
-/* Returns when something may be otherwise than it was seen last. */
+/* Returns when something may be otherwise than it was seen last; ERR_LIMIT, ERR_MEMORY, ERR_IO. */
 int observer_wait(struct observer *observer, struct err *err) MUST_CHECK;
 
 static inline void cleanup_observer(struct observer **observer)

@@ -193,6 +193,16 @@ int bus_has_owner(const struct bus *bus, const char *name)
     return r < 0 ? r : owned;
 }
 
+int bus_ping(const struct bus *bus, const char *name)
+{
+    sd_bus_error error = SD_BUS_ERROR_NULL;
+    if (bus->state != BUS_OPEN)
+        return -ENOTCONN;
+    int r = sd.sd_bus_call_method(bus->connection, name, "/", "org.freedesktop.DBus.Peer", "Ping",
+                                  &error, NULL, "");
+    return error_of(r, &error);
+}
+
 int bus_can_start(const struct bus *bus, const char *name)
 {
     sd_bus_error error = SD_BUS_ERROR_NULL;

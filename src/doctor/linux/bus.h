@@ -45,6 +45,8 @@ struct bus_place {
 
 /* 1 or 0; -errno where the bus did not say. */
 int bus_has_owner(const struct bus *bus, const char *name);
+/* Whether who owns a name answers at all: 0, -EACCES where the bus forbids asking, or -errno. */
+int bus_ping(const struct bus *bus, const char *name);
 /* Whether somebody would be started for this name. */
 int bus_can_start(const struct bus *bus, const char *name);
 

@@ -32,9 +32,10 @@ struct observer {
     struct bus buses[BUS_KIND_COUNT];
     bool listens, heard;
     int inotify;
-    char **paths;
+    char *paths[OBSERVER_PATHS_MAX];
     size_t path_count;
-    int settling; /* times left for a socket where nobody listens yet */
+    struct err failure; /* of watching a path; kept for who waits */
+    int settling;       /* times left for a socket where nobody listens yet */
 };
 
 /* What may change the phase; by bus. */
@@ -84,11 +85,8 @@ int observer_new(bool listens, struct observer **ret, struct err *err)
         return err_set_errno(err, errno, STEP_OBSERVE, "watch folders");
     for (size_t i = 0; i < BUS_KIND_COUNT; i++)
         open_bus(observer, (enum bus_kind)i);
-    for (size_t i = 0; i < ARRAY_LEN(usual_paths); i++) {
-        int r = observer_add_path(observer, usual_paths[i], err);
-        if (r < 0)
-            return r;
-    }
+    for (size_t i = 0; i < ARRAY_LEN(usual_paths); i++)
+        observer_add_path(observer, usual_paths[i]);
     *ret = TAKE_PTR(observer);
     return 0;
 }
@@ -101,7 +99,6 @@ void observer_free(struct observer *observer)
         bus_close(&observer->buses[i]);
     for (size_t i = 0; i < observer->path_count; i++)
         free(observer->paths[i]);
-    free(observer->paths);
     if (observer->listens && observer->inotify >= 0)
         close(observer->inotify);
     free(observer);
@@ -140,22 +137,30 @@ static void watch_all(struct observer *observer)
             watch_path(observer, bus_socket(&observer->buses[i]));
 }
 
-int observer_add_path(struct observer *observer, const char *path, struct err *err)
+static bool is_watched(const struct observer *observer, const char *path)
 {
-    if (!observer->listens)
-        return 0;
-    if (observer->path_count == OBSERVER_PATHS_MAX)
-        return err_set(err, ERR_LIMIT, STEP_OBSERVE, "more than %d paths are to be watched",
-                       OBSERVER_PATHS_MAX);
-    char **paths = realloc(observer->paths, (observer->path_count + 1) * sizeof(*paths));
-    if (!paths)
-        return err_set(err, ERR_MEMORY, STEP_OBSERVE, "there is not enough memory");
-    observer->paths = paths;
-    paths[observer->path_count] = strdup(path);
-    if (!paths[observer->path_count])
-        return err_set(err, ERR_MEMORY, STEP_OBSERVE, "there is not enough memory");
-    watch_path(observer, str_from(paths[observer->path_count++]));
-    return 0;
+    for (size_t i = 0; i < observer->path_count; i++)
+        if (strcmp(observer->paths[i], path) == 0)
+            return true;
+    return false;
+}
+
+void observer_add_path(struct observer *observer, const char *path)
+{
+    if (!observer->listens || is_watched(observer, path))
+        return;
+    if (observer->path_count == OBSERVER_PATHS_MAX) {
+        err_set(&observer->failure, ERR_LIMIT, STEP_OBSERVE, "more than %d paths are to be watched",
+                OBSERVER_PATHS_MAX);
+        return;
+    }
+    char *copy = strdup(path);
+    if (!copy) {
+        err_set(&observer->failure, ERR_MEMORY, STEP_OBSERVE, "there is not enough memory");
+        return;
+    }
+    observer->paths[observer->path_count++] = copy;
+    watch_path(observer, str_from(copy));
 }
 
 static bool drain_folders(struct observer *observer)
@@ -227,6 +232,9 @@ static bool process_buses(struct observer *observer)
 int observer_wait(struct observer *observer, struct err *err)
 {
     for (;;) {
+        if (observer->failure.code != ERR_NONE)
+            return err_set(err, observer->failure.code, STEP_OBSERVE, "%s",
+                           observer->failure.cause);
         watch_all(observer);
         if (process_buses(observer) || (has_socket_come(observer) && open_again(observer)))
             return 0;
