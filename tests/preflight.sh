@@ -73,7 +73,7 @@ check "a mode that forbids it is a denial" out_matches "^ +denied +kernel: owner
 change="setfacl -m u:$me:r"
 [ "$(id -u)" -eq 0 ] || change="chmod u+r"
 check "with the smallest change" out_has "$change"
-check "and what becomes of the use" out_has "then     degraded: Less is done."
+check "and what becomes of the use" out_has "then  degraded: Less is done."
 check "the lines fit a terminal" narrow
 chmod 700 "$scratch/closed"
 [ "$(id -u)" -eq 0 ] || chmod 000 "$scratch/closed"

@@ -1,6 +1,7 @@
 /* digest: see the header. */
 #include "base/digest.h"
 
+#include <nettle/md5.h>
 #include <nettle/sha1.h>
 #include <nettle/sha2.h>
 
@@ -12,7 +13,10 @@
     X(nettle_sha256_digest)                                                                        \
     X(nettle_sha1_init)                                                                            \
     X(nettle_sha1_update)                                                                          \
-    X(nettle_sha1_digest)
+    X(nettle_sha1_digest)                                                                          \
+    X(nettle_md5_init)                                                                             \
+    X(nettle_md5_update)                                                                           \
+    X(nettle_md5_digest)
 LIBRARY(AM_EMBEDS_NETTLE, sha, "libnettle.so.8", SHA_FUNCTIONS)
 
 #define TEXT_PREFIX "sha256:"
@@ -61,15 +65,23 @@ struct digest_stream {
     union {
         struct sha256_ctx sha256;
         struct sha1_ctx sha1;
+        struct md5_ctx md5;
     };
 };
 
 static void begin(struct digest_stream *stream)
 {
-    if (stream->kind == DIGEST_SHA1)
-        sha.nettle_sha1_init(&stream->sha1);
-    else
+    switch (stream->kind) {
+    case DIGEST_SHA256:
         sha.nettle_sha256_init(&stream->sha256);
+        break;
+    case DIGEST_SHA1:
+        sha.nettle_sha1_init(&stream->sha1);
+        break;
+    case DIGEST_MD5:
+        sha.nettle_md5_init(&stream->md5);
+        break;
+    }
 }
 
 int digest_stream_new(enum digest_kind kind, struct digest_stream **ret, struct err *err)
@@ -88,18 +100,33 @@ int digest_stream_new(enum digest_kind kind, struct digest_stream **ret, struct 
 
 void digest_stream_add(struct digest_stream *stream, struct str bytes)
 {
-    if (stream->kind == DIGEST_SHA1)
-        sha.nettle_sha1_update(&stream->sha1, bytes.len, (const uint8_t *)bytes.ptr);
-    else
-        sha.nettle_sha256_update(&stream->sha256, bytes.len, (const uint8_t *)bytes.ptr);
+    const uint8_t *data = (const uint8_t *)bytes.ptr;
+    switch (stream->kind) {
+    case DIGEST_SHA256:
+        sha.nettle_sha256_update(&stream->sha256, bytes.len, data);
+        break;
+    case DIGEST_SHA1:
+        sha.nettle_sha1_update(&stream->sha1, bytes.len, data);
+        break;
+    case DIGEST_MD5:
+        sha.nettle_md5_update(&stream->md5, bytes.len, data);
+        break;
+    }
 }
 
 void digest_stream_end(struct digest_stream *stream, unsigned char ret_digest[DIGEST_BYTES])
 {
-    if (stream->kind == DIGEST_SHA1)
-        sha.nettle_sha1_digest(&stream->sha1, DIGEST_SHA1_BYTES, ret_digest);
-    else
+    switch (stream->kind) {
+    case DIGEST_SHA256:
         sha.nettle_sha256_digest(&stream->sha256, DIGEST_BYTES, ret_digest);
+        break;
+    case DIGEST_SHA1:
+        sha.nettle_sha1_digest(&stream->sha1, DIGEST_SHA1_BYTES, ret_digest);
+        break;
+    case DIGEST_MD5:
+        sha.nettle_md5_digest(&stream->md5, DIGEST_MD5_BYTES, ret_digest);
+        break;
+    }
     begin(stream);
 }
 

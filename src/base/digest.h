@@ -1,4 +1,7 @@
-/* digest: SHA-256, and SHA-1 where git asks for it, from nettle loaded on first use. */
+/*
+ * digest: SHA-256, from nettle loaded on first use; and where others ask for them, SHA-1 (git) and
+ * MD5 (the receipts of packages), which say nothing against somebody who means harm.
+ */
 #ifndef AM_BASE_DIGEST_H
 #define AM_BASE_DIGEST_H
 
@@ -18,8 +21,10 @@ int digest_text(struct str bytes, char ret_text[DIGEST_TEXT_SIZE], struct err *e
 void digest_write(const unsigned char digest[DIGEST_BYTES], char ret_text[DIGEST_TEXT_SIZE]);
 
 /* Bytes that come in pieces. */
-enum digest_kind { DIGEST_SHA256, DIGEST_SHA1 };
-#define DIGEST_SHA1_BYTES 20 /* the first of what digest_stream_end gives */
+enum digest_kind { DIGEST_SHA256, DIGEST_SHA1, DIGEST_MD5 };
+/* The first of what digest_stream_end gives. */
+#define DIGEST_SHA1_BYTES 20
+#define DIGEST_MD5_BYTES  16
 
 struct digest_stream;
 

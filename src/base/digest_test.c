@@ -58,4 +58,9 @@ TEST(pieces_give_the_digest_of_the_whole)
     digest_stream_end(stream, pieces);
     CHECK(memcmp(pieces, "\xa9\x99\x3e\x36\x47\x06\x81\x6a\xba\x3e", 10) == 0);
     digest_stream_free(stream);
+    CHECK_INT(digest_stream_new(DIGEST_MD5, &stream, &err), 0);
+    digest_stream_add(stream, STR("abc"));
+    digest_stream_end(stream, pieces);
+    CHECK(memcmp(pieces, "\x90\x01\x50\x98\x3c\xd2\x4f\xb0\xd6\x96", 10) == 0);
+    digest_stream_free(stream);
 }

@@ -194,6 +194,26 @@ static const struct verb doctor_verbs[] = {
         .option_count = ARRAY_LEN(doctor_phase_options),
         .run = run_doctor_phase,
     },
+    {
+        .name = "registry",
+        .operands = "[COMPONENT]",
+        .operands_max = 1,
+        .summary = "Say whether what is installed is what its registries say",
+        .description =
+            "Holds every package against its receipt and every file of it against its digest; and "
+            "looks at what programs register themselves by: desktop entries and MIME types, D-Bus "
+            "services, units of systemd, portals, browser extensions, native-messaging hosts, "
+            "npm's "
+            "global packages, and this program's own documents. A component is valid, degraded, "
+            "missing, invalid or quarantined, each with what is wrong and the command that mends "
+            "it; without an argument only those that are not valid are told.\n\n"
+            "COMPONENT is a package's name, a reference (deb:NAME, npm:NAME) or the path of a "
+            "file. DPKG_ROOT and DPKG_ADMINDIR are obeyed. What only root may read is said to be "
+            "unknown to others. The exit status is 0 where everything is valid, else 1.",
+        .options = doctor_registry_options,
+        .option_count = ARRAY_LEN(doctor_registry_options),
+        .run = run_doctor_registry,
+    },
 };
 
 const struct verb verb_doctor = {

@@ -23,4 +23,8 @@ int run_doctor_preflight(const struct invocation *invocation);
 #define DOCTOR_PREFLIGHT_OPTION_COUNT 3
 extern const struct option_row doctor_preflight_options[DOCTOR_PREFLIGHT_OPTION_COUNT];
 
+int run_doctor_registry(const struct invocation *invocation);
+#define DOCTOR_REGISTRY_OPTION_COUNT 1
+extern const struct option_row doctor_registry_options[DOCTOR_REGISTRY_OPTION_COUNT];
+
 #endif

@@ -5,12 +5,13 @@
 #include "contract/rules.h"
 #include "doctor/preflight.h"
 
-#define STEP         "look before a start"
-#define STATUS_NO    77
-#define NAME_WIDTH   24
-#define WORD_WIDTH   8
-#define TEXT_COLUMN  (2 + NAME_WIDTH + WORD_WIDTH + 1)
-#define COMPONENT    "urn:srcos:component:"
+#define STEP        "look before a start"
+#define STATUS_NO   77
+#define NAME_WIDTH  24
+#define WORD_WIDTH  8
+#define TEXT_COLUMN (2 + NAME_WIDTH + WORD_WIDTH + 1)
+#define MORE_COLUMN 12 /* of what follows below */
+#define COMPONENT   "urn:srcos:component:"
 
 enum { OPTION_COMPONENT, OPTION_WATCH, OPTION_JSON };
 
@@ -38,9 +39,9 @@ struct looking {
 
 static void print_line(const char *word, struct str text)
 {
-    char label[TEXT_COLUMN + 1];
-    snprintf(label, sizeof(label), "%*s%s", 2 + NAME_WIDTH, "", word);
-    op_print_wrapped(label, TEXT_COLUMN, text);
+    char label[MORE_COLUMN + 1];
+    snprintf(label, sizeof(label), "      %s", word);
+    op_print_wrapped(label, MORE_COLUMN, text);
 }
 
 static void print_item(const struct preflight_item *item)
