@@ -1,0 +1,290 @@
+/*
+ * plan_mounts: what a plan mounts, and what it refuses to.
+ *
+ * Theory of operation. Paths come resolved, and are judged as they are: what
+ * executes the plan opens them again beneath the root without following a link.
+ * Mounts stand in the order of their places inside, so that what lies within
+ * another comes after it. Refusals name a rule:
+ *
+ *   mount-not-allowed     outside of the profile's allowedPaths
+ *   mount-secret          it is, holds or lies within a place of secrets
+ *   mount-over-system     the agent's path lies in a system directory
+ *   mount-not-hidden      a read-write bind cannot hide secrets
+ *   mount-not-filtered    nor follow include and exclude patterns
+ *   mount-twice           two mounts at one place
+ *   mount-not-staged      the tier `process` has no overlay,
+ *   mount-elsewhere       and no other place for a directory than its own,
+ *   mount-within          and takes nothing back below a mount
+ *   home-over-system      the home lies in a system directory, or is the root
+ *
+ * Limits: PLAN_MOUNTS_MAX mounts.
+ */
+#include "base/arena.h"
+#include "contract/host_path.h"
+#include "contract/rules.h"
+#include "machine/plan_internal.h"
+
+#define PATH_MAX_BYTES 4096
+
+static int refuse(struct err *err, const char *rule, const char *format, ...) PRINTF_LIKE(3, 4);
+
+static int refuse(struct err *err, const char *rule, const char *format, ...)
+{
+    char why[ERR_CAUSE_MAX - 64];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(why, sizeof(why), format, arguments);
+    va_end(arguments);
+    return err_set(err, ERR_DENIED, STEP_PLAN, "%s [%s]", why, rule);
+}
+
+static bool is_allowed(const struct plan_context *context, const char *path)
+{
+    size_t i, count;
+    yyjson_val *item;
+    yyjson_val *list = at(context->request->profile, "/worktreePlane/allowedPaths");
+    if (!list)
+        return false;
+    yyjson_arr_foreach(list, i, count, item)
+    {
+        _cleanup_(buf_release) struct buf allowed = BUF_INIT_LIMIT(PATH_MAX_BYTES);
+        if (host_path_expand(text_of(item), context->facts->home, &allowed) == 0 &&
+            host_path_is_within(str_from(path), buf_str(&allowed)))
+            return true;
+    }
+    return false;
+}
+
+/* Also where the home lies elsewhere than homes do. */
+static bool touches_secret(const struct plan_context *context, const char *path,
+                           char ret_secret[HOST_SECRET_SIZE])
+{
+    _cleanup_(buf_release) struct buf short_path = BUF_INIT_LIMIT(PATH_MAX_BYTES);
+    struct str home = str_from(context->facts->home);
+    struct str given = str_from(path[1] ? path : ""); /* the root, in the spelling of host_path */
+    if (host_path_is_within(given, home)) {
+        buf_add_char(&short_path, '~');
+        buf_add_str(&short_path, str_from_offset(given, home.len));
+        return host_path_touches_secret(buf_str(&short_path), ret_secret);
+    }
+    return host_path_touches_secret(given, ret_secret) ||
+           (host_path_is_within(home, given) && /* it holds the home */
+            host_path_touches_secret(STR("~"), ret_secret));
+}
+
+/* This program's own places, which need not be where they usually are. */
+static bool touches_own(const struct plan_context *context, const char *path,
+                        char ret_secret[HOST_SECRET_SIZE])
+{
+    for (size_t i = 0; i < PLAN_OWN_PLACES; i++) {
+        const char *own = context->facts->own_places[i];
+        if (own && (host_path_is_within(str_from(path), str_from(own)) ||
+                    host_path_is_within(str_from(own), str_from(path)))) {
+            snprintf(ret_secret, HOST_SECRET_SIZE, "agent-machine's own folder");
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool is_system_path(const char *path)
+{
+    static const char *const places[] = {
+        "/bin",  "/boot",   "/dev", "/etc", "/lib",  "/lib32", "/lib64",
+        "/proc", "/libx32", "/run", "/sys", "/sbin", "/usr",
+    };
+    for (size_t i = 0; i < ARRAY_LEN(places); i++)
+        if (host_path_is_within(str_from(path), str_from(places[i])))
+            return true;
+    return path[0] != '/' || path[1] == '\0';
+}
+
+/* What cannot be had where Landlock alone grants paths. */
+static int check_process_mount(const struct plan_context *context, const struct plan_mount *mount,
+                               struct err *err)
+{
+    const struct plan *plan = &context->planning->plan;
+    const char *path = mount->host_path;
+    if (mount->semantics == MOUNT_STAGED)
+        return refuse(err, "mount-not-staged",
+                      "%s cannot be staged at the tier process, which has no overlay; --mount "
+                      "%s:%s:read-write, or a profile that mounts it read-only",
+                      path, path, path);
+    if (mount->secrets_prohibited)
+        return refuse(err, "mount-not-hidden",
+                      "the tier process can hide no secrets in %s; --mount %s:%s:read-write, or a "
+                      "profile that says secretsProhibited false",
+                      path, path, path);
+    if (mount->include || mount->exclude)
+        return refuse(err, "mount-not-filtered",
+                      "the tier process can keep no patterns of %s; mount a smaller directory "
+                      "without them",
+                      path);
+    if (strcmp(path, mount->agent_path) != 0)
+        return refuse(err, "mount-elsewhere",
+                      "at the tier process %s has no other place than its own; --mount %s:%s:%s",
+                      path, path, path, semantics_names[mount->semantics]);
+    for (size_t i = 0; i < plan->mount_count; i++)
+        if (host_path_is_within(str_from(path), str_from(context->mounts[i].host_path)) ||
+            host_path_is_within(str_from(context->mounts[i].host_path), str_from(path)))
+            return refuse(err, "mount-within",
+                          "%s and %s lie one within the other, which the tier process cannot tell "
+                          "apart; leave one out",
+                          path, context->mounts[i].host_path);
+    return 0;
+}
+
+static int check_place(const char *path, struct err *err)
+{
+    return is_system_path(path)
+               ? refuse(err, "mount-over-system",
+                        "%s would cover a directory of the system; choose another place", path)
+               : 0;
+}
+
+static int check_mount(const struct plan_context *context, const struct plan_mount *mount,
+                       struct err *err)
+{
+    char secret[HOST_SECRET_SIZE];
+    const char *path = mount->host_path;
+    if (mount->of_surface && context->planning->plan.tier == TIER_PROCESS)
+        return err_set(err, ERR_UNSUPPORTED, STEP_PLAN,
+                       "a tool surface needs the tier namespaces: its doors are in a network");
+    if (mount->of_surface) /* which the gate for tools decides about */
+        return check_place(mount->agent_path, err);
+    if (strcmp(path, context->facts->home) == 0)
+        return refuse(err, "mount-secret",
+                      "%s is the whole home, where keys and credentials lie; go into a directory "
+                      "below it, such as ~/src/NAME (git worktree add moves a repository that is "
+                      "the home out of it)",
+                      path);
+    if (touches_secret(context, path, secret) || touches_own(context, path, secret))
+        return refuse(err, "mount-secret",
+                      "%s is, holds or lies within %s, where secrets are; name a directory that "
+                      "has none",
+                      path, secret);
+    if (!is_allowed(context, path))
+        return refuse(err, "mount-not-allowed",
+                      "%s lies outside of what the profile allows; add it to "
+                      "worktreePlane.allowedPaths: agent-machine profile edit %s",
+                      path, context->planning->plan.profile_id);
+    int r = check_place(mount->agent_path, err);
+    if (r < 0)
+        return r;
+    bool is_bind = mount->semantics == MOUNT_READ_WRITE || mount->semantics == MOUNT_CACHE;
+    const char *how = semantics_names[mount->semantics];
+    if (is_bind && mount->secrets_prohibited)
+        return refuse(err, "mount-not-hidden",
+                      "%s is mounted %s, which can hide nothing; mount it staged, or say "
+                      "secretsProhibited false",
+                      path, how);
+    if (is_bind && (mount->include || mount->exclude))
+        return refuse(err, "mount-not-filtered",
+                      "%s is mounted %s, which shows the directory as it is; mount it staged or "
+                      "read-only, or leave its patterns out",
+                      path, how);
+    return context->planning->plan.tier == TIER_PROCESS ? check_process_mount(context, mount, err)
+                                                        : 0;
+}
+
+/* In another spelling a path would be judged as one place, and be another. */
+static bool is_one_spelling(const char *path)
+{
+    if (path[0] != '/')
+        return false;
+    while (*path) {
+        size_t len = strcspn(++path, "/");
+        if (len == 0 || (len <= 2 && strspn(path, ".") >= len))
+            return false;
+        path += len;
+    }
+    return true;
+}
+
+static int copy_patterns(struct plan_context *context, const char *const *patterns,
+                         const char *const **ret, struct err *err)
+{
+    char *const *copied = NULL;
+    int r = patterns ? plan_copy_list(context, patterns, PLAN_PATTERNS_MAX, &copied, err) : 0;
+    *ret = (const char *const *)copied;
+    return r;
+}
+
+static int add_mount(struct plan_context *context, const struct plan_mount *mount, struct err *err)
+{
+    struct plan *plan = &context->planning->plan;
+    if (plan->mount_count >= PLAN_MOUNTS_MAX)
+        return err_set(err, ERR_LIMIT, STEP_PLAN, "there are more than %d mounts", PLAN_MOUNTS_MAX);
+    if (!is_one_spelling(mount->agent_path))
+        return err_set(err, ERR_USAGE, STEP_PLAN,
+                       "a mount cannot be at %s; write an absolute path below /, without //, . "
+                       "and ..",
+                       mount->agent_path);
+    int r = check_mount(context, mount, err);
+    if (r < 0)
+        return r;
+    size_t place = plan->mount_count;
+    for (size_t i = 0; i < plan->mount_count; i++) {
+        const char *other = context->mounts[i].agent_path;
+        if (strcmp(other, mount->agent_path) == 0)
+            return refuse(err, "mount-twice", "two mounts are at %s; leave one out", other);
+        if (place == plan->mount_count && strcmp(other, mount->agent_path) > 0)
+            place = i; /* in order: what lies within another comes after it */
+    }
+    memmove(&context->mounts[place + 1], &context->mounts[place],
+            (plan->mount_count - place) * sizeof(*mount));
+    context->mounts[place] = (struct plan_mount){
+        .ref = mount->ref ? plan_copy(context, str_from(mount->ref)) : NULL,
+        .host_path = plan_copy(context, str_from(mount->host_path)),
+        .agent_path = plan_copy(context, str_from(mount->agent_path)),
+        .semantics = mount->semantics,
+        .secrets_prohibited = mount->secrets_prohibited,
+        .by_profile = mount->by_profile,
+        .of_surface = mount->of_surface,
+    };
+    struct plan_mount *added = &context->mounts[place];
+    plan->mount_count++;
+    if ((mount->ref && !added->ref) || !added->host_path || !added->agent_path)
+        return plan_no_memory(err);
+    r = copy_patterns(context, mount->include, &added->include, err);
+    return r < 0 ? r : copy_patterns(context, mount->exclude, &added->exclude, err);
+}
+
+/* The repository in which the launch starts, where the profile says how. */
+static int add_repository(struct plan_context *context, struct err *err)
+{
+    const yyjson_val *asked = at(context->request->profile, "/worktreePlane/repository");
+    int semantics =
+        vocabulary_index(semantics_names, SEMANTICS_COUNT, text_of(member(asked, "semantics")));
+    struct plan_mount mount = {
+        .host_path = context->facts->repository,
+        .agent_path = context->facts->repository,
+        .semantics = (enum semantics)semantics,
+        .secrets_prohibited = yyjson_get_bool(member(asked, "secretsProhibited")),
+    };
+    for (size_t i = 0; i < context->request->mount_count; i++)
+        if (strcmp(context->request->mounts[i].agent_path, mount.agent_path) == 0 ||
+            strcmp(context->request->mounts[i].host_path, mount.host_path) == 0)
+            return 0; /* command or profile say themselves how */
+    return asked && semantics >= 0 ? add_mount(context, &mount, err) : 0;
+}
+
+int plan_add_mounts(struct plan_context *context, struct err *err)
+{
+    struct plan *plan = &context->planning->plan;
+    int r = 0;
+    plan->profile_id = plan_copy(context, text_of(member(context->request->profile, "id")));
+    context->mounts =
+        arena_array(&context->planning->arena, struct plan_mount, PLAN_MOUNTS_MAX + 1);
+    plan->mounts = context->mounts;
+    if (!plan->profile_id || !context->mounts)
+        return plan_no_memory(err);
+    if (is_system_path(plan->home)) /* an empty one is mounted there */
+        return refuse(err, "home-over-system",
+                      "HOME is %s, which the system has for itself; set HOME to a directory of "
+                      "your own",
+                      plan->home);
+    for (size_t i = 0; i < context->request->mount_count && r == 0; i++)
+        r = add_mount(context, &context->request->mounts[i], err);
+    return r < 0 ? r : add_repository(context, err);
+}
