@@ -235,6 +235,13 @@ check "destinations are told as digests where a document wants that" out_has nam
 check "and not otherwise" out_lacks plain.test
 rm "$user_layer/asking.json"
 
+run network doctor
+check "the doctor says how connections are brought to the door" out_matches '^capture +every connection'
+check "what is declared, in force, and was seen" \
+    out_matches 'allow plain.test +in force +[0-9]+ allowed, .*last 20'
+run network doctor --json
+check "and as JSON" out_matches '"declared":"allow","destination":"plain.test".*"observed":\{"allowed":[1-9]'
+
 # ---- programs that insist on a proxy ----
 
 run run --proxy-env -- sh -c "unset no_proxy NO_PROXY

@@ -128,6 +128,19 @@ static const struct verb verbs[] = {
         .run = run_policy_test,
     },
     {
+        .name = "doctor",
+        .summary = "Compare what is declared with what is in force and what was seen",
+        .description =
+            "Prints a line for each rule about destinations: what a layer declares; what becomes "
+            "of it in a run (in force, or merely noted); and what the record has seen of it: "
+            "destinations that were allowed, denied or left to a person under it, and when last. "
+            "The first line says by which means this host's kernel brings connections to the door, "
+            "found out by trying. The exit status is 1 where it has none.",
+        .options = network_doctor_options,
+        .option_count = NETWORK_DOCTOR_OPTION_COUNT,
+        .run = run_network_doctor,
+    },
+    {
         .name = "deny",
         .operands = "RUN HOST[:PORT]",
         .operands_min = 2,

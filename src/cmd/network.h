@@ -30,6 +30,10 @@ void network_documents_close(struct network_documents *documents);
 /* The document that another one refers to by URN: NULL where it was not found. */
 const yyjson_val *network_documents_find(struct network_documents *documents, struct str urn);
 
+int run_network_doctor(const struct invocation *invocation);
+#define NETWORK_DOCTOR_OPTION_COUNT 2
+extern const struct option_row network_doctor_options[NETWORK_DOCTOR_OPTION_COUNT];
+
 #define NETWORK_FIREWALL_VERB_COUNT 1
 extern const struct verb network_firewall_verbs[NETWORK_FIREWALL_VERB_COUNT];
 

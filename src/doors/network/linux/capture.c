@@ -27,7 +27,9 @@
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/rtnetlink.h>
 #include <netinet/in.h>
+#include <sched.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 
 #include "base/netlink.h"
 
@@ -481,6 +483,22 @@ int capture_open(struct capture *ret, struct err *err)
     hasten();
     *ret = capture;
     return 0;
+}
+
+enum capture_means capture_try(void)
+{
+    struct capture capture;
+    struct err unsaid;
+    int status = 0;
+    pid_t child = fork();
+    if (child == 0) {
+        if (unshare(CLONE_NEWUSER | CLONE_NEWNET) < 0 || capture_open(&capture, &unsaid) < 0)
+            _exit(CAPTURE_IMPOSSIBLE);
+        _exit(capture.by_routes ? CAPTURE_BY_ROUTES : CAPTURE_BY_NETFILTER);
+    }
+    if (child < 0 || waitpid(child, &status, 0) != child || !WIFEXITED(status))
+        return CAPTURE_IMPOSSIBLE;
+    return (enum capture_means)WEXITSTATUS(status);
 }
 
 void capture_close(struct capture *capture)

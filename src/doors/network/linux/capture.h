@@ -34,6 +34,9 @@ struct capture {
 
 /* Raises the loopback interface and makes the capture. On failure no socket is left. */
 int capture_open(struct capture *ret, struct err *err) MUST_CHECK;
+/* What this host would make of it, found out by trying, in a process of its own. */
+enum capture_means { CAPTURE_BY_NETFILTER, CAPTURE_BY_ROUTES, CAPTURE_IMPOSSIBLE };
+enum capture_means capture_try(void);
 void capture_close(struct capture *capture);
 
 #endif

@@ -274,3 +274,8 @@ TEST(and_so_do_questions_to_any_name_server)
 {
     inside_as(ask_anywhere, false);
 }
+
+TEST(what_a_host_makes_of_it_is_found_out_by_trying)
+{
+    CHECK_INT(capture_try(), CAPTURE_BY_NETFILTER);
+}
