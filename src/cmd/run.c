@@ -18,6 +18,7 @@
 #include "contract/jcs.h"
 #include "contract/rules.h"
 #include "doctor/phase_gate.h"
+#include "machine/authorities.h"
 #include "machine/facts.h"
 #include "plane/execution.h"
 #include "plane/profile.h"
@@ -112,6 +113,7 @@ struct running {
     size_t choice_count;
     struct publish_port ports[PUBLISH_PORTS_MAX];
     struct run_policy policy;
+    struct authorities authorities;
     int64_t ceiling[DIMENSION_COUNT];
     struct plan *plan;
     struct launch *ahead; /* of the plan */
@@ -286,6 +288,12 @@ static int make_plan(struct running *run, struct err *err)
     if (r == 0)
         r = run_policy_read(run->plane, run->layers, run->profile.root,
                             yyjson_doc_get_root(run->surface.doc), &run->policy, err);
+    if (r == 0)
+        r = authorities_read(layers_references(run->layers), &run->authorities, err);
+    if (r == 0 && run->authorities.certificates.len) {
+        run->request.authorities = run->authorities.paths;
+        run->request.certificates = run->authorities.certificates.data;
+    }
     if (r == 0)
         r = plan_build(&run->facts.plan, &run->request, &run->plan, err);
     if (r == 0 && run->plan->minimum_tier < run->plan->tier && !facts_try_tier(&run->facts)) {

@@ -54,6 +54,8 @@ static void print_plan(const struct plan *plan)
            plan->tier == TIER_PROCESS ? "home in the folder of the run" : "home");
     print_row("network", plan->no_sockets ? "none, and no sockets"
                                           : "what the layers allow, asked for each connection");
+    for (size_t i = 0; plan->authorities && plan->authorities[i]; i++)
+        print_row(i ? "" : "trusts", plan->authorities[i]);
     print_mounts(plan);
     printf("%-*s%lld processes, %lld open files, %lld bytes of output\n", LABEL_WIDTH, "limits",
            (long long)plan->limits.processes, (long long)plan->limits.open_files,

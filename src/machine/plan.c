@@ -37,13 +37,14 @@ static int set_identity(struct plan_context *context, struct err *err);
 static int set_limits(struct plan_context *context, struct err *err);
 static int set_command(struct plan_context *context, struct err *err);
 static int set_environment(struct plan_context *context, struct err *err);
+static int set_authorities(struct plan_context *context, struct err *err);
 
 int plan_build(const struct plan_facts *facts, const struct plan_request *request,
                struct plan **ret, struct err *err)
 {
     static int (*const parts[])(struct plan_context *, struct err *) = {
         check_profile,   set_tier,    set_identity,    set_limits,
-        plan_add_mounts, set_command, set_environment,
+        plan_add_mounts, set_command, set_environment, set_authorities,
     };
     struct planning *planning = calloc(1, sizeof(*planning));
     struct plan_context context = { .planning = planning, .facts = facts, .request = request };
@@ -300,4 +301,17 @@ static int set_environment(struct plan_context *context, struct err *err)
         r = plan_copy_list(context, environment.list, PLAN_ENVIRONMENT_MAX, &plan->environment,
                            err);
     return r;
+}
+
+/* The tier `process` has no network, and the host's own files for a view. */
+static int set_authorities(struct plan_context *context, struct err *err)
+{
+    const struct plan_request *request = context->request;
+    struct plan *plan = &context->planning->plan;
+    if (!request->certificates || plan->tier == TIER_PROCESS)
+        return 0;
+    plan->certificates = plan_copy(context, str_from(request->certificates));
+    return plan->certificates ? plan_copy_list(context, request->authorities, PLAN_AUTHORITIES_MAX,
+                                               &plan->authorities, err)
+                              : plan_no_memory(err);
 }

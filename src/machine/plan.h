@@ -22,6 +22,7 @@
 #define PLAN_ARGUMENTS_MAX   4096
 #define PLAN_MOUNTS_MAX      64
 #define PLAN_ENVIRONMENT_MAX 256
+#define PLAN_AUTHORITIES_MAX 64
 #define PLAN_PATTERNS_MAX    1000              /* of one list, as the schema has it */
 #define PLAN_ARGUMENT_BYTES  ((size_t)2 << 20) /* of all arguments and variables together */
 
@@ -80,7 +81,9 @@ struct plan_request {
     const char *surface;          /* URN of an AgentToolSurface; NULL: a plain command */
     const char *const *surface_variables; /* "NAME=VALUE", NULL-terminated; may be NULL */
     const char *search_first; /* a folder inside with which the search path begins; may be NULL */
-    const int64_t *ceiling;   /* by dimension, below 0 where there is none; may be NULL */
+    const char *const *authorities; /* files of certificates, NULL-terminated; may be NULL */
+    const char *certificates;       /* that are in them, PEM */
+    const int64_t *ceiling;         /* by dimension, below 0 where there is none; may be NULL */
 };
 
 /* --- what comes out ------------------------------------------------------------------------ */
@@ -101,6 +104,8 @@ struct plan {
     const char *user;
     const struct plan_mount *mounts; /* outer before inner */
     size_t mount_count;
+    char *const *authorities; /* files, whose certificates are trusted beside the host's */
+    const char *certificates; /* PEM; NULL: none, as at the tier `process`, which has no network */
     struct plan_limits limits;
     enum tier tier, minimum_tier;
     uid_t inside_uid, host_uid; /* who the command is, inside and to the host */

@@ -29,16 +29,22 @@ static const struct plan_facts usual = {
     .tier = TIER_NAMESPACES,
 };
 
-static int build(const struct plan_facts *facts, const struct plan_request *asked,
-                 struct plan **ret, struct err *err)
+static int build_from(const char *text, const struct plan_facts *facts,
+                      const struct plan_request *asked, struct plan **ret, struct err *err)
 {
     _cleanup_(cleanup_json_doc) yyjson_doc *doc = NULL;
     struct plan_request request = *asked;
-    CHECK_INT(json_read(str_from(profile), &json_limits_default, &doc, err), 0);
+    CHECK_INT(json_read(str_from(text), &json_limits_default, &doc, err), 0);
     request.profile = yyjson_doc_get_root(doc);
     if (!request.argv)
         request.argv = command;
     return plan_build(facts, &request, ret, err); /* the plan points into nothing of it */
+}
+
+static int build(const struct plan_facts *facts, const struct plan_request *asked,
+                 struct plan **ret, struct err *err)
+{
+    return build_from(profile, facts, asked, ret, err);
 }
 
 /* --- what is refused ----------------------------------------------------------------------- */
@@ -269,6 +275,35 @@ TEST(a_document_of_a_plan_holds_no_argument)
     CHECK(strstr(json.data, "\"ADDED\"") != NULL);
     CHECK(strstr(json.data, "hunter") == NULL);
     CHECK(strstr(json.data, "\"safe\"") == NULL);
+}
+
+TEST(a_plan_says_whom_the_command_trusts_where_it_has_a_network)
+{
+    static const char *const files[] = { "/etc/ssl/corp.pem", NULL };
+    _cleanup_(buf_release) struct buf json = BUF_INIT;
+    struct err err = { 0 };
+    struct plan_request request = { .authorities = files, .certificates = "-----BEGIN" };
+    struct plan_facts process = usual;
+    struct plan *plan = NULL;
+    CHECK_INT(build(&usual, &request, &plan, &err), 0);
+    CHECK_TEXT(plan->certificates, "-----BEGIN");
+    CHECK_INT(plan_write(plan, &json, &err), 0);
+    CHECK(strstr(json.data, "\"authorities\":[\"/etc/ssl/corp.pem\"],"
+                            "\"authoritiesDigest\":\"sha256:") != NULL);
+    CHECK(strstr(json.data, "BEGIN") == NULL);
+    plan_free(TAKE_PTR(plan));
+    process.tier = TIER_PROCESS;
+    CHECK_INT(build_from("{\"id\":\"urn:srcos:agent-machine-profile:t\","
+                         "\"hostPlane\":{\"adapter\":\"linux-native\","
+                         "\"minimumIsolationTier\":\"process\"},"
+                         "\"containerPlane\":{\"userMapping\":\"keep-id\"},"
+                         "\"worktreePlane\":{\"allowedPaths\":[\"~/src\"],"
+                         "\"repository\":{\"semantics\":\"read-only\"}},"
+                         "\"agentPlane\":{\"budget\":{\"wallClockSeconds\":60}}}",
+                         &process, &request, &plan, &err),
+              0);
+    CHECK(plan && !plan->certificates && !plan->authorities);
+    plan_free(plan);
 }
 
 TEST(an_argument_that_is_safe_is_kept_at_its_place)

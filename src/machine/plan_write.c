@@ -108,6 +108,17 @@ static void add_limits(struct buf *ret, const struct plan_limits *limits)
     buf_add_char(ret, '}');
 }
 
+static int add_authorities(struct buf *ret, const struct plan *plan, struct err *err)
+{
+    char digest[DIGEST_TEXT_SIZE];
+    int r = plan->certificates ? digest_text(str_from(plan->certificates), digest, err) : 0;
+    if (r < 0 || !plan->certificates)
+        return r;
+    add_texts(ret, "authorities", (const char *const *)plan->authorities);
+    add_text(ret, "authoritiesDigest", digest);
+    return 0;
+}
+
 int plan_write(const struct plan *plan, struct buf *ret, struct err *err)
 {
     buf_add_char(ret, '{');
@@ -129,6 +140,9 @@ int plan_write(const struct plan *plan, struct buf *ret, struct err *err)
              (long long)plan->inside_gid);
     add_text(ret, "seccompProfile", plan->no_sockets ? "no-sockets" : "default");
     add_text(ret, "network", plan->tier == TIER_PROCESS ? "none" : "door");
+    r = add_authorities(ret, plan, err);
+    if (r < 0)
+        return r;
     add_mounts(ret, plan);
     add_variables(ret, plan);
     add_limits(ret, &plan->limits);

@@ -101,7 +101,9 @@ static const struct plan *copy_plan(struct handover *handover, const struct plan
     plan->surface = copy_text(handover, from->surface);
     plan->argv = (char *const *)copy_list(handover, (const char *const *)from->argv);
     plan->environment = (char *const *)copy_list(handover, (const char *const *)from->environment);
-    plan->safe = NULL; /* for the record alone */
+    plan->certificates = copy_text(handover, from->certificates);
+    plan->safe = NULL; /* for the record alone, as are: */
+    plan->authorities = NULL;
     plan->directory = copy_text(handover, from->directory);
     plan->home = copy_text(handover, from->home);
     plan->user = copy_text(handover, from->user);

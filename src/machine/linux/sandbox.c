@@ -88,6 +88,7 @@ static const struct step {
     /* Before anything that counts as the run's use is made. */
     { "groups", IN_BOTH, join_groups },
     { "people", IN_NAMESPACES, view_people },
+    { "authorities", IN_NAMESPACES, view_authorities },
     { "scratch", IN_NAMESPACES, view_scratch },
     { "mounts", IN_NAMESPACES, view_mounts },
     /* The last that needs a path of the host: from here on there is none. */

@@ -95,13 +95,16 @@ int sandbox_send(int control, const struct sandbox_message *message, int fd) MUS
 /* 1 with a message (and a descriptor, or -1), 0 where the other end is gone, or -errno. */
 int sandbox_receive(int control, struct sandbox_message *ret, int *ret_fd) MUST_CHECK;
 
-/* --- steps of the view (view.c, view_etc.c, view_mounts.c) ------------------------------------ */
+/* --- steps of the view (view.c, view_etc.c, view_authorities.c, view_mounts.c)
+ * ------------------------------------ */
 
 int view_open(struct sandbox *sandbox, struct err *err) MUST_CHECK;
 int view_system(struct sandbox *sandbox, struct err *err) MUST_CHECK;
 int view_etc(struct sandbox *sandbox, struct err *err) MUST_CHECK;
 /* In /etc, who the command is. */
 int view_people(struct sandbox *sandbox, struct err *err) MUST_CHECK;
+/* And whom it trusts, beside the host's authorities. */
+int view_authorities(struct sandbox *sandbox, struct err *err) MUST_CHECK;
 /* The names in /etc that it takes from the host, one after the other; NULL behind the last. */
 const char *view_etc_name(size_t index);
 int view_proc(struct sandbox *sandbox, struct err *err) MUST_CHECK;
