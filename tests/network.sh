@@ -292,7 +292,7 @@ run policy explain --host "inner.corp.test:$http"
 check "explain says which way it goes" out_has "127.0.0.1:$proxy"
 sed -i 's/urn:srcos:proxy:corp"}/urn:srcos:proxy:nobody"}/' "$user_layer/corporate.json"
 run run -- curl -sS -m 20 "http://inner.corp.test:$http/"
-check "by a proxy that no layer knows nothing goes" err_has "denied: inner.corp.test:$http"
+check "by a proxy that no layer knows nothing goes" err_has "denied: inner.corp.test"
 rm "$user_layer/corporate.json"
 
 # ---- the other way ----

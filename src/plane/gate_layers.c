@@ -30,8 +30,7 @@ struct gate_layers {
     bool silent; /* there are no folders, and the command adds nothing */
     struct layers *layers;
     struct policy *policy;
-    struct routes *routes;         /* of the policy; NULL until somebody asks */
-    char subject[PLANE_URN_MAX];   /* for which they were compiled, */
+    char subject[PLANE_URN_MAX];   /* for which it was compiled, */
     const struct plane_asks *asks; /* and for which command */
 };
 
@@ -99,8 +98,6 @@ static int compile(const struct plane *plane, struct gate_layers *layers, struct
     policy_builder_free(builder);
     if (r < 0)
         return r;
-    routes_free(layers->routes);
-    layers->routes = NULL;
     policy_free(layers->policy);
     layers->policy = policy;
     layers->silent = false;
@@ -129,7 +126,6 @@ void gate_layers_free(struct gate_layers *layers)
 {
     if (!layers)
         return;
-    routes_free(layers->routes);
     policy_free(layers->policy);
     layers_close(layers->layers);
     free(layers);
@@ -168,20 +164,6 @@ bool gate_layers_redact(const struct plane *plane)
         if (redacts(plane->asks->additions[i].root))
             return true;
     return false;
-}
-
-int gate_layers_routes(struct plane *plane, struct str subject, const struct routes **ret,
-                       struct err *err)
-{
-    int r = prepare(plane, subject, err);
-    if (r < 0)
-        return r;
-    struct gate_layers *layers = plane->gate_layers;
-    if (layers->policy && !layers->routes)
-        r = routes_new(layers->policy, gate_layers_references(plane), &layers->routes, err);
-    if (r == 0)
-        *ret = layers->routes;
-    return r;
 }
 
 int gate_layers_digest(struct plane *plane, char ret[DIGEST_TEXT_SIZE], struct err *err)

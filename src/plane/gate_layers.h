@@ -8,8 +8,8 @@
 #ifndef AM_PLANE_GATE_LAYERS_H
 #define AM_PLANE_GATE_LAYERS_H
 
+#include "authority/references.h"
 #include "base/digest.h"
-#include "doors/network/routes.h"
 #include "plane/plane.h"
 
 struct gate_layers;
@@ -28,12 +28,6 @@ const struct references *gate_layers_references(const struct plane *plane);
 int gate_layers_digest(struct plane *plane, char ret[DIGEST_TEXT_SIZE], struct err *err) MUST_CHECK;
 /* Appends the layers that have documents in force, as the fingerprint's policy lists them. */
 int gate_layers_write(struct plane *plane, struct buf *ret, struct err *err) MUST_CHECK;
-/*
- * The ways of the policy that the gates are asked under for a subject; NULL where no layer speaks.
- * Good until another subject asks.
- */
-int gate_layers_routes(struct plane *plane, struct str subject, const struct routes **ret,
-                       struct err *err) MUST_CHECK;
 void gate_layers_free(struct gate_layers *layers);
 
 #endif

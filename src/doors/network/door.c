@@ -135,9 +135,11 @@ static bool ask_name(void *context, const char *name)
 {
     struct network_door *door = context;
     struct target target = { 0 };
+    struct permit permit = { 0 };
     struct verdict verdict;
     snprintf(target.name, sizeof(target.name), "%s", name);
     decide(door, &target, NULL, &verdict);
+    routes_apply(door->routes, &target, &verdict, &permit);
     return verdict.answer == ANSWER_ALLOW || note(door, &target, &verdict, REFUSED_BY_POLICY);
 }
 
@@ -146,7 +148,7 @@ static void take_refusal(void *context, const struct target *target, enum door_r
                          const char *detail)
 {
     static const struct {
-        const char *rule, *reason, *change;
+        const char *rule, *reason, *change; /* NULL: the detail is what to mend */
     } refusals[REFUSAL_COUNT] = {
         [REFUSED_BY_POLICY] = { "built-in.own-address",
                                 "It is an address of the run's own, or stands for no name",
@@ -159,6 +161,8 @@ static void take_refusal(void *context, const struct target *target, enum door_r
                                  "Connect to the server by its own name." },
         [REFUSED_NOT_TLS] = { "built-in.server-name", "The rule is for https, and this is not TLS",
                               "Allow the host with the protocol tcp as well." },
+        [REFUSED_BY_PROXY] = { "built-in.proxy", "The proxy that the layers name does not carry it",
+                               NULL },
         [REFUSED_BUDGET] = { "built-in.budget", "The run's connector calls are used up",
                              "Give it more: --budget connectorCalls=N, or the profile's budget." },
         [REFUSED_LIMIT] = { "built-in.limit", "The door has as many connections as it takes",
@@ -172,8 +176,9 @@ static void take_refusal(void *context, const struct target *target, enum door_r
                                .rule = str_from(refusals[refusal].rule) };
     snprintf(verdict.reason, sizeof(verdict.reason), "%s%s%.200s.", refusals[refusal].reason,
              detail ? ": " : "", detail ? detail : "");
-    snprintf(verdict.smallest_change, sizeof(verdict.smallest_change), "%s",
-             refusals[refusal].change);
+    snprintf(verdict.smallest_change, sizeof(verdict.smallest_change), "%s%.400s",
+             refusals[refusal].change ? refusals[refusal].change : "mend what the proxy wants: ",
+             !refusals[refusal].change && detail ? detail : "");
     (void)note(door, target, &verdict, refusal);
 }
 

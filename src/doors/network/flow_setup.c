@@ -85,7 +85,7 @@ static bool go_on_with_proxy(struct flow *flow)
     struct secret *shown = NULL;
     struct err err;
     if (asks->authorize && asks->authorize(asks->context, &route, &shown, &err) < 0) {
-        flow_refuse(flow, REFUSED_BY_PROXY, "%.200s", err.cause);
+        flow_refuse(flow, REFUSED_BY_PROXY, "%s: %s", err.where, err.cause);
         return false;
     }
     if (shown)

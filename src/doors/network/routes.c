@@ -218,10 +218,10 @@ static int read_document(void *context, enum layer layer, const char *name, cons
 static int compare_ways(const void *a, const void *b)
 {
     const struct stated_way *left = a, *right = b;
-    if (left->priority != right->priority)
-        return left->priority < right->priority ? -1 : 1;
     if (left->layer != right->layer)
         return (int)left->layer - (int)right->layer;
+    if (left->priority != right->priority)
+        return left->priority < right->priority ? -1 : 1;
     return left->order < right->order ? -1 : left->order > right->order;
 }
 

@@ -11,9 +11,10 @@
  * A range is held against an address that was dialled, since what a name resolves
  * to is not known when its way is chosen.
  *
- * Of all ways for a host the one with the lowest `priority` is taken, a mesh
- * binding's own last; of equals that of the highest layer, and then of the
- * first document and entry. Where no entry states a way, it is direct.
+ * Of all ways for a host that of the highest layer is taken, so that no lower one
+ * leads around a company's proxy; of one layer's that with the lowest `priority`,
+ * a mesh binding's own last; of equals that of the first document and entry.
+ * Where no entry states a way, it is direct.
  *
  * What a reference leads to stands in references.yaml (authority/references.h).
  * A proxyRef that no layer resolves, and a mesh with an egress gateway, or one

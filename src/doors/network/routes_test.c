@@ -111,26 +111,29 @@ TEST(two_companies_each_have_their_own_proxy)
     end(&stage);
 }
 
-TEST(priority_goes_before_layer_and_layer_before_order)
+TEST(no_lower_layer_leads_around_a_higher_ones_proxy_and_priority_orders_within_one)
 {
     struct stage stage;
     begin(&stage);
     add(&stage, LAYER_USER, "u.json",
-        NETWORK("allow-with-policy",
-                WAY("u", "proxy", "10", "deny", LISTS("'a.test','b.test'") BY("user"))));
+        NETWORK("allow-with-policy", WAY("vpn", "vpn", "0", "deny", LISTS("'a.test'")) "," WAY(
+                                         "u", "proxy", "1", "deny", LISTS("'*'") BY("user"))));
     add(&stage, LAYER_ENTERPRISE, "e.json",
         NETWORK("allow-with-policy",
-                WAY("vpn", "vpn", "5", "deny", LISTS("'c.test'")) "," WAY(
-                    "e", "proxy", "10", "deny",
-                    LISTS("'a.test','c.test'") BY("corp")) "," WAY("late", "proxy", "11", "deny",
-                                                                   LISTS("'b.test'") BY("corp"))));
-    refer(
-        &stage, LAYER_USER,
-        "{'proxies':{" PROXY("user", "http://u.test:1") "," PROXY("corp", "http://e.test:1") "}}");
+                WAY("late", "proxy", "12", "deny", LISTS("'b.test','c.test'") BY("late")) "," WAY(
+                    "vpn", "vpn", "5", "deny",
+                    LISTS("'c.test'")) "," WAY("e", "proxy", "10", "deny",
+                                               LISTS("'a.test','b.test'") BY(
+                                                   "corp")) "," WAY("same", "proxy", "10", "deny",
+                                                                    LISTS("'b.test'") BY("late"))));
+    refer(&stage, LAYER_USER,
+          "{'proxies':{" PROXY("user", "http://u.test:1") "," PROXY(
+              "corp", "http://e.test:1") "," PROXY("late", "http://l.test:1") "}}");
     compile(&stage);
     CHECK_TEXT(way_of(&stage, "a.test", 443), "e.test");
-    CHECK_TEXT(way_of(&stage, "b.test", 443), "u.test");
+    CHECK_TEXT(way_of(&stage, "b.test", 443), "e.test");
     CHECK_TEXT(way_of(&stage, "c.test", 443), "direct"); /* the VPN is the host's own network */
+    CHECK_TEXT(way_of(&stage, "d.test", 443), "u.test");
     end(&stage);
 }
 
