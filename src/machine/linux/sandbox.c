@@ -32,7 +32,6 @@
 #include <sys/wait.h>
 #include <termios.h>
 
-#include "doors/network/linux/capture.h"
 #include "machine/linux/capabilities.h"
 #include "machine/linux/handover.h"
 #include "machine/linux/idmap.h"
@@ -44,7 +43,7 @@
 #define HOST_NAME    "agent-machine"
 #define LOST_STATUS  125
 #define KEPT_MAX     (2 * PLAN_MOUNTS_MAX + LIMITS_GROUPS_MAX)
-#define OTHER_SPACES (CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP)
+#define OTHER_SPACES (CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP)
 
 static int wait_for_map(struct sandbox *sandbox, struct err *err);
 static int leave_namespaces(struct sandbox *sandbox, struct err *err);
@@ -53,7 +52,8 @@ static int take_plan(struct sandbox *sandbox, struct err *err);
 static int join_groups(struct sandbox *sandbox, struct err *err);
 static int close_trees(struct sandbox *sandbox, struct err *err);
 static int go_to_directory(struct sandbox *sandbox, struct err *err);
-static int capture_network(struct sandbox *sandbox, struct err *err);
+static int begin_network(struct sandbox *sandbox, struct err *err);
+static int enter_network(struct sandbox *sandbox, struct err *err);
 static int close_model_door(struct sandbox *sandbox, struct err *err);
 static int open_terminal(struct sandbox *sandbox, struct err *err);
 static int die_with_supervisor(struct sandbox *sandbox, struct err *err);
@@ -76,8 +76,8 @@ static const struct step {
     { "namespaces", IN_NAMESPACES, leave_namespaces },
     /* Before any file of the host is touched: with the rights of who the command will be. */
     { "identity", IN_NAMESPACES, become_agent },
-    /* While the host's /proc is there, where the namespace's own settings are. */
-    { "network", IN_NAMESPACES, capture_network },
+    /* By a thread, which is in nobody's way until the network is entered. */
+    { "network", IN_NAMESPACES, begin_network },
     { "root", IN_NAMESPACES, view_open },
     { "system", IN_NAMESPACES, view_system },
     { "etc", IN_NAMESPACES, view_etc },
@@ -91,6 +91,8 @@ static const struct step {
     { "authorities", IN_NAMESPACES, view_authorities },
     { "scratch", IN_NAMESPACES, view_scratch },
     { "mounts", IN_NAMESPACES, view_mounts },
+    /* While the host's /proc is there, where the namespace's own settings are; alone again. */
+    { "network made", IN_NAMESPACES, enter_network },
     /* The last that needs a path of the host: from here on there is none. */
     { "enter", IN_NAMESPACES, view_enter },
     /* Nor a folder of it by its number, in which the command could be told to start. */
@@ -225,7 +227,7 @@ static int wait_for_map(struct sandbox *sandbox, struct err *err)
     return r == 1 ? 0 : err_set(err, ERR_IO, STEP_SPAWN, "the supervisor is gone");
 }
 
-/* All but those of users and pids, which the process was born with. */
+/* All but those of users and pids, which the process was born with, and of the network. */
 static int leave_namespaces(struct sandbox *sandbox, struct err *err)
 {
     (void)sandbox;
@@ -273,19 +275,26 @@ static int go_to_directory(struct sandbox *sandbox, struct err *err)
     return err_set_errno(err, errno, STEP_SPAWN, "the command cannot start in %s", path);
 }
 
-/* What listens inside is served by the supervisor, which has the way out. */
-static int capture_network(struct sandbox *sandbox, struct err *err)
+static int begin_network(struct sandbox *sandbox, struct err *err)
 {
-    struct capture capture;
-    int r = capture_open(&capture, err);
+    (void)err;
+    network_space_begin(&sandbox->network);
+    return 0;
+}
+
+/* What listens inside is served by the supervisor, which has the way out. */
+static int enter_network(struct sandbox *sandbox, struct err *err)
+{
+    struct capture *capture = &sandbox->network.capture;
+    int r = network_space_enter(&sandbox->network, err);
     if (r < 0)
         return r;
-    for (size_t i = 0; i < capture.count && r == 0; i++) {
+    for (size_t i = 0; i < capture->count && r == 0; i++) {
         struct sandbox_message message = { .kind = SANDBOX_SOCKET,
-                                           .number = (int)capture.sockets[i].kind };
-        r = sandbox_send(sandbox->control, &message, capture.sockets[i].fd);
+                                           .number = (int)capture->sockets[i].kind };
+        r = sandbox_send(sandbox->control, &message, capture->sockets[i].fd);
     }
-    capture_close(&capture);
+    capture_close(capture);
     return r < 0 ? err_set(err, ERR_IO, STEP_SPAWN, "the supervisor is gone") : 0;
 }
 

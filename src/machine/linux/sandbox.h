@@ -20,6 +20,7 @@
 #include "base/err.h"
 #include "machine/limits.h"
 #include "machine/linux/closed_door.h"
+#include "machine/linux/network_space.h"
 #include "machine/linux/probes.h"
 #include "machine/mask.h"
 #include "machine/plan.h"
@@ -50,6 +51,7 @@ struct sandbox {
     int root, scratch, staging; /* of the view, while it is built */
     int terminal;               /* the command's end */
     struct closed_door door;
+    struct network_space network; /* while it is made */
     pid_t command;
 };
 
