@@ -1,0 +1,237 @@
+/*
+ * capture_rules: see the header.
+ *
+ * Theory of operation. The rules are written as the kernel takes them, in one
+ * batch of netlink messages: a table for each family with a chain that turns
+ * and a chain that refuses. A rule is a list of expressions, each of which
+ * works on the first register: load something, compare it, do something. What
+ * a comparison does not meet ends the rule.
+ */
+#include "doors/network/linux/capture_rules.h"
+
+#include <arpa/inet.h>
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include "base/netlink.h"
+
+#define TABLE         "agent-machine"
+#define PRIORITY_NAT  (-100)
+#define PRIORITY_LAST 100
+
+static void begin_rules(struct netlink *netlink, uint16_t kind, uint16_t flags, int family)
+{
+    struct nfgenmsg header = { .nfgen_family = family == AF_INET ? NFPROTO_IPV4 : NFPROTO_IPV6,
+                               .version = NFNETLINK_V0 };
+    netlink_begin(netlink, (NFNL_SUBSYS_NFTABLES << 8) | kind, (uint16_t)(flags | NLM_F_CREATE),
+                  &header, sizeof(header));
+}
+
+static void batch_end_begin(struct netlink *netlink, uint16_t type)
+{
+    struct nfgenmsg header = { .nfgen_family = AF_UNSPEC,
+                               .version = NFNETLINK_V0,
+                               .res_id = htons(NFNL_SUBSYS_NFTABLES) };
+    netlink_begin(netlink, type, 0, &header, sizeof(header));
+}
+
+static void add_chain(struct netlink *netlink, int family, const char *name, const char *type,
+                      int priority)
+{
+    begin_rules(netlink, NFT_MSG_NEWCHAIN, 0, family);
+    netlink_add_text(netlink, NFTA_CHAIN_TABLE, TABLE);
+    netlink_add_text(netlink, NFTA_CHAIN_NAME, name);
+    size_t hook = netlink_open(netlink, NFTA_CHAIN_HOOK);
+    netlink_add_be32(netlink, NFTA_HOOK_HOOKNUM, NF_INET_LOCAL_OUT);
+    netlink_add_be32(netlink, NFTA_HOOK_PRIORITY, (uint32_t)priority);
+    netlink_close(netlink, hook);
+    netlink_add_text(netlink, NFTA_CHAIN_TYPE, type);
+}
+
+struct rule {
+    struct netlink *netlink;
+    size_t list;
+};
+
+static struct rule rule_begin(struct netlink *netlink, int family, const char *chain)
+{
+    begin_rules(netlink, NFT_MSG_NEWRULE, NLM_F_APPEND, family);
+    netlink_add_text(netlink, NFTA_RULE_TABLE, TABLE);
+    netlink_add_text(netlink, NFTA_RULE_CHAIN, chain);
+    return (struct rule){ netlink, netlink_open(netlink, NFTA_RULE_EXPRESSIONS) };
+}
+
+static void rule_end(const struct rule *rule)
+{
+    netlink_close(rule->netlink, rule->list);
+}
+
+/* An expression is an element with a name and data; what is added up to its end are the data. */
+struct expression {
+    size_t element, data;
+};
+
+static struct expression expression_begin(const struct rule *rule, const char *name)
+{
+    struct expression expression = { .element = netlink_open(rule->netlink, NFTA_LIST_ELEM) };
+    netlink_add_text(rule->netlink, NFTA_EXPR_NAME, name);
+    expression.data = netlink_open(rule->netlink, NFTA_EXPR_DATA);
+    return expression;
+}
+
+static void expression_end(const struct rule *rule, const struct expression *expression)
+{
+    netlink_close(rule->netlink, expression->data);
+    netlink_close(rule->netlink, expression->element);
+}
+
+static void add_value(const struct rule *rule, uint16_t type, const void *data, size_t len)
+{
+    size_t value = netlink_open(rule->netlink, type);
+    netlink_add(rule->netlink, NFTA_DATA_VALUE, data, len);
+    netlink_close(rule->netlink, value);
+}
+
+/* Everything is done in the first register. */
+static void load_payload(const struct rule *rule, uint32_t base, size_t offset, size_t len)
+{
+    struct expression expression = expression_begin(rule, "payload");
+    netlink_add_be32(rule->netlink, NFTA_PAYLOAD_DREG, NFT_REG_1);
+    netlink_add_be32(rule->netlink, NFTA_PAYLOAD_BASE, base);
+    netlink_add_be32(rule->netlink, NFTA_PAYLOAD_OFFSET, (uint32_t)offset);
+    netlink_add_be32(rule->netlink, NFTA_PAYLOAD_LEN, (uint32_t)len);
+    expression_end(rule, &expression);
+}
+
+static void mask(const struct rule *rule, const void *bits, size_t len)
+{
+    static const unsigned char nothing[16];
+    struct expression expression = expression_begin(rule, "bitwise");
+    netlink_add_be32(rule->netlink, NFTA_BITWISE_SREG, NFT_REG_1);
+    netlink_add_be32(rule->netlink, NFTA_BITWISE_DREG, NFT_REG_1);
+    netlink_add_be32(rule->netlink, NFTA_BITWISE_LEN, (uint32_t)len);
+    add_value(rule, NFTA_BITWISE_MASK, bits, len);
+    add_value(rule, NFTA_BITWISE_XOR, nothing, len);
+    expression_end(rule, &expression);
+}
+
+static void compare(const struct rule *rule, uint32_t how, const void *data, size_t len)
+{
+    struct expression expression = expression_begin(rule, "cmp");
+    netlink_add_be32(rule->netlink, NFTA_CMP_SREG, NFT_REG_1);
+    netlink_add_be32(rule->netlink, NFTA_CMP_OP, how);
+    add_value(rule, NFTA_CMP_DATA, data, len);
+    expression_end(rule, &expression);
+}
+
+static void match_protocol(const struct rule *rule, uint8_t protocol)
+{
+    struct expression expression = expression_begin(rule, "meta");
+    netlink_add_be32(rule->netlink, NFTA_META_KEY, NFT_META_L4PROTO);
+    netlink_add_be32(rule->netlink, NFTA_META_DREG, NFT_REG_1);
+    expression_end(rule, &expression);
+    compare(rule, NFT_CMP_EQ, &protocol, sizeof(protocol));
+}
+
+static void match_loopback(const struct rule *rule, const struct family *family, uint32_t how)
+{
+    load_payload(rule, NFT_PAYLOAD_NETWORK_HEADER, family->address_offset, family->address_len);
+    mask(rule, family->loopback_mask, family->address_len);
+    compare(rule, how, family->loopback, family->address_len);
+}
+
+static void match_own(const struct rule *rule, const struct family *family)
+{
+    load_payload(rule, NFT_PAYLOAD_NETWORK_HEADER, family->address_offset, family->address_len);
+    compare(rule, NFT_CMP_EQ, family->own, family->address_len);
+}
+
+static void match_port(const struct rule *rule, uint16_t port)
+{
+    uint16_t in_order = htons(port);
+    load_payload(rule, NFT_PAYLOAD_TRANSPORT_HEADER, 2, sizeof(in_order));
+    compare(rule, NFT_CMP_EQ, &in_order, sizeof(in_order));
+}
+
+static void redirect_to(const struct rule *rule, uint16_t port)
+{
+    uint16_t in_order = htons(port);
+    struct expression expression = expression_begin(rule, "immediate");
+    netlink_add_be32(rule->netlink, NFTA_IMMEDIATE_DREG, NFT_REG_1);
+    add_value(rule, NFTA_IMMEDIATE_DATA, &in_order, sizeof(in_order));
+    expression_end(rule, &expression);
+    expression = expression_begin(rule, "redir");
+    netlink_add_be32(rule->netlink, NFTA_REDIR_REG_PROTO_MIN, NFT_REG_1);
+    expression_end(rule, &expression);
+}
+
+static void accept_it(const struct rule *rule)
+{
+    struct expression expression = expression_begin(rule, "immediate");
+    netlink_add_be32(rule->netlink, NFTA_IMMEDIATE_DREG, NFT_REG_VERDICT);
+    size_t data = netlink_open(rule->netlink, NFTA_IMMEDIATE_DATA);
+    size_t verdict = netlink_open(rule->netlink, NFTA_DATA_VERDICT);
+    netlink_add_be32(rule->netlink, NFTA_VERDICT_CODE, NF_ACCEPT);
+    netlink_close(rule->netlink, verdict);
+    netlink_close(rule->netlink, data);
+    expression_end(rule, &expression);
+}
+
+static void refuse_it(const struct rule *rule, const struct family *family)
+{
+    struct expression expression = expression_begin(rule, "reject");
+    netlink_add_be32(rule->netlink, NFTA_REJECT_TYPE, family->reject_kind);
+    netlink_add(rule->netlink, NFTA_REJECT_ICMP_CODE, &family->reject_code, 1);
+    expression_end(rule, &expression);
+}
+
+static void redirect_protocol(struct netlink *netlink, const struct family *family,
+                              uint8_t protocol, uint16_t from, uint16_t to)
+{
+    struct rule rule = rule_begin(netlink, family->family, "turn");
+    match_protocol(&rule, protocol);
+    if (from)
+        match_port(&rule, from);
+    match_loopback(&rule, family, NFT_CMP_NEQ);
+    redirect_to(&rule, to);
+    rule_end(&rule);
+}
+
+static void add_table(struct netlink *netlink, const struct family *family, uint16_t flows_port)
+{
+    begin_rules(netlink, NFT_MSG_NEWTABLE, 0, family->family);
+    netlink_add_text(netlink, NFTA_TABLE_NAME, TABLE);
+    add_chain(netlink, family->family, "turn", "nat", PRIORITY_NAT);
+    redirect_protocol(netlink, family, IPPROTO_UDP, CAPTURE_NAMES_PORT, CAPTURE_NAMES_PORT);
+    redirect_protocol(netlink, family, IPPROTO_TCP, CAPTURE_NAMES_PORT, CAPTURE_NAMES_PORT);
+    redirect_protocol(netlink, family, IPPROTO_TCP, 0, flows_port);
+    add_chain(netlink, family->family, "refuse", "filter", PRIORITY_LAST);
+    struct rule rule = rule_begin(netlink, family->family, "refuse");
+    match_loopback(&rule, family, NFT_CMP_EQ);
+    accept_it(&rule);
+    rule_end(&rule);
+    rule = rule_begin(netlink, family->family, "refuse"); /* the answers of what was turned */
+    match_own(&rule, family);
+    accept_it(&rule);
+    rule_end(&rule);
+    rule = rule_begin(netlink, family->family, "refuse");
+    refuse_it(&rule, family);
+    rule_end(&rule);
+}
+
+int capture_rules_write(const struct family *families, size_t count, const uint16_t *ports)
+{
+    struct netlink netlink;
+    _cleanup_(cleanup_close) int fd =
+        socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER);
+    netlink_reset(&netlink);
+    batch_end_begin(&netlink, NFNL_MSG_BATCH_BEGIN);
+    for (size_t i = 0; i < count; i++)
+        add_table(&netlink, &families[i], ports[i]);
+    netlink_want_answer(&netlink);
+    batch_end_begin(&netlink, NFNL_MSG_BATCH_END);
+    return fd < 0 ? -errno : netlink_send(&netlink, fd);
+}

@@ -1,0 +1,25 @@
+/* capture_rules: the part of a capture that turns connections; capture.c alone includes it. */
+#ifndef AM_DOORS_NETWORK_LINUX_CAPTURE_RULES_H
+#define AM_DOORS_NETWORK_LINUX_CAPTURE_RULES_H
+
+#include "base/base.h"
+
+#define CAPTURE_NAMES_PORT 53
+
+/* One of the two kinds of addresses. */
+struct family {
+    int family;
+    size_t address_len, address_offset; /* in the packet's own header: the destination */
+    unsigned char own[16], loopback[16], loopback_mask[16];
+    uint8_t reject_kind, reject_code;
+};
+
+/*
+ * Writes the rules: TCP and questions for names are turned to listeners, all else that is not to
+ * the loopback is refused. `ports` are those of the flows' listeners. 0, or -errno where this
+ * kernel does not turn connections.
+ */
+int capture_rules_write(const struct family *families, size_t count,
+                        const uint16_t *ports) MUST_CHECK;
+
+#endif
