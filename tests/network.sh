@@ -105,6 +105,8 @@ check "it is on record" out_matches '"denials": *\[ *\{'
 run run -- sh -c 'curl -sS -m 20 http://denied.test/; cat /run/agent-machine/denials.jsonl'
 check "the run can read what it was denied" out_has '"host":"denied.test"'
 check "and the remedy" out_has '"remediation":"--allow denied.test"'
+run run --json -- curl -sS -m 20 "http://denied.test:$http/"
+check "JSON has it too" err_matches '"denials":\[\{"host":"denied.test","count":[12],"remediation":"--allow'
 run run --json -- sh -c 'echo x >>/run/agent-machine/denials.jsonl'
 check "but not write it" exits 2
 

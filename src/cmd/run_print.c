@@ -195,6 +195,37 @@ void run_print_end(const struct run_report *report)
         say("", "the output reached its limit; the rest was dropped");
 }
 
+static void add_denial(struct buf *out, const struct execution *execution,
+                       const struct use_entry *entry)
+{
+    const struct network_verdict *verdict = &execution->network.verdicts[entry->record];
+    char host[TARGET_HOST_SIZE];
+    target_host(&entry->target, host);
+    buf_add_text(out, out->data[out->len - 1] == '[' ? "{" : ",{");
+    json_add_name(out, "host");
+    json_add_string(out, str_from(host));
+    if (entry->target.port)
+        buf_addf(out, ",\"port\":%u", entry->target.port);
+    buf_addf(out, ",\"count\":%llu", (unsigned long long)entry->count);
+    json_add_name(out, "remediation");
+    json_add_string(out, str_from(verdict->remedy ? verdict->remedy : ""));
+    if (verdict->card[0]) {
+        json_add_name(out, "decisionCard");
+        json_add_string(out, str_from(verdict->card));
+    }
+    buf_add_char(out, '}');
+}
+
+static void add_denials(struct buf *out, const struct execution *execution)
+{
+    const struct uses *uses = network_door_uses(execution->door);
+    buf_add_text(out, ",\"denials\":[");
+    for (size_t i = 0; i < uses_count(uses); i++)
+        if (!uses_at(uses, i)->permitted)
+            add_denial(out, execution, uses_at(uses, i));
+    buf_add_char(out, ']');
+}
+
 void run_print_json(const struct run_report *report)
 {
     const struct outcome *outcome = report->outcome;
@@ -213,6 +244,8 @@ void run_print_json(const struct run_report *report)
                      (long long)execution->used.of[i]);
         buf_add_char(&out, '}');
     }
+    if (execution->door)
+        add_denials(&out, execution);
     if (execution->result.end == RUN_CANCELLED && execution->end_reason[0]) {
         buf_add_text(&out, ",\"cancelled\":");
         json_add_string(&out, str_from(execution->end_reason));

@@ -33,15 +33,28 @@ static bool take_netfilter_away(void)
            prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
 }
 
-static void inside_as(void (*body)(const struct capture *capture), bool has_netfilter);
+/* As on a host without IPv6: its interfaces take no such address. */
+static bool take_ipv6_away(void)
+{
+    _cleanup_(cleanup_close) int fd =
+        open("/proc/sys/net/ipv6/conf/lo/disable_ipv6", O_WRONLY | O_CLOEXEC);
+    return fd >= 0 && write(fd, "1", 1) == 1;
+}
+
+static bool take_nothing_away(void)
+{
+    return true;
+}
+
+static void inside_without(bool (*take_away)(void), void (*body)(const struct capture *capture));
 
 static void inside(void (*body)(const struct capture *capture))
 {
-    inside_as(body, true);
+    inside_without(take_nothing_away, body);
 }
 
 /* In a child with a network of its own, as the user that runs the test. */
-static void inside_as(void (*body)(const struct capture *capture), bool has_netfilter)
+static void inside_without(bool (*take_away)(void), void (*body)(const struct capture *capture))
 {
     pid_t child = fork();
     if (child == 0) {
@@ -49,7 +62,7 @@ static void inside_as(void (*body)(const struct capture *capture), bool has_netf
         struct err err = { 0 };
         if (unshare(CLONE_NEWUSER | CLONE_NEWNET) < 0)
             _exit(2);
-        if (!has_netfilter && !take_netfilter_away())
+        if (!take_away())
             _exit(5);
         if (capture_open(&capture, &err) < 0) {
             fprintf(stderr, "%s\n", err.cause);
@@ -143,6 +156,11 @@ static void dial_anywhere_by_ipv6(const struct capture *capture)
     MUST(memcmp(&dialled.sin6_addr, &to.sin6_addr, 16) == 0 && dialled.sin6_port == to.sin6_port);
     close(server);
     close(client);
+}
+
+TEST(a_host_without_ipv6_has_the_other_family)
+{
+    inside_without(take_ipv6_away, dial_anywhere);
 }
 
 TEST(so_does_one_by_ipv6)
@@ -267,12 +285,12 @@ static void dial_a_port(const struct capture *capture)
 
 TEST(without_netfilter_the_usual_ports_lead_to_the_door_and_others_nowhere)
 {
-    inside_as(dial_a_port, false);
+    inside_without(take_netfilter_away, dial_a_port);
 }
 
 TEST(and_so_do_questions_to_any_name_server)
 {
-    inside_as(ask_anywhere, false);
+    inside_without(take_netfilter_away, ask_anywhere);
 }
 
 TEST(what_a_host_makes_of_it_is_found_out_by_trying)
