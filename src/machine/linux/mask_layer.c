@@ -153,35 +153,45 @@ static bool name_layer(const char *cache_folder, const struct mask_list *list,
                     digest + strlen("sha256:")) < MASK_LAYER_PATH_MAX;
 }
 
-/* As many whiteouts as there are names, and nothing else: a crash may have taken some. */
+/* Exactly as many whiteouts as there are names, and nothing else. */
 static bool is_whole(const char *path, size_t count)
 {
     size_t found = 0;
     DIR *entries = opendir(path);
     struct dirent *entry;
+    struct stat status;
     if (!entries)
         return false;
     while ((entry = readdir(entries)))
         if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-            found = entry->d_type == DT_CHR ? found + 1 : count + 1;
+            found += fstatat(dirfd(entries), entry->d_name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+                             S_ISCHR(status.st_mode) && status.st_rdev == 0
+                         ? 1
+                         : count + 1;
     closedir(entries);
     return found == count;
 }
 
-/* Under a name of its own until it is whole; who is there first is as good. */
-static bool make_layer(const char *path, const struct mask_list *list)
+/* What is not there yet; nothing is ever taken away, since a run may be under the layer. */
+static bool fill_layer(const char *path, const struct mask_list *list)
+{
+    const char *whiteout = NULL;
+    _cleanup_(cleanup_close) int layer = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int r = layer < 0 ? -errno : 0;
+    for (size_t i = 0; r == 0 && i < list->count; i++) {
+        r = build_entry(layer, &list->entries[i], &whiteout, NULL);
+        r = r == -EEXIST ? 0 : r;
+    }
+    return r == 0;
+}
+
+/* Under a name of its own until it is whole; where another one is quicker, that one is as good. */
+static void make_layer(const char *path, const struct mask_list *list)
 {
     char own[MASK_LAYER_PATH_MAX + 16];
-    const char *whiteout = NULL;
     snprintf(own, sizeof(own), "%s.%d", path, (int)getpid());
-    bool made = mkdir(own, 0700) == 0;
-    _cleanup_(cleanup_close) int layer = made ? open(own, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-    for (size_t i = 0; made && layer >= 0 && i < list->count; i++)
-        made = build_entry(layer, &list->entries[i], &whiteout, NULL) == 0;
-    made = made && layer >= 0 && rename(own, path) == 0;
-    if (!made)
+    if (mkdir(own, 0700) < 0 || !fill_layer(own, list) || rename(own, path) < 0)
         (void)!file_remove_tree(own, NULL);
-    return made;
 }
 
 bool mask_keep(const char *cache_folder, const struct mask_list *list,
@@ -191,8 +201,11 @@ bool mask_keep(const char *cache_folder, const struct mask_list *list,
         return false;
     if (is_whole(ret_path, list->count))
         return true;
-    (void)!file_remove_tree(ret_path, NULL);
-    return make_layer(ret_path, list);
+    if (access(ret_path, F_OK) == 0)
+        (void)!fill_layer(ret_path, list); /* a crash may have taken some */
+    else
+        make_layer(ret_path, list);
+    return is_whole(ret_path, list->count);
 }
 
 int mask_write_counts(const struct mask_list *list, struct buf *ret)

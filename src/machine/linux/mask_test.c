@@ -444,6 +444,10 @@ TEST(a_layer_of_names_of_the_root_is_kept_and_mended)
     CHECK(mask_keep(cache, &list, again));
     CHECK_TEXT(again, path);
     CHECK_INT(count_entries(path), 2);
+    snprintf(name, sizeof(name), "%s/else", path);
+    CHECK_INT(mkdir(name, 0700), 0); /* what nobody can account for is not used */
+    CHECK(!mask_keep(cache, &list, again));
+    CHECK_INT(rmdir(name), 0);
     CHECK(mask_keep(cache, &less, again));
     CHECK(strcmp(again, path) != 0);
     CHECK_INT(count_entries(again), 1);
