@@ -126,6 +126,104 @@ else
     skip "nftables" "there is no nft, or no network namespace for it"
 fi
 
+# --- apply, status, remove, in a network namespace of its own --------------------------------
+
+cat >applying.sh <<'END'
+step() { # NAME COMMAND…
+    name=$1
+    shift
+    "$@" >"$name.out" 2>"$name.err"
+    echo $? >"$name.status"
+}
+am=$1
+step none "$am" network firewall status
+step unprivileged setpriv --bounding-set=-net_admin "$am" network firewall apply mixed.yaml
+step unfinished "$am" network firewall status mixed.yaml
+nft add table inet other
+step apply "$am" network firewall apply mixed.yaml --json
+nft list ruleset >applied
+step status "$am" network firewall status
+step named "$am" network firewall status mixed.yaml --json
+nft add rule inet agent_machine_mixed egress_1 tcp dport 1 accept
+step changed "$am" network firewall status agent_machine_mixed
+step again "$am" network firewall apply mixed.yaml
+step whole "$am" network firewall status
+nft delete table inet agent_machine_mixed
+step absent "$am" network firewall status
+step again "$am" network firewall apply mixed.yaml
+step remove "$am" network firewall remove mixed.yaml
+step twice "$am" network firewall remove mixed.yaml
+step removed "$am" network firewall status
+nft add table inet agent_machine_mixed
+step unrecorded "$am" network firewall status
+step observed "$am" network firewall apply observed.yaml
+step foreign "$am" network firewall remove other
+nft list tables >left
+step ledger "$am" ledger verify
+END
+sed 's/mode: plan/mode: observe/' mixed.yaml >observed.yaml
+# shellcheck disable=SC2317 # check calls both
+was() { # NAME STATUS
+    [ "$(cat "$1.status")" = "$2" ]
+}
+# shellcheck disable=SC2317
+says() { # NAME TEXT
+    cat "$1.out" "$1.err" | grep -qF -- "$2"
+}
+if command -v nft >/dev/null && unshare -rn true 2>/dev/null; then
+    try unshare -rn sh applying.sh "$program"
+    check "nothing was applied before" says none "no firewall was applied"
+    check "who may not administer the network is refused" was unprivileged 77
+    check "with what would help" says unprivileged "as root"
+    check "and what was tried is on record" says unfinished unfinished
+    check "a plan is applied" was apply 0
+    check "with a receipt" says apply urn:srcos:firewall-receipt:
+    check "and is in the kernel" grep -q 'comment "no-mail"' applied
+    check "beside what others have there" grep -q 'table inet other' applied
+    check "status says that it is in force" was status 0
+    check "in a word" says status in-force
+    check "and of one profile" says named '"state":"in-force"'
+    check "a change behind its back is seen" was changed 1
+    check "in a word too" says changed changed
+    check "applying again replaces the table" says whole in-force
+    check "a table that is gone is seen" says absent absent
+    check "a table is removed" was remove 0
+    check "and not twice" was twice 1
+    check "which stands in the receipts" says removed removed
+    check "one that came back by other hands is seen" says unrecorded unrecorded
+    check "what is only watched is not applied" was observed 77
+    check "nobody else's table is removed" grep -q 'table inet other' left
+    check "whatever it is called" was foreign 1
+    check "the ledger is whole" was ledger 0
+    cp -r "$XDG_STATE_HOME" forged
+    touch forged/agent-machine/.tampered
+    python3 - forged/agent-machine/ledger.db <<'END'
+import base64, json, sqlite3, sys
+ledger = sqlite3.connect(sys.argv[1])
+number, text = ledger.execute(
+    "SELECT number, json FROM document WHERE type = 'FirewallReceipt' ORDER BY number DESC").fetchone()
+envelope = json.loads(text)
+payload = base64.b64decode(envelope['payload']).replace(b'"done"', b'"lost"')
+envelope['payload'] = base64.b64encode(payload).decode()
+ledger.execute('UPDATE document SET json = ? WHERE number = ?', (json.dumps(envelope), number))
+ledger.commit()
+END
+    XDG_STATE_HOME=$scratch/forged run network firewall status
+    check "a receipt that the key did not sign is refused" exits 77
+    try python3 - "$XDG_STATE_HOME/agent-machine/ledger.db" <<'END'
+import base64, json, sqlite3, sys
+rows = sqlite3.connect(sys.argv[1]).execute(
+    "SELECT json FROM document WHERE type = 'FirewallReceipt' ORDER BY number").fetchall()
+for row in rows:
+    p = json.loads(base64.b64decode(json.loads(row[0])['payload']))['predicate']
+    print(p['action'], p['outcome'], [d['ref'] for d in p['documents']])
+END
+    check "each act has left a receipt" out_has "apply failed ['urn:srcos:firewall-binding-profile:mixed']"
+    check "with its outcome" out_has "remove done []"
+else
+    skip "apply, status, remove" "there is no nft, or no network namespace for it"
+fi
+
 # --- Squid, by itself ------------------------------------------------------------------------
 
 cat >hosts <<'END'
@@ -174,6 +272,66 @@ if command -v npm >/dev/null && npm install --no-audit --no-fund --loglevel=erro
     done
 else
     skip "kubernetes and cilium" "npm does not bring their schemas"
+fi
+
+# --- meshes ----------------------------------------------------------------------------------
+
+cat >mesh.yaml <<'END'
+id: urn:srcos:mesh-binding-profile:compass
+type: MeshBindingProfile
+specVersion: 1.0.0
+name: Compass
+meshClass: istio
+scope: workspace
+traffic:
+  egressMode: egress-gateway
+  ingressMode: gateway
+  allowedHosts: [registry.npmjs.org, .github.com, billing.shop.svc.cluster.local, '*.model-router.mesh']
+  deniedHosts: [gist.github.io]
+identity:
+  serviceAccountRef: urn:srcos:service-account:compass/agent-runner
+  spiffeIdRef: spiffe://northwind.example.com/ns/compass/sa/agent-runner
+  workloadSelector: app=agent-machine
+evidence: {}
+END
+for target in istio admiral kubernetes; do
+    run network mesh plan --target $target mesh.yaml
+    check "$target: a mesh is planned" exits 0
+    cp "$scratch/out" mesh.$target
+    check "$target: with its firewall half" out_has "kind: NetworkPolicy"
+    run network mesh plan --target $target mesh.yaml
+    check "$target: the same bytes each time" cmp -s mesh.$target "$scratch/out"
+    run network mesh plan --target $target --json mesh.yaml
+    check "$target: as JSON" out_has "\"target\":\"$target\""
+done
+run network mesh plan --target istio mesh.yaml
+check "what a gateway cannot lead to is said" err_has "left-out: .github.com"
+check "and nothing goes around an egress gateway" out_lacks mesh-can-be-bypassed
+sed 's/egress-gateway/service-entry-allowlist/' mesh.yaml >direct.yaml
+run network mesh plan --target istio direct.yaml
+check "where proxies connect directly a warning has its name" err_has "warning: mesh-can-be-bypassed"
+check "which is in the text too" out_has "# warning: mesh-can-be-bypassed"
+run network mesh plan --target consul mesh.yaml
+check "a mesh that is not there is refused" exits 2
+run network mesh plan --target istio mixed.yaml
+check "and a document of another type" exits 65
+if [ -d npm/node_modules ]; then
+    for egress in deny service-entry-allowlist egress-gateway direct-allowlist ambient enterprise-managed; do
+        for ingress in deny gateway mesh-internal enterprise-managed; do
+            for mtls in true false; do
+                sed "s/egressMode: .*/egressMode: $egress/
+                    s/ingressMode: .*/ingressMode: $ingress\\n  mtlsRequired: $mtls/" mesh.yaml >changed.yaml
+                run network mesh plan --target istio changed.yaml
+                cp "$scratch/out" "variant.$egress.$ingress.$mtls"
+            done
+        done
+    done
+    try node "$tree/tests/firewall/validate.js" npm mesh.istio mesh.kubernetes variant.*
+    check "Istio's and Kubernetes' published schemas accept every mode" exits 0
+    check "each of them" test "$(find . -name 'variant.*.*' | wc -l)" = 48
+    grep -n -A12 'kind: Dependency' mesh.admiral >dependency
+    check "admiral: a Dependency names source and destinations (no schema is published)" \
+        grep -q '"model-router"' dependency
 fi
 
 # --- LuLu ------------------------------------------------------------------------------------

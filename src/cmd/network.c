@@ -161,6 +161,14 @@ static const struct verb verbs[] = {
         .verbs = network_firewall_verbs,
         .verb_count = NETWORK_FIREWALL_VERB_COUNT,
     },
+    {
+        .name = "mesh",
+        .summary = "What a service mesh has to hold for a workload",
+        .description = "Writes a MeshBindingProfile down in the words of the mesh that carries a "
+                       "workload's traffic, and the firewall without which it can be bypassed.",
+        .verbs = network_mesh_verbs,
+        .verb_count = NETWORK_MESH_VERB_COUNT,
+    },
 };
 
 const struct verb verb_network = {

@@ -31,7 +31,7 @@ static const struct option_row plan_options[] = {
 
 /* --- what is asked for --------------------------------------------------------------------- */
 
-static int read_user(const char *name, int64_t *ret, struct err *err)
+int network_read_user(const char *name, int64_t *ret, struct err *err)
 {
     char *end = NULL;
     if (!name) {
@@ -106,30 +106,29 @@ static void add_text(struct buf *out, const char *name, struct str value)
     json_add_string(out, value);
 }
 
-static int print_json(const struct firewall_plan *plan, enum firewall_target target,
-                      struct str text, struct err *err)
+static int print_json(const struct network_text *text, struct err *err)
 {
     _cleanup_(buf_release) struct buf out = BUF_INIT;
     char digest[DIGEST_TEXT_SIZE];
-    int r = digest_text(text, digest, err);
+    int r = digest_text(text->text, digest, err);
     if (r < 0)
         return r;
     buf_add_char(&out, '{');
-    add_text(&out, "target", str_from(firewall_target_names[target]));
-    add_text(&out, "format", str_from(firewall_target_format(target)));
+    add_text(&out, "target", str_from(text->target));
+    add_text(&out, "format", str_from(text->format));
     add_text(&out, "digest", str_from(digest));
     buf_add_text(&out, ",\"unsupported\":[");
-    for (size_t i = 0; i < firewall_plan_note_count(plan); i++) {
-        struct firewall_note note = firewall_plan_note(plan, i);
+    for (size_t i = 0; i < text->notes->count; i++) {
+        const struct firewall_note *note = &text->notes->of[i];
         buf_add_text(&out, i ? ",{" : "{");
-        add_text(&out, "effect", str_from(firewall_effect_names[note.effect]));
-        add_text(&out, "rule", note.rule);
-        add_text(&out, "document", note.document);
-        add_text(&out, "reason", str_from(note.reason));
+        add_text(&out, "effect", str_from(firewall_effect_names[note->effect]));
+        add_text(&out, "rule", note->rule);
+        add_text(&out, "document", note->document);
+        add_text(&out, "reason", str_from(note->reason));
         buf_add_char(&out, '}');
     }
     buf_add_char(&out, ']');
-    add_text(&out, "text", text);
+    add_text(&out, "text", text->text);
     buf_add_char(&out, '}');
     if (out.error)
         return err_set(err, ERR_LIMIT, STEP, "the text grows too large");
@@ -137,10 +136,43 @@ static int print_json(const struct firewall_plan *plan, enum firewall_target tar
     return 0;
 }
 
-static void tell_notes(const struct firewall_plan *plan)
+void network_tell_notes(const struct firewall_notes *notes)
 {
-    for (size_t i = 0; i < firewall_plan_note_count(plan); i++)
-        fprintf(stderr, "%s\n", firewall_plan_note(plan, i).text);
+    for (size_t i = 0; i < notes->count; i++)
+        fprintf(stderr, "%s\n", notes->of[i].text);
+}
+
+int network_tell_plan(const struct network_text *text, bool as_json, struct err *err)
+{
+    if (as_json)
+        return print_json(text, err);
+    fwrite(text->text.ptr, 1, text->text.len, stdout);
+    network_tell_notes(text->notes);
+    return 0;
+}
+
+int network_planned_open(const struct invocation *invocation, const struct firewall_scope *scope,
+                         enum firewall_target target, struct network_planned *ret, struct err *err)
+{
+    *ret = (struct network_planned){ .text = BUF_INIT };
+    int r = firewall_plan_new(scope, &ret->plan, err);
+    if (r == 0)
+        r = network_documents_open(invocation, "firewall-binding-profile", &ret->documents, err);
+    if (r == 0)
+        r = add_bindings(&ret->documents, ret->plan, err);
+    if (r == 0)
+        r = firewall_plan_render(ret->plan, target, &ret->text, err);
+    if (r < 0)
+        network_planned_close(ret);
+    return r;
+}
+
+void network_planned_close(struct network_planned *planned)
+{
+    firewall_plan_free(planned->plan);
+    network_documents_close(&planned->documents);
+    buf_release(&planned->text);
+    planned->plan = NULL;
 }
 
 static int run_plan(const struct invocation *invocation)
@@ -149,30 +181,20 @@ static int run_plan(const struct invocation *invocation)
     struct firewall_scope scope = { .subject = text_or_empty(values[PLAN_SUBJECT]),
                                     .namespace = text_or_empty(values[PLAN_NAMESPACE]),
                                     .selector = text_or_empty(values[PLAN_SELECTOR]) };
-    _cleanup_(buf_release) struct buf text = BUF_INIT;
-    struct network_documents documents = { 0 };
-    struct firewall_plan *plan = NULL;
     enum firewall_target target = FIREWALL_NFTABLES;
+    struct network_planned planned = { 0 };
     struct err err = { 0 };
     int r = read_target(values[PLAN_TARGET], &target, &err);
     if (r == 0)
-        r = read_user(values[PLAN_USER], &scope.uid, &err);
+        r = network_read_user(values[PLAN_USER], &scope.uid, &err);
     if (r == 0)
-        r = firewall_plan_new(&scope, &plan, &err);
-    if (r == 0)
-        r = network_documents_open(invocation, "firewall-binding-profile", &documents, &err);
-    if (r == 0)
-        r = add_bindings(&documents, plan, &err);
-    if (r == 0)
-        r = firewall_plan_render(plan, target, &text, &err);
-    if (r == 0 && values[PLAN_JSON])
-        r = print_json(plan, target, buf_str(&text), &err);
-    else if (r == 0) {
-        fwrite(text.data, 1, text.len, stdout);
-        tell_notes(plan);
-    }
-    firewall_plan_free(plan);
-    network_documents_close(&documents);
+        r = network_planned_open(invocation, &scope, target, &planned, &err);
+    if (r < 0)
+        return tell_error(invocation, &err);
+    struct network_text text = { firewall_target_names[target], firewall_target_format(target),
+                                 buf_str(&planned.text), firewall_plan_notes(planned.plan) };
+    r = network_tell_plan(&text, values[PLAN_JSON], &err);
+    network_planned_close(&planned);
     return r < 0 ? tell_error(invocation, &err) : EXIT_OK;
 }
 
@@ -198,5 +220,50 @@ const struct verb network_firewall_verbs[NETWORK_FIREWALL_VERB_COUNT] = {
         .options = plan_options,
         .option_count = ARRAY_LEN(plan_options),
         .run = run_plan,
+    },
+    {
+        .name = "apply",
+        .operands = "PROFILE...",
+        .operand_kind = OPERAND_FILE,
+        .operands_min = 1,
+        .operands_max = NETWORK_DOCUMENTS_MAX,
+        .summary = "Load a profile's rules into nftables here",
+        .description =
+            "Renders the profiles as `plan --target nftables` does and loads the text as one "
+            "transaction into the table of the first one, in place of what is in it. Other tables "
+            "stay as they are. A receipt, signed with the user's key, is in the ledger before the "
+            "kernel is asked and says afterwards what became of it. Bindings whose mode is observe "
+            "or import-only are not applied.",
+        .options = network_apply_options,
+        .option_count = NETWORK_APPLY_OPTION_COUNT,
+        .run = run_network_apply,
+    },
+    {
+        .name = "status",
+        .operands = "[PROFILE|TABLE]",
+        .operand_kind = OPERAND_FILE,
+        .operands_max = 1,
+        .summary = "Compare the kernel's tables with their receipts",
+        .description =
+            "For each table that has a receipt, or for one: in-force (the kernel has it as it was "
+            "applied), changed, absent, removed, unfinished (applying was interrupted or failed), "
+            "or unrecorded (the kernel has it and no receipt tells of it). The exit status is 0 "
+            "where all are in force or removed, else 1.",
+        .options = network_status_options,
+        .option_count = NETWORK_STATUS_OPTION_COUNT,
+        .run = run_network_status,
+    },
+    {
+        .name = "remove",
+        .operands = "PROFILE|TABLE",
+        .operand_kind = OPERAND_FILE,
+        .operands_min = 1,
+        .operands_max = 1,
+        .summary = "Take a table of a profile out of nftables here",
+        .description = "Removes the whole table and leaves all others as they are. A receipt says "
+                       "what was removed.",
+        .options = network_status_options,
+        .option_count = NETWORK_STATUS_OPTION_COUNT,
+        .run = run_network_remove,
     },
 };

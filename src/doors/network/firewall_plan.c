@@ -17,15 +17,9 @@
 #include "doors/network/firewall_rule.h"
 #include "doors/network/firewall_text.h"
 
-#define STEP            "plan a firewall"
-#define REASON_SIZE_MAX 512
-#define ID_SHOWN_MAX    100
+#define STEP         "plan a firewall"
+#define ID_SHOWN_MAX 100
 
-const char *const firewall_effect_names[FIREWALL_EFFECT_COUNT] = {
-#define X(effect, name) [effect] = name,
-    FIREWALL_EFFECT_TABLE(X)
-#undef X
-};
 const char *const firewall_target_names[FIREWALL_TARGET_COUNT] = {
 #define X(target, name) [target] = name,
     FIREWALL_TARGET_TABLE(X)
@@ -64,24 +58,11 @@ int firewall_plan_new(const struct firewall_scope *scope, struct firewall_plan *
     return 0;
 }
 
-/* Of those that are kept nothing is forgotten, nor that they were said. */
-static void forget_notes(struct firewall_plan *plan, size_t kept)
-{
-    for (size_t i = kept; i < plan->note_count; i++)
-        free(plan->notes[i].text);
-    plan->note_count = kept;
-    map_release(&plan->said);
-    for (size_t i = 0; i < kept; i++)
-        (void)map_put(&plan->said, str_from(plan->notes[i].text), (uint32_t)i);
-}
-
 void firewall_plan_free(struct firewall_plan *plan)
 {
     if (!plan)
         return;
-    forget_notes(plan, 0);
-    map_release(&plan->said);
-    free(plan->notes);
+    firewall_notes_release(&plan->notes);
     free(plan->rules);
     arena_release(&plan->arena);
     free(plan);
@@ -106,69 +87,21 @@ int firewall_plan_add(struct firewall_plan *plan, const yyjson_val *root, struct
     if (r == 0)
         plan->documents[plan->document_count++] = root;
     plan->sorted = false;
-    plan->kept_notes = plan->note_count;
+    plan->notes.shows_documents = plan->document_count > 1;
+    firewall_notes_keep(&plan->notes);
     return r;
 }
 
 /* --- notes --------------------------------------------------------------------------------- */
 
-/* What a note says, as it stands in the text: "stricter: RULE of DOCUMENT: why". */
-static char *write_note(const struct firewall_plan *plan, const struct firewall_note *note,
-                        size_t *ret_reason)
-{
-    struct buf text = BUF_INIT;
-    buf_addf(&text, "%s: ", firewall_effect_names[note->effect]);
-    firewall_add_safe(&text, note->rule, ID_SHOWN_MAX);
-    if (note->rule.len && plan->document_count > 1) {
-        buf_add_text(&text, " of ");
-        firewall_add_safe(&text, note->document, ID_SHOWN_MAX);
-    }
-    buf_add_text(&text, note->rule.len ? ": " : "");
-    *ret_reason = text.len;
-    firewall_add_safe(&text, str_from(note->reason), REASON_SIZE_MAX);
-    char *copy = text.error ? NULL : strdup(text.data);
-    buf_release(&text);
-    return copy;
-}
-
-static bool make_room(struct firewall_plan *plan)
-{
-    if (plan->note_count < plan->note_capacity)
-        return true;
-    size_t larger = plan->note_capacity ? plan->note_capacity * 2 : 32;
-    bool is_over = plan->note_count == FIREWALL_NOTES_MAX;
-    struct firewall_note *notes = is_over ? NULL : realloc(plan->notes, larger * sizeof(*notes));
-    if (!notes) {
-        plan->error = is_over ? -E2BIG : -ENOMEM;
-        return false;
-    }
-    plan->notes = notes;
-    plan->note_capacity = larger;
-    return true;
-}
-
 void firewall_note(struct firewall_plan *plan, enum firewall_effect effect,
                    const struct firewall_rule *rule, const char *format, ...)
 {
-    char reason[REASON_SIZE_MAX];
-    size_t reason_at;
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(reason, sizeof(reason), format, arguments);
+    firewall_notes_addv(&plan->notes, effect, rule ? rule->id : STR(""),
+                        rule ? rule->document : STR(""), format, arguments);
     va_end(arguments);
-    struct firewall_note note = { .effect = effect,
-                                  .rule = rule ? rule->id : STR(""),
-                                  .document = rule ? rule->document : STR(""),
-                                  .reason = reason };
-    note.text = write_note(plan, &note, &reason_at);
-    int r = note.text ? map_put(&plan->said, str_from(note.text), 0) : -ENOMEM;
-    if (r == 0 && make_room(plan)) {
-        note.reason = note.text + reason_at;
-        plan->notes[plan->note_count++] = note;
-        return;
-    }
-    free(note.text); /* -EEXIST: it was said before */
-    plan->error = r == 0 || r == -EEXIST ? plan->error : r;
 }
 
 void firewall_note_range(struct firewall_plan *plan)
@@ -177,14 +110,9 @@ void firewall_note_range(struct firewall_plan *plan)
                   "an address that is allowed is allowed by whatever name it is reached");
 }
 
-size_t firewall_plan_note_count(const struct firewall_plan *plan)
+const struct firewall_notes *firewall_plan_notes(const struct firewall_plan *plan)
 {
-    return plan->note_count;
-}
-
-struct firewall_note firewall_plan_note(const struct firewall_plan *plan, size_t index)
-{
-    return plan->notes[index];
+    return &plan->notes;
 }
 
 bool firewall_subject_applies(struct firewall_plan *plan, const struct firewall_rule *rule,
@@ -245,12 +173,14 @@ static int add_head(struct firewall_plan *plan, enum firewall_target target,
     for (size_t i = 0; i < plan->document_count; i++) {
         buf_reset(&line);
         buf_add_text(&line, "of ");
+        if (plan->document_count > 1) /* two may have one id, and no line stands twice */
+            buf_addf(&line, "document %zu: ", i + 1);
         firewall_add_safe(&line, text_of(member(plan->documents[i], "id")), ID_SHOWN_MAX);
         add_line(ret, style, &line);
     }
-    for (size_t i = 0; i < plan->note_count; i++) {
+    for (size_t i = 0; i < plan->notes.count; i++) {
         buf_reset(&line);
-        buf_add_text(&line, plan->notes[i].text);
+        buf_add_text(&line, plan->notes.of[i].text);
         add_line(ret, style, &line);
     }
     return line.error;
@@ -265,7 +195,7 @@ int firewall_plan_render(struct firewall_plan *plan, enum firewall_target target
     if (!plan->sorted && plan->rule_count)
         qsort(plan->rules, plan->rule_count, sizeof(*plan->rules), compare_rules);
     plan->sorted = true;
-    forget_notes(plan, plan->kept_notes);
+    firewall_notes_forget(&plan->notes);
     for (size_t i = 0; target != FIREWALL_LULU && i < plan->rule_count; i++) /* which knows some */
         plan->rules[i].skipped =
             !firewall_subject_applies(plan, &plan->rules[i], targets[target].name);
@@ -275,7 +205,7 @@ int firewall_plan_render(struct firewall_plan *plan, enum firewall_target target
     buf_add_text(&text, style->begin);
     r = add_head(plan, target, style, &text);
     buf_add_str(&text, buf_str(&body));
-    r = plan->error ? plan->error : r ? r : body.error ? body.error : text.error;
+    r = plan->notes.error ? plan->notes.error : r ? r : body.error ? body.error : text.error;
     if (r == 0)
         r = buf_add_str(ret, buf_str(&text));
     if (r == 0)

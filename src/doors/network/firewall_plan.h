@@ -16,10 +16,10 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/str.h"
+#include "doors/network/firewall_notes.h"
 
 #define FIREWALL_RULES_MAX     10000
 #define FIREWALL_DOCUMENTS_MAX 64
-#define FIREWALL_NOTES_MAX     50000
 #define FIREWALL_TEXT_MAX      ((size_t)64 << 20) /* bytes of a rendered plan */
 #define FIREWALL_NAME_MAX      128                /* bytes of a name made from a document's id */
 
@@ -46,29 +46,6 @@ struct firewall_scope {
     struct str selector;  /* kubernetes, cilium: labels "a=b,c=d"; empty: the usual one */
 };
 
-/* What becomes of a rule where it is not simply in the text. */
-#define FIREWALL_EFFECT_TABLE(X)                                                                   \
-    X(FIREWALL_LEFT_OUT, "left-out")   /* what it allows is not allowed there */                   \
-    X(FIREWALL_STRICTER, "stricter")   /* it denies more, or allows less, than it says */          \
-    X(FIREWALL_LOOSER, "looser")       /* it allows more than it says */                           \
-    X(FIREWALL_NOT_HELD, "not-held")   /* what it denies is not denied there */                    \
-    X(FIREWALL_ELSEWHERE, "elsewhere") /* it holds, by other means */
-
-enum firewall_effect {
-#define X(effect, name) effect,
-    FIREWALL_EFFECT_TABLE(X)
-#undef X
-        FIREWALL_EFFECT_COUNT
-};
-extern const char *const firewall_effect_names[FIREWALL_EFFECT_COUNT];
-
-struct firewall_note {
-    enum firewall_effect effect;
-    struct str rule, document; /* as the document has them; empty: of the whole plan */
-    const char *reason;
-    char *text; /* all of it in one line of plain characters; the reason is its end */
-};
-
 struct firewall_plan;
 
 int firewall_plan_new(const struct firewall_scope *scope, struct firewall_plan **ret,
@@ -88,8 +65,7 @@ int firewall_plan_add(struct firewall_plan *plan, const yyjson_val *root,
 int firewall_plan_render(struct firewall_plan *plan, enum firewall_target target, struct buf *ret,
                          struct err *err) MUST_CHECK;
 
-size_t firewall_plan_note_count(const struct firewall_plan *plan);
-struct firewall_note firewall_plan_note(const struct firewall_plan *plan, size_t index);
+const struct firewall_notes *firewall_plan_notes(const struct firewall_plan *plan);
 /* What the target's format is, for people. */
 const char *firewall_target_format(enum firewall_target target);
 /* Whether what nothing in the plan answers is denied: so it is once a network profile is in it. */

@@ -51,9 +51,9 @@ static inline bool planned_has(const struct planned *planned, const char *text)
 static inline bool planned_notes(const struct planned *planned, enum firewall_effect effect,
                                  const char *rule)
 {
-    for (size_t i = 0; i < firewall_plan_note_count(planned->plan); i++) {
-        struct firewall_note note = firewall_plan_note(planned->plan, i);
-        if (note.effect == effect && str_equal(note.rule, str_from(rule)))
+    const struct firewall_notes *notes = firewall_plan_notes(planned->plan);
+    for (size_t i = 0; i < notes->count; i++) {
+        if (notes->of[i].effect == effect && str_equal(notes->of[i].rule, str_from(rule)))
             return true;
     }
     return false;

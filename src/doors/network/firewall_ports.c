@@ -118,12 +118,20 @@ bool port_set_has(const struct port_set *set, unsigned port)
     return set->words[port / 64] >> port % 64 & 1;
 }
 
+/* The bits of one word from `low` to `high`, both of them within it. */
+static uint64_t bits_of(unsigned low, unsigned high)
+{
+    uint64_t from_low = UINT64_MAX << low % 64, to_high = UINT64_MAX >> (63 - high % 64);
+    return from_low & to_high;
+}
+
 void port_set_from(const struct port_ranges *ranges, struct port_set *ret)
 {
     *ret = (struct port_set){ 0 };
     for (size_t i = 0; i < ranges->count; i++) {
-        for (unsigned port = ranges->of[i].low; port <= ranges->of[i].high; port++)
-            ret->words[port / 64] |= (uint64_t)1 << port % 64;
+        unsigned low = ranges->of[i].low, high = ranges->of[i].high;
+        for (unsigned word = low / 64; word <= high / 64; word++)
+            ret->words[word] |= bits_of(word == low / 64 ? low : 0, word == high / 64 ? high : 63);
     }
 }
 
@@ -142,18 +150,29 @@ bool port_set_is_empty(const struct port_set *set)
     return true;
 }
 
+/* The first port from `from` on that is in the set, or is not; UINT16_MAX + 1 where there is none.
+ */
+static unsigned next_port(const struct port_set *set, unsigned from, bool is_in)
+{
+    for (unsigned word = from / 64; word < PORT_WORDS; word++) {
+        uint64_t bits = is_in ? set->words[word] : ~set->words[word];
+        if (word == from / 64)
+            bits &= UINT64_MAX << from % 64;
+        if (bits)
+            return word * 64 + (unsigned)__builtin_ctzll(bits);
+    }
+    return UINT16_MAX + 1;
+}
+
 bool port_set_ranges(const struct port_set *set, struct port_ranges *ret)
 {
     *ret = (struct port_ranges){ 0 };
-    for (unsigned port = 1; port <= UINT16_MAX; port++) {
-        if (!port_set_has(set, port))
-            continue;
-        unsigned low = port;
-        while (port < UINT16_MAX && port_set_has(set, port + 1))
-            port++;
+    for (unsigned low = next_port(set, 1, true); low <= UINT16_MAX;) {
+        unsigned end = next_port(set, low, false);
         if (ret->count == PORT_RANGES_MAX)
             return false;
-        add_range(ret, low, port);
+        add_range(ret, low, end - 1);
+        low = next_port(set, end, true);
     }
     return true;
 }

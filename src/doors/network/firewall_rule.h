@@ -4,7 +4,6 @@
 
 #include "authority/policy.h"
 #include "base/arena.h"
-#include "base/map.h"
 #include "contract/destination.h"
 #include "doors/network/firewall_plan.h"
 
@@ -54,11 +53,7 @@ struct firewall_plan {
     bool closed, sorted;
     bool unit_has_default[2 * FIREWALL_DOCUMENTS_MAX];
     char table[FIREWALL_NAME_MAX];
-    struct firewall_note *notes;
-    size_t note_count, note_capacity;
-    struct map said;   /* the texts of the notes */
-    size_t kept_notes; /* of reading; the rest are of the last text */
-    int error;         /* of adding notes; sticky */
+    struct firewall_notes notes;
 };
 
 /* --- firewall_read.c ----------------------------------------------------------------------- */

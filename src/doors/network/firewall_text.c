@@ -20,8 +20,11 @@
 const struct comment_style *firewall_comment_style(enum firewall_target target)
 {
     static const struct comment_style hashes = { "", "# ", "\n" };
-    /* JSON has no comments; LuLu makes nothing of a program with an empty list of rules. */
-    static const struct comment_style empty_lists = { "{\n", "  \"// ", "\": [],\n" };
+    /*
+     * JSON has no comments; LuLu makes nothing of a program with an empty list of rules. Programs
+     * are paths, so that none has such a name.
+     */
+    static const struct comment_style empty_lists = { "{\n", "  \"# ", "\": [],\n" };
     return target == FIREWALL_LULU ? &empty_lists : &hashes;
 }
 
