@@ -260,9 +260,13 @@ static void hear_client(struct loop_watch *watch, uint32_t events)
 static void hear_server(struct loop_watch *watch, uint32_t events)
 {
     struct flow *flow = LOOP_OWNER(watch, struct flow, server);
-    pump_hear(&flow->pump, PUMP_SERVER, events);
+    bool failed = flow->state == FLOW_CONNECTING && (events & (EPOLLERR | EPOLLHUP));
+    if (!failed) /* another socket may take this one's place */
+        pump_hear(&flow->pump, PUMP_SERVER, events);
     if (flow->state >= FLOW_OPEN)
         move(flow);
+    else if (flow->state == FLOW_CONNECTING)
+        race_hear(&flow->setup->race, events);
     else
         setup_hear_server(flow);
 }

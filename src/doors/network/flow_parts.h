@@ -38,6 +38,7 @@ struct flow {
 struct flow_listener {
     struct loop_watch watch; /* while connections are accepted */
     int fd;
+    bool is_for_any; /* address: what arrives has the one that was dialled as its own */
     struct flows *flows;
 };
 

@@ -210,26 +210,37 @@ TEST(denied_addresses_of_a_name_are_not_connected_to)
     scene_close(&scene);
 }
 
-TEST(the_next_address_is_tried_where_one_refuses_or_is_silent)
+static void check_reached(const char *const *addresses, size_t count)
 {
     struct scene scene;
+    int fillers[3];
     scene_open(&scene);
     /* Nobody listens on 127.0.0.3; on 127.0.0.2, somebody who takes no more. */
-    int full = scene_listen("127.0.0.2", 0, &scene.server_port), fillers[3];
+    int full = scene_listen("127.0.0.2", 0, &scene.server_port);
     for (size_t i = 0; i < ARRAY_LEN(fillers); i++)
         fillers[i] = scene_dial_to(full);
-    scene.permit.fixed[0] = scene_range("127.0.0.3");
-    scene.permit.fixed[1] = scene_range("127.0.0.2");
-    scene.permit.fixed[2] = scene_range("127.0.0.1");
-    scene.permit.fixed_count = 3;
+    for (size_t i = 0; i < count; i++)
+        scene.permit.fixed[i] = scene_range(addresses[i]);
+    scene.permit.fixed_count = count;
     struct pair pair = scene_pair(&scene);
-    scene_send(pair.client, STR("here"));
-    scene_check_receives(&scene, pair.server, STR("here"));
+    scene_send(pair.server, STR("who is there"));
+    scene_check_receives(&scene, pair.client, STR("who is there"));
+    scene_send(pair.client, STR("it is me"));
+    scene_check_receives(&scene, pair.server, STR("it is me"));
     pair_close(&pair);
+    scene_wait_quiet(&scene);
     for (size_t i = 0; i < ARRAY_LEN(fillers); i++)
         close(fillers[i]);
     close(full);
     scene_close(&scene);
+}
+
+TEST(the_next_address_is_tried_where_one_refuses_or_is_silent)
+{
+    check_reached((const char *[]){ "127.0.0.3", "127.0.0.2", "127.0.0.1" }, 3);
+    check_reached((const char *[]){ "127.0.0.2", "127.0.0.3", "127.0.0.1" }, 3);
+    check_reached((const char *[]){ "127.0.0.2", "127.0.0.1" }, 2);
+    check_reached((const char *[]){ "127.0.0.3", "::1", "127.0.0.1" }, 3);
 }
 
 TEST(where_nobody_answers_the_client_is_reset)

@@ -7,8 +7,8 @@
  * which are bounded, and what is beyond them is the client's to try again.
  *
  * A connection that was redirected says what it was meant for
- * (SO_ORIGINAL_DST); where a route alone brought it here, it arrived at what
- * was dialled.
+ * (SO_ORIGINAL_DST); any other arrived at what was dialled, which a listener
+ * for any address (IP_TRANSPARENT) is known by.
  */
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -135,12 +135,23 @@ bool flow_read_address(const struct sockaddr_storage *from, struct address_range
     return true;
 }
 
+/* Whether connections to any address arrive at it as they were dialled. */
+static bool is_for_any_address(int listener)
+{
+    int ipv4 = 0, ipv6 = 0;
+    socklen_t len = sizeof(ipv4);
+    (void)getsockopt(listener, SOL_IP, IP_TRANSPARENT, &ipv4, &len);
+    (void)getsockopt(listener, SOL_IPV6, IPV6_TRANSPARENT, &ipv6, &len);
+    return ipv4 || ipv6;
+}
+
 /* What the client dialled: as it was before it was redirected, or where it arrived. */
-static bool read_dialled(int client, struct address_range *ret, uint16_t *ret_port)
+static bool read_dialled(const struct flow_listener *listener, int client,
+                         struct address_range *ret, uint16_t *ret_port)
 {
     static const int levels[] = { SOL_IP, SOL_IPV6 };
     struct sockaddr_storage dialled;
-    for (size_t i = 0; i < ARRAY_LEN(levels); i++) {
+    for (size_t i = 0; !listener->is_for_any && i < ARRAY_LEN(levels); i++) {
         socklen_t len = sizeof(dialled);
         if (getsockopt(client, levels[i], ORIGINAL_DST, &dialled, &len) == 0)
             return flow_read_address(&dialled, ret, ret_port);
@@ -174,7 +185,8 @@ void flows_adopt(struct flows *flows, int client, const struct target *target, s
 
 static void hear_listener(struct loop_watch *watch, uint32_t events)
 {
-    struct flows *flows = LOOP_OWNER(watch, struct flow_listener, watch)->flows;
+    const struct flow_listener *listener = LOOP_OWNER(watch, struct flow_listener, watch);
+    struct flows *flows = listener->flows;
     (void)events;
     for (int i = 0; i < ACCEPTS_MAX; i++) {
         if (!flows_has_room(flows)) {
@@ -183,7 +195,7 @@ static void hear_listener(struct loop_watch *watch, uint32_t events)
         }
         struct target dialled = { 0 };
         int client = accept4(watch->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-        if (client >= 0 && read_dialled(client, &dialled.address, &dialled.port)) {
+        if (client >= 0 && read_dialled(listener, client, &dialled.address, &dialled.port)) {
             flows_adopt(flows, client, &dialled, STR(""), NULL);
         } else if (client >= 0) {
             close(client);
@@ -213,6 +225,7 @@ int flows_accept_from(struct flows *flows, int listener, struct err *err)
     struct flow_listener *to = &flows->listeners[flows->listener_count];
     *to = (struct flow_listener){ .watch = { .fd = -1, .ready = hear_listener },
                                   .fd = listener,
+                                  .is_for_any = is_for_any_address(listener),
                                   .flows = flows };
     flows_prepare_listener(listener);
     int r = flows->paused ? 0 : loop_watch(flows->options.loop, &to->watch, listener, EPOLLIN);

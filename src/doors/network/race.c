@@ -8,6 +8,7 @@
  * is one place, which stops all others before anybody is told.
  *
  * Invariants: at most RACE_ADDRESSES_MAX sockets, all closed but the winner's;
+ * the winner's watch has the first's socket until it fails or another wins;
  * while runners run, the stagger is set or no address is left.
  */
 #include "doors/network/race.h"
@@ -19,17 +20,27 @@
 
 #include "base/clock.h"
 
+static void forget(struct race *race, struct loop_watch *watch)
+{
+    int fd = watch->fd;
+    loop_watch_stop(race->loop, watch);
+    if (fd >= 0)
+        close(fd);
+}
+
+static void stop_runners(struct race *race)
+{
+    loop_timer_stop(race->loop, &race->stagger);
+    for (size_t i = 1; i < race->next; i++)
+        forget(race, &race->runners[i].watch);
+}
+
 void race_stop(struct race *race)
 {
     if (!race->loop)
         return;
-    loop_timer_stop(race->loop, &race->stagger);
-    for (size_t i = 0; i < race->next; i++) {
-        int fd = race->runners[i].watch.fd;
-        loop_watch_stop(race->loop, &race->runners[i].watch);
-        if (fd >= 0)
-            close(fd);
-    }
+    stop_runners(race);
+    forget(race, race->winner);
     race->loop = NULL;
 }
 
@@ -48,6 +59,14 @@ static void order(struct race *race, const struct address_range *addresses, size
         race->addresses[race->count] = addresses[i];
         wanted = !addresses[i].is_ipv6;
     }
+}
+
+/* On the way to this host itself nothing is congested, and nothing is paced. */
+static bool is_loopback(const struct address_range *address)
+{
+    static const unsigned char ipv6[16] = { [15] = 1 };
+    return address->is_ipv6 ? memcmp(address->address, ipv6, sizeof(ipv6)) == 0
+                            : address->address[0] == 127;
 }
 
 static int dial(const struct address_range *address, uint16_t port, bool speaks_first)
@@ -73,6 +92,8 @@ static int dial(const struct address_range *address, uint16_t port, bool speaks_
     if (fd < 0)
         return -errno;
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    if (is_loopback(address))
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "reno", strlen("reno"));
     /* What is sent as soon as there is a connection also completes it: one packet less. */
     if (speaks_first)
         (void)setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &zero, sizeof(zero));
@@ -83,22 +104,29 @@ static int dial(const struct address_range *address, uint16_t port, bool speaks_
 
 static void ran(struct loop_watch *watch, uint32_t events);
 
+/* The first runs in the winner's place, which it mostly is to have. */
+static int start(struct race *race, size_t which)
+{
+    struct runner *runner = &race->runners[which];
+    *runner = (struct runner){ .watch = { .fd = -1, .ready = ran }, .race = race };
+    _cleanup_(cleanup_close) int fd = dial(&race->addresses[which], race->port, race->speaks_first);
+    if (fd < 0)
+        return fd;
+    int r = which ? loop_watch(race->loop, &runner->watch, fd, EPOLLOUT)
+                  : loop_watch(race->loop, race->winner, fd, race->events);
+    if (r == 0)
+        (void)TAKE_FD(fd);
+    return r;
+}
+
 /* Starts one more, or several where they fail at once. */
 static void start_next(struct race *race)
 {
     for (bool started = false; !started && race->next < race->count; race->next++) {
-        struct runner *runner = &race->runners[race->next];
-        *runner = (struct runner){ .watch = { .fd = -1, .ready = ran }, .race = race };
-        _cleanup_(cleanup_close) int fd =
-            dial(&race->addresses[race->next], race->port, race->speaks_first);
-        int r = fd < 0 ? fd : loop_watch(race->loop, &runner->watch, fd, EPOLLOUT);
-        if (r < 0) {
-            race->error = r;
-            continue;
-        }
-        (void)TAKE_FD(fd);
-        race->running++;
-        started = true;
+        int r = start(race, race->next);
+        started = r == 0;
+        race->running += started;
+        race->error = started ? race->error : r;
     }
     /* Without memory for a timer the next one starts when this one fails. */
     if (race->next < race->count)
@@ -107,15 +135,29 @@ static void start_next(struct race *race)
         loop_timer_stop(race->loop, &race->stagger);
 }
 
-static void end(struct race *race, int result)
-{
-    race_stop(race);
-    race->done(race, result);
-}
-
 static void stagger_due(struct loop_timer *timer)
 {
     start_next(LOOP_OWNER(timer, struct race, stagger));
+}
+
+static void win(struct race *race)
+{
+    stop_runners(race);
+    race->loop = NULL;
+    race->done(race, 0);
+}
+
+static void lose(struct race *race, struct loop_watch *watch, int r)
+{
+    forget(race, watch);
+    race->running--;
+    race->error = r;
+    if (!race->running)
+        start_next(race);
+    if (race->running)
+        return;
+    race_stop(race);
+    race->done(race, race->error);
 }
 
 static int outcome(int fd, uint32_t events)
@@ -129,24 +171,29 @@ static int outcome(int fd, uint32_t events)
     return error ? -error : -ECONNRESET;
 }
 
+void race_hear(struct race *race, uint32_t events)
+{
+    int r = outcome(race->winner->fd, events);
+    if (r < 0)
+        lose(race, race->winner, r);
+    else if (events & EPOLLOUT)
+        win(race);
+}
+
 static void ran(struct loop_watch *watch, uint32_t events)
 {
     struct race *race = LOOP_OWNER(watch, struct runner, watch)->race;
-    int fd = watch->fd, r = outcome(fd, events);
-    if (r == 0)
-        r = loop_watch_move(race->loop, watch, race->winner, race->events);
+    int r = outcome(watch->fd, events);
     if (r == 0) {
-        end(race, 0);
-        return;
+        if (race->winner->fd >= 0)
+            race->running--;
+        forget(race, race->winner);
+        r = loop_watch_move(race->loop, watch, race->winner, race->events);
     }
-    loop_watch_stop(race->loop, watch);
-    close(fd);
-    race->running--;
-    race->error = r;
-    if (!race->running)
-        start_next(race);
-    if (!race->running)
-        end(race, race->error);
+    if (r == 0)
+        win(race);
+    else
+        lose(race, watch, r);
 }
 
 int race_start(struct race *race, const struct race_options *options)

@@ -23,9 +23,13 @@ struct race_options {
     const struct address_range *addresses; /* copied; RACE_ADDRESSES_MAX of them at the most */
     size_t count;
     uint16_t port;
-    bool speaks_first;         /* there are bytes that will be sent at once */
-    struct loop_watch *winner; /* of the socket, non-blocking, that is connected in the end */
-    uint32_t events;           /* that it is then watched for */
+    bool speaks_first; /* there are bytes that will be sent at once */
+    /*
+     * Of the socket, non-blocking, that is connected in the end, and what it is then watched for;
+     * what is heard of it before goes to race_hear. Free, with fd -1.
+     */
+    struct loop_watch *winner;
+    uint32_t events;
     race_done *done;
 };
 
@@ -52,6 +56,8 @@ struct race {
  * race. 0, or -errno where none can be tried at all.
  */
 int race_start(struct race *race, const struct race_options *options) MUST_CHECK;
+/* The winner's watch was called, while there is a race. */
+void race_hear(struct race *race, uint32_t events);
 /* A race that was zeroed and never started, or is over, is nothing. */
 void race_stop(struct race *race);
 

@@ -3,15 +3,18 @@
  *
  * Theory of operation. The loopback interface is the namespace's only one. It
  * carries one address of each synthetic range, so that resolvers that ask for
- * configured families find them, and the default routes lead to it. What then
- * goes to an address that is not the namespace's own is turned by netfilter:
- * TCP to the listener of the flows, which finds the address that was dialled
- * in the connection's record (SO_ORIGINAL_DST); questions to any name server
- * to the resolver's sockets; all else is refused at once, so that no client
- * waits for an answer that cannot come.
+ * configured families find them. A route makes every address the namespace's
+ * own, so that questions to any name server reach the resolver's sockets, and
+ * netfilter gives the first packet of each TCP connection to the listener of
+ * the flows, whatever its port (tproxy); what is accepted there has the address
+ * that was dialled as its own. All else is refused at once, so that no client
+ * waits for an answer that cannot come. The kernel keeps no record of its own
+ * of connections for this (docs/decisions, 16).
  *
- * Without netfilter every address is made the namespace's own by a route, and
- * a socket for each port that is served has the dialled address as its own.
+ * A kernel without tproxy rewrites addresses instead (redirect): the routes
+ * lead out, and the address that was dialled stands in the kernel's record of
+ * the connection (SO_ORIGINAL_DST). Without netfilter a socket for each of the
+ * usual ports takes the place of the rules.
  *
  * Nothing here outlives the namespace, so that nothing is to be undone.
  */
@@ -180,6 +183,24 @@ static int add_proxy_socket(struct capture *capture)
     return 0;
 }
 
+/*
+ * Whether what is given to the flows' listeners may be for any address; a listener without that
+ * tells those who accept from it that addresses were rewritten.
+ */
+static int take_any_address(const struct capture *capture, const struct family *families, int any)
+{
+    int r = 0;
+    for (size_t i = 0, k = 0; i < capture->count && r == 0; i++) {
+        if (capture->sockets[i].kind != CAPTURE_FLOWS)
+            continue;
+        bool ipv4 = families[k++].family == AF_INET;
+        if (setsockopt(capture->sockets[i].fd, ipv4 ? IPPROTO_IP : IPPROTO_IPV6,
+                       ipv4 ? IP_TRANSPARENT : IPV6_TRANSPARENT, &any, sizeof(any)) < 0)
+            r = -errno;
+    }
+    return r;
+}
+
 static int add_flow_sockets(struct capture *capture, const struct family *families, size_t count,
                             uint16_t ret_ports[2])
 {
@@ -192,8 +213,8 @@ static int add_flow_sockets(struct capture *capture, const struct family *famili
     return r;
 }
 
-/* Every address is the namespace's own, and these ports of it lead to the door. */
-static int take_every_address(struct capture *capture, const struct family *families, size_t count)
+/* Every address is the namespace's own: these ports of it lead to the door. */
+static int take_usual_ports(struct capture *capture, const struct family *families, size_t count)
 {
     int r = raise_interface(families, count, RTN_LOCAL);
     capture->by_routes = true;
@@ -203,12 +224,29 @@ static int take_every_address(struct capture *capture, const struct family *fami
     return r;
 }
 
+/* --- the ways, the best first --------------------------------------------------------------- */
+
+static int bring_connections(struct capture *capture, const struct family *families, size_t count,
+                             const uint16_t ports[2])
+{
+    int r = take_any_address(capture, families, 1);
+    if (r == 0)
+        r = capture_rules_write(families, count, TURN_TPROXY, ports);
+    if (r == 0)
+        return 0;
+    (void)take_any_address(capture, families, 0);
+    r = raise_interface(families, count, RTN_UNICAST);
+    if (r == 0 && capture_rules_write(families, count, TURN_REDIRECT, ports) == 0)
+        return 0;
+    return r < 0 ? r : take_usual_ports(capture, families, count);
+}
+
 /* --- what short connections need ----------------------------------------------------------- */
 
 /*
- * A client that makes thousands of connections a second would fill the kernel's record of them, and
- * use up its own ports, long before they are forgotten by themselves. Where a kernel has no such
- * setting, or does not let us, those clients are slower, and that is all.
+ * A client that makes thousands of connections a second would use up its own ports, and fill the
+ * kernel's record of them, where there is one, long before they are forgotten by themselves. Where
+ * a kernel has no such setting, or does not let us, those clients are slower, and that is all.
  */
 static void hasten(void)
 {
@@ -233,10 +271,10 @@ int capture_open(struct capture *ret, struct err *err)
     uint16_t flow_ports[2] = { 0 };
     size_t count = ARRAY_LEN(families);
     read_families(families);
-    int r = raise_interface(families, count, RTN_UNICAST);
+    int r = raise_interface(families, count, RTN_LOCAL);
     if (r < 0) { /* a host without IPv6 is one family short, and that is all */
         count = 1;
-        r = raise_interface(families, count, RTN_UNICAST);
+        r = raise_interface(families, count, RTN_LOCAL);
     }
     if (r == 0)
         r = add_resolver_sockets(&capture, families, count);
@@ -244,8 +282,8 @@ int capture_open(struct capture *ret, struct err *err)
         r = add_proxy_socket(&capture);
     if (r == 0)
         r = add_flow_sockets(&capture, families, count, flow_ports);
-    if (r == 0 && capture_rules_write(families, count, flow_ports) < 0)
-        r = take_every_address(&capture, families, count);
+    if (r == 0)
+        r = bring_connections(&capture, families, count, flow_ports);
     if (r < 0) {
         capture_close(&capture);
         return err_set_errno(err, -r, STEP_CAPTURE,

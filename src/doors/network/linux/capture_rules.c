@@ -18,9 +18,13 @@
 
 #include "base/netlink.h"
 
-#define TABLE         "agent-machine"
-#define PRIORITY_NAT  (-100)
-#define PRIORITY_LAST 100
+#define TABLE          "agent-machine"
+#define PRIORITY_FIRST (-150)
+#define PRIORITY_NAT   (-100)
+#define PRIORITY_LAST  100
+#define TCP_FLAGS      13   /* where they stand in its header */
+#define TCP_FIRST_MASK 0x17 /* FIN, SYN, RST, ACK */
+#define TCP_FIRST      0x02 /* SYN alone */
 
 static void begin_rules(struct netlink *netlink, uint16_t kind, uint16_t flags, int family)
 {
@@ -39,13 +43,13 @@ static void batch_end_begin(struct netlink *netlink, uint16_t type)
 }
 
 static void add_chain(struct netlink *netlink, int family, const char *name, const char *type,
-                      int priority)
+                      uint32_t hook_number, int priority)
 {
     begin_rules(netlink, NFT_MSG_NEWCHAIN, 0, family);
     netlink_add_text(netlink, NFTA_CHAIN_TABLE, TABLE);
     netlink_add_text(netlink, NFTA_CHAIN_NAME, name);
     size_t hook = netlink_open(netlink, NFTA_CHAIN_HOOK);
-    netlink_add_be32(netlink, NFTA_HOOK_HOOKNUM, NF_INET_LOCAL_OUT);
+    netlink_add_be32(netlink, NFTA_HOOK_HOOKNUM, hook_number);
     netlink_add_be32(netlink, NFTA_HOOK_PRIORITY, (uint32_t)priority);
     netlink_close(netlink, hook);
     netlink_add_text(netlink, NFTA_CHAIN_TYPE, type);
@@ -149,22 +153,45 @@ static void match_own(const struct rule *rule, const struct family *family)
     compare(rule, NFT_CMP_EQ, family->own, family->address_len);
 }
 
-static void match_port(const struct rule *rule, uint16_t port)
+static void match_port(const struct rule *rule, uint32_t how, uint16_t port)
 {
     uint16_t in_order = htons(port);
     load_payload(rule, NFT_PAYLOAD_TRANSPORT_HEADER, 2, sizeof(in_order));
-    compare(rule, NFT_CMP_EQ, &in_order, sizeof(in_order));
+    compare(rule, how, &in_order, sizeof(in_order));
 }
 
-static void redirect_to(const struct rule *rule, uint16_t port)
+static void match_first_packet(const struct rule *rule)
+{
+    static const uint8_t bits = TCP_FIRST_MASK, first = TCP_FIRST;
+    load_payload(rule, NFT_PAYLOAD_TRANSPORT_HEADER, TCP_FLAGS, sizeof(bits));
+    mask(rule, &bits, sizeof(bits));
+    compare(rule, NFT_CMP_EQ, &first, sizeof(first));
+}
+
+static void load_port(const struct rule *rule, uint16_t port)
 {
     uint16_t in_order = htons(port);
     struct expression expression = expression_begin(rule, "immediate");
     netlink_add_be32(rule->netlink, NFTA_IMMEDIATE_DREG, NFT_REG_1);
     add_value(rule, NFTA_IMMEDIATE_DATA, &in_order, sizeof(in_order));
     expression_end(rule, &expression);
-    expression = expression_begin(rule, "redir");
+}
+
+static void redirect_to(const struct rule *rule, uint16_t port)
+{
+    load_port(rule, port);
+    struct expression expression = expression_begin(rule, "redir");
     netlink_add_be32(rule->netlink, NFTA_REDIR_REG_PROTO_MIN, NFT_REG_1);
+    expression_end(rule, &expression);
+}
+
+static void give_to(const struct rule *rule, const struct family *family, uint16_t port)
+{
+    load_port(rule, port);
+    struct expression expression = expression_begin(rule, "tproxy");
+    netlink_add_be32(rule->netlink, NFTA_TPROXY_FAMILY,
+                     family->family == AF_INET ? NFPROTO_IPV4 : NFPROTO_IPV6);
+    netlink_add_be32(rule->netlink, NFTA_TPROXY_REG_PORT, NFT_REG_1);
     expression_end(rule, &expression);
 }
 
@@ -194,21 +221,58 @@ static void redirect_protocol(struct netlink *netlink, const struct family *fami
     struct rule rule = rule_begin(netlink, family->family, "turn");
     match_protocol(&rule, protocol);
     if (from)
-        match_port(&rule, from);
+        match_port(&rule, NFT_CMP_EQ, from);
     match_loopback(&rule, family, NFT_CMP_NEQ);
     redirect_to(&rule, to);
     rule_end(&rule);
 }
 
-static void add_table(struct netlink *netlink, const struct family *family, uint16_t flows_port)
+static void add_redirects(struct netlink *netlink, const struct family *family, uint16_t flows_port)
 {
-    begin_rules(netlink, NFT_MSG_NEWTABLE, 0, family->family);
-    netlink_add_text(netlink, NFTA_TABLE_NAME, TABLE);
-    add_chain(netlink, family->family, "turn", "nat", PRIORITY_NAT);
+    add_chain(netlink, family->family, "turn", "nat", NF_INET_LOCAL_OUT, PRIORITY_NAT);
     redirect_protocol(netlink, family, IPPROTO_UDP, CAPTURE_NAMES_PORT, CAPTURE_NAMES_PORT);
     redirect_protocol(netlink, family, IPPROTO_TCP, CAPTURE_NAMES_PORT, CAPTURE_NAMES_PORT);
     redirect_protocol(netlink, family, IPPROTO_TCP, 0, flows_port);
-    add_chain(netlink, family->family, "refuse", "filter", PRIORITY_LAST);
+}
+
+static void add_tproxy(struct netlink *netlink, const struct family *family, uint16_t flows_port)
+{
+    add_chain(netlink, family->family, "turn", "filter", NF_INET_PRE_ROUTING, PRIORITY_FIRST);
+    struct rule rule = rule_begin(netlink, family->family, "turn");
+    match_protocol(&rule, IPPROTO_TCP);
+    match_first_packet(&rule);
+    match_port(&rule, NFT_CMP_NEQ, CAPTURE_NAMES_PORT);
+    match_loopback(&rule, family, NFT_CMP_NEQ);
+    give_to(&rule, family, flows_port);
+    rule_end(&rule);
+}
+
+/* TCP ends at our listeners wherever it goes; of the rest, questions for names do. */
+static void accept_what_is_turned(struct netlink *netlink, const struct family *family)
+{
+    struct rule rule = rule_begin(netlink, family->family, "refuse");
+    match_protocol(&rule, IPPROTO_TCP);
+    accept_it(&rule);
+    rule_end(&rule);
+    rule = rule_begin(netlink, family->family, "refuse");
+    match_protocol(&rule, IPPROTO_UDP);
+    match_port(&rule, NFT_CMP_EQ, CAPTURE_NAMES_PORT);
+    accept_it(&rule);
+    rule_end(&rule);
+}
+
+static void add_table(struct netlink *netlink, const struct family *family, enum turn turn,
+                      uint16_t flows_port)
+{
+    begin_rules(netlink, NFT_MSG_NEWTABLE, 0, family->family);
+    netlink_add_text(netlink, NFTA_TABLE_NAME, TABLE);
+    if (turn == TURN_TPROXY)
+        add_tproxy(netlink, family, flows_port);
+    else
+        add_redirects(netlink, family, flows_port);
+    add_chain(netlink, family->family, "refuse", "filter", NF_INET_LOCAL_OUT, PRIORITY_LAST);
+    if (turn == TURN_TPROXY)
+        accept_what_is_turned(netlink, family);
     struct rule rule = rule_begin(netlink, family->family, "refuse");
     match_loopback(&rule, family, NFT_CMP_EQ);
     accept_it(&rule);
@@ -222,7 +286,8 @@ static void add_table(struct netlink *netlink, const struct family *family, uint
     rule_end(&rule);
 }
 
-int capture_rules_write(const struct family *families, size_t count, const uint16_t *ports)
+int capture_rules_write(const struct family *families, size_t count, enum turn turn,
+                        const uint16_t *ports)
 {
     struct netlink netlink;
     _cleanup_(cleanup_close) int fd =
@@ -230,7 +295,7 @@ int capture_rules_write(const struct family *families, size_t count, const uint1
     netlink_reset(&netlink);
     batch_end_begin(&netlink, NFNL_MSG_BATCH_BEGIN);
     for (size_t i = 0; i < count; i++)
-        add_table(&netlink, &families[i], ports[i]);
+        add_table(&netlink, &families[i], turn, ports[i]);
     netlink_want_answer(&netlink);
     batch_end_begin(&netlink, NFNL_MSG_BATCH_END);
     return fd < 0 ? -errno : netlink_send(&netlink, fd);

@@ -14,12 +14,18 @@ struct family {
     uint8_t reject_kind, reject_code;
 };
 
+/* How connections are brought to the flows' listeners. */
+enum turn {
+    TURN_TPROXY, /* as they are; every address is the namespace's own, and the listeners take any */
+    TURN_REDIRECT, /* with the address rewritten, and questions for names with them */
+};
+
 /*
- * Writes the rules: TCP and questions for names are turned to listeners, all else that is not to
- * the loopback is refused. `ports` are those of the flows' listeners. 0, or -errno where this
- * kernel does not turn connections.
+ * Writes the rules: TCP comes to the flows' listeners, whose `ports` these are, and questions for
+ * names to the resolver's; all else that is not to the loopback is refused. 0, or -errno where this
+ * kernel does not bring connections so.
  */
-int capture_rules_write(const struct family *families, size_t count,
+int capture_rules_write(const struct family *families, size_t count, enum turn turn,
                         const uint16_t *ports) MUST_CHECK;
 
 #endif

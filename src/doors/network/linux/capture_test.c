@@ -17,20 +17,32 @@
 
 #define PATIENCE_MS 10000
 
-/* As on a host without netfilter: no socket leads to it. */
-static bool take_netfilter_away(void)
+/* A call fails whose third argument is this. */
+static bool take_call_away(unsigned call, unsigned third)
 {
     struct sock_filter filter[] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_socket, 0, 3),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, call, 0, 3),
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[2])),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, NETLINK_NETFILTER, 0, 1),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, third, 0, 1),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPROTONOSUPPORT),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
     };
     struct sock_fprog program = { ARRAY_LEN(filter), filter };
     return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
            prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
+/* As on a host without netfilter: no socket leads to it. */
+static bool take_netfilter_away(void)
+{
+    return take_call_away(SYS_socket, NETLINK_NETFILTER);
+}
+
+/* As on one without tproxy: no socket is for any address. */
+static bool take_tproxy_away(void)
+{
+    return take_call_away(SYS_setsockopt, IP_TRANSPARENT);
 }
 
 /* As on a host without IPv6: its interfaces take no such address. */
@@ -119,21 +131,31 @@ static void await(int fd)
     MUST(poll(&poll_fd, 1, PATIENCE_MS) == 1);
 }
 
+/* Where it was redirected, as it was before; else it is the socket's own address. */
+static void read_dialled(int server, int level, void *ret, socklen_t *len)
+{
+    MUST(getsockopt(server, level, SO_ORIGINAL_DST, ret, len) == 0 ||
+         getsockname(server, ret, len) == 0);
+}
+
 static void dial_anywhere(const struct capture *capture)
 {
-    struct sockaddr_in to = at("203.0.113.9", 8443), dialled, peer;
+    struct sockaddr_in to = at("203.0.113.9", 8443), any = at("0.0.0.0", 8443), dialled, peer;
     socklen_t len = sizeof(dialled), peer_len = sizeof(peer);
     int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), listener;
+    int decoy = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0); /* who listens there inside */
+    MUST(bind(decoy, (struct sockaddr *)&any, sizeof(any)) == 0 && listen(decoy, 1) == 0);
     MUST(connect(client, (struct sockaddr *)&to, sizeof(to)) == 0);
     listener = socket_of(capture, CAPTURE_FLOWS, AF_INET);
     await(listener);
     int server = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
     MUST(server >= 0);
-    MUST(getsockopt(server, IPPROTO_IP, SO_ORIGINAL_DST, &dialled, &len) == 0);
+    read_dialled(server, IPPROTO_IP, &dialled, &len);
     MUST(dialled.sin_port == to.sin_port && dialled.sin_addr.s_addr == to.sin_addr.s_addr);
     MUST(getpeername(client, (struct sockaddr *)&peer, &peer_len) == 0);
     MUST(peer.sin_addr.s_addr == to.sin_addr.s_addr); /* the client sees whom it dialled */
     close(server);
+    close(decoy);
     close(client);
 }
 
@@ -152,7 +174,7 @@ static void dial_anywhere_by_ipv6(const struct capture *capture)
     await(listener);
     int server = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
     MUST(server >= 0);
-    MUST(getsockopt(server, IPPROTO_IPV6, SO_ORIGINAL_DST, &dialled, &len) == 0);
+    read_dialled(server, IPPROTO_IPV6, &dialled, &len);
     MUST(memcmp(&dialled.sin6_addr, &to.sin6_addr, 16) == 0 && dialled.sin6_port == to.sin6_port);
     close(server);
     close(client);
@@ -291,6 +313,14 @@ TEST(without_netfilter_the_usual_ports_lead_to_the_door_and_others_nowhere)
 TEST(and_so_do_questions_to_any_name_server)
 {
     inside_without(take_netfilter_away, ask_anywhere);
+}
+
+TEST(without_tproxy_connections_and_questions_arrive_all_the_same)
+{
+    inside_without(take_tproxy_away, dial_anywhere);
+    inside_without(take_tproxy_away, dial_anywhere_by_ipv6);
+    inside_without(take_tproxy_away, ask_anywhere);
+    inside_without(take_tproxy_away, send_elsewhere);
 }
 
 TEST(what_a_host_makes_of_it_is_found_out_by_trying)
