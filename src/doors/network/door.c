@@ -165,8 +165,8 @@ static void take_refusal(void *context, const struct target *target, enum door_r
                                NULL },
         [REFUSED_BUDGET] = { "built-in.budget", "The run's connector calls are used up",
                              "Give it more: --budget connectorCalls=N, or the profile's budget." },
-        [REFUSED_LIMIT] = { "built-in.limit", "The door has as many connections as it takes",
-                            "Open fewer at once." },
+        [REFUSED_LIMIT] = { "built-in.limit", "A limit of the door was reached",
+                            "Open fewer connections at once, and close those that are not used." },
     };
     struct network_door *door = context;
     if (!refusals[refusal].rule)
@@ -276,7 +276,8 @@ static int serve_flows(struct network_door *door, struct err *err)
                                            .outside = door->outside,
                                            .asks = &door->asks,
                                            .context = door,
-                                           .target_of = find_target };
+                                           .target_of = find_target,
+                                           .references = door->options.references };
     int r = flows_new(&options, &door->flows, err);
     for (size_t i = 0; i < door->options.sockets.count && r == 0; i++)
         if (door->options.sockets.sockets[i].kind == CAPTURE_FLOWS)

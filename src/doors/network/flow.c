@@ -236,6 +236,8 @@ void flow_open(struct flow *flow)
         flow->pump.counts[PUMP_CLIENT] = &use->sent_bytes;
         flow->pump.counts[PUMP_SERVER] = &use->received_bytes;
     }
+    if (setup->leg)
+        tls_leg_let_go(TAKE_PTR(setup->leg));
     setup_free(TAKE_PTR(flow->setup));
     flow_enter(flow, FLOW_OPEN);
     flow->opened_ms = clock_passed_ms();

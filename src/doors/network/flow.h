@@ -8,6 +8,7 @@
 #ifndef AM_DOORS_NETWORK_FLOW_H
 #define AM_DOORS_NETWORK_FLOW_H
 
+#include "authority/references.h"
 #include "base/base.h"
 #include "base/err.h"
 #include "base/loop.h"
@@ -61,6 +62,8 @@ struct flows_options {
     bool (*target_of)(void *context, const struct address_range *address, uint16_t port,
                       struct target *ret);
     const struct flow_limits *limits; /* NULL: the default ones */
+    /* Whose authorities a proxy behind TLS is trusted by, beside the host's; may be NULL. */
+    const struct references *references;
 };
 
 int flows_new(const struct flows_options *options, struct flows **ret, struct err *err) MUST_CHECK;

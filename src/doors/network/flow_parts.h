@@ -7,6 +7,7 @@
 #include "doors/network/flow.h"
 #include "doors/network/pump.h"
 #include "doors/network/race.h"
+#include "doors/network/tls_leg.h"
 #include "doors/network/upstream_proxy.h"
 
 /* What a flow needs until it is open, and no longer. */
@@ -16,6 +17,7 @@ struct setup {
     struct outside_query *query;
     struct race race;
     struct upstream_proxy proxy;
+    struct tls_leg *leg;                /* to a proxy behind TLS */
     const struct flow_answers *answers; /* the client is still owed one of them */
     struct str first;                   /* for the server; the setup's */
 };
@@ -47,6 +49,7 @@ struct flows {
     struct flows_options options;
     struct flow_limits limits;
     struct pump_pool *pool;
+    struct tls_legs *legs; /* NULL until one is needed */
     struct flow *slabs[FLOWS_MAX / FLOW_SLAB], *free;
     size_t slab_count, counts[FLOW_STATE_COUNT];
     struct flow_listener listeners[FLOW_LISTENERS_MAX];

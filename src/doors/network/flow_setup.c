@@ -43,6 +43,8 @@ void setup_free(struct setup *setup)
     if (setup->query)
         outside_cancel(setup->query);
     race_stop(&setup->race);
+    if (setup->leg)
+        tls_leg_free(setup->leg);
     free(setup);
 }
 
@@ -97,6 +99,39 @@ static bool go_on_with_proxy(struct flow *flow)
     else if (r < 0)
         flow_refuse(flow, REFUSED_BY_PROXY, "%s", strerror(-r));
     return r == 0;
+}
+
+static void has_no_tls(void *context, const char *why)
+{
+    flow_refuse(context, REFUSED_BY_PROXY, "%s", why);
+}
+
+/* From here on the flow's server is the plain end of a leg. False where that has ended the flow. */
+static bool start_tls(struct flow *flow)
+{
+    struct flows *flows = flow->flows;
+    struct loop *loop = flows->options.loop;
+    int server = flow->server.fd, plain = -1;
+    struct err err;
+    if (!flows->legs && tls_legs_new(loop, flows->options.references, &flows->legs, &err) < 0) {
+        flow_refuse(flow, REFUSED_BY_PROXY, "%.200s", err.cause);
+        return false;
+    }
+    loop_watch_stop(loop, &flow->server);
+    int r = tls_leg_new(flows->legs, server, flow->setup->permit.route.host, has_no_tls, flow,
+                        &plain, &flow->setup->leg);
+    if (r == 0)
+        r = loop_watch(loop, &flow->server, plain, PUMP_EVENTS);
+    else
+        close(server);
+    if (r == 0) {
+        flow->pump.sockets[PUMP_SERVER] = (struct pump_socket){ .fd = plain, .writable = true };
+        return true;
+    }
+    if (plain >= 0)
+        close(plain);
+    flow_refuse(flow, REFUSED_LIMIT, "%s", strerror(-r));
+    return false;
 }
 
 /* Takes from the socket what has been read by peeking. */
@@ -157,7 +192,8 @@ static void ran(struct race *race, int r)
     }
     flow_enter(flow, FLOW_PROXY);
     flow_set_due(flow, flow->flows->limits.connect_ms);
-    (void)go_on_with_proxy(flow);
+    if (flow->setup->permit.route.kind != ROUTE_HTTPS_PROXY || start_tls(flow))
+        (void)go_on_with_proxy(flow);
 }
 
 static void connect_to(struct flow *flow, const struct address_range *addresses, size_t count,
@@ -242,6 +278,7 @@ static void find_addresses(struct flow *flow)
     const struct permit *permit = &flow->setup->permit;
     struct address_range proxy;
     if (permit->route.kind != ROUTE_DIRECT) {
+        upstream_proxy_init(&flow->setup->proxy, &permit->route);
         if (address_range_read(str_from(permit->route.host), &proxy))
             connect_to(flow, &proxy, 1, permit->route.port);
         else
@@ -324,9 +361,6 @@ void setup_begin(struct flow *flow)
     asks->connect(asks->context, &flow->target, &setup->permit);
     if (!setup->permit.allowed) {
         flow_deny(flow);
-    } else if (setup->permit.route.kind != ROUTE_DIRECT &&
-               !upstream_proxy_init(&setup->proxy, &setup->permit.route)) {
-        flow_refuse(flow, REFUSED_BY_PROXY, "proxies that are reached by TLS are not supported");
     } else if (!setup->permit.tls) {
         find_addresses(flow);
     } else if (setup->first.len) {

@@ -42,6 +42,9 @@ struct scene {
 
 #define HELPER __attribute__((unused)) static
 
+/* Of the scenes that are opened from then on. */
+HELPER struct references *scene_references;
+
 /* --- the door ------------------------------------------------------------------------------- */
 
 HELPER void scene_connect(void *context, const struct target *target, struct permit *ret)
@@ -259,7 +262,8 @@ HELPER void scene_open_limited(struct scene *scene, const struct flow_limits *li
                                            .asks = &scene->asks,
                                            .context = scene,
                                            .target_of = scene_target,
-                                           .limits = limits };
+                                           .limits = limits,
+                                           .references = scene_references };
     CHECK_INT(flows_new(&options, &scene->flows, NULL), 0);
     CHECK_INT(flows_accept_from(scene->flows, scene->listener, NULL), 0);
 }

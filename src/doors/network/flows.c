@@ -290,6 +290,7 @@ void flows_free(struct flows *flows)
         }
         free(flows->slabs[i]);
     }
+    tls_legs_free(flows->legs);
     pump_pool_free(flows->pool);
     free(flows);
 }

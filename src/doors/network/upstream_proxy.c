@@ -240,21 +240,11 @@ static enum upstream_proxy_answer hear_login(struct upstream_proxy *proxy, struc
     return UPSTREAM_PROXY_SAYS;
 }
 
-bool upstream_proxy_init(struct upstream_proxy *proxy, const struct route *route)
+void upstream_proxy_init(struct upstream_proxy *proxy, const struct route *route)
 {
-    *proxy = (struct upstream_proxy){ 0 };
-    switch (route->kind) {
-    case ROUTE_HTTP_PROXY:
-        proxy->step = STEP_CONNECT;
-        return true;
-    case ROUTE_SOCKS5:
-        proxy->step = STEP_GREETING;
-        return true;
-    case ROUTE_HTTPS_PROXY:
-    case ROUTE_DIRECT:
-        return false;
-    }
-    return false;
+    *proxy = (struct upstream_proxy){
+        .step = route->kind == ROUTE_SOCKS5 ? STEP_GREETING : STEP_CONNECT,
+    };
 }
 
 int upstream_proxy_say(const struct upstream_proxy *proxy, const struct route *route,

@@ -18,8 +18,8 @@ struct upstream_proxy {
     char refusal[128];  /* why it refused, or what it answered wrongly */
 };
 
-/* A proxy that nothing has been said to yet. False: there is no speaking to its kind. */
-bool upstream_proxy_init(struct upstream_proxy *proxy, const struct route *route);
+/* A proxy that nothing has been said to yet. */
+void upstream_proxy_init(struct upstream_proxy *proxy, const struct route *route);
 
 /*
  * Appends what is to be said next. 0, the buf's error, or -EINVAL where the route's credentials
