@@ -32,6 +32,7 @@ names:
   secure.test: 127.0.0.1
   other.test: 127.0.0.1
   rebind.test: 127.0.0.2
+  many.test: 127.0.0.1
   asked.test: 127.0.0.1
 connectors: [plain.test]
 END
@@ -93,6 +94,14 @@ check "8 MiB come through" out_is 8388608
 record
 check "what went through is on record" out_matches '"network": *\{'
 check "with bytes" out_matches '"bytesReceived": *8388[0-9]{3}'
+
+run run --allow "many.test:$echo" -- python3 -c '
+import socket
+kept = [socket.create_connection(("many.test", '"$echo"'), 20) for _ in range(1500)]
+for sock in kept:
+    sock.sendall(b"x")
+print(sum(len(sock.recv(1)) for sock in kept))'
+check "1,500 connections stand at once" out_is 1500
 
 # ---- what is not ----
 

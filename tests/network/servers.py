@@ -16,6 +16,7 @@ standard input. What they serve:
 """
 import http.server
 import os
+import resource
 import socket
 import socketserver
 import ssl
@@ -121,6 +122,8 @@ def serve(name, handler, context=None):
     return f"{name}={server.server_address[1]}\n"
 
 
+hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 open(os.path.join(folder, "log"), "w", encoding="utf-8").close()
 ports = serve("proxy", Proxy) + serve("http", Pages) + serve("echo", Echo) + serve("first", First) + serve("silent", Silent)
 if os.path.exists(os.path.join(folder, "cert.pem")):

@@ -15,6 +15,8 @@
  */
 #include "doors/network/door.h"
 
+#include <sys/resource.h>
+
 #include "base/clock.h"
 #include "base/loop.h"
 #include "doors/network/denial_log.h"
@@ -25,7 +27,8 @@
 #include "doors/network/resolver.h"
 #include "doors/network/routes.h"
 
-#define STEP_DOOR "open the network door"
+#define STEP_DOOR          "open the network door"
+#define DESCRIPTORS_WANTED (3 * FLOWS_MAX)
 
 struct network_door {
     struct network_door_options options;
@@ -306,6 +309,19 @@ static int publish_ports(struct network_door *door, struct err *err)
     return options.count ? publish_new(&options, &door->publish, err) : 0;
 }
 
+/*
+ * A connection takes two descriptors, and the soft limit is low by custom alone. The sandbox is
+ * there by now, with a limit of its own.
+ */
+static void take_descriptors(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= DESCRIPTORS_WANTED)
+        return;
+    limit.rlim_cur = limit.rlim_max < DESCRIPTORS_WANTED ? limit.rlim_max : DESCRIPTORS_WANTED;
+    (void)setrlimit(RLIMIT_NOFILE, &limit); /* where it is refused there is room for fewer */
+}
+
 int network_door_open(const struct network_door_options *options, struct network_door **ret,
                       struct err *err)
 {
@@ -317,6 +333,7 @@ int network_door_open(const struct network_door_options *options, struct network
         cleanup_close(&unused.denials);
         return r;
     }
+    take_descriptors();
     door->options = *options;
     door->denials.fd = options->denials;
     door->asks = (struct door_asks){ .context = door,
