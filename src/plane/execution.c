@@ -115,6 +115,37 @@ static int find_program(struct execution *execution, struct err *err)
     return err_set(err, why.code, STEP_EXECUTION, "%.200s cannot be started: %s", name, why.cause);
 }
 
+/* With the policy that the gates were asked under: a run cannot change it. */
+static int open_door(struct execution *execution, struct work *work, struct err *err)
+{
+    struct network_door_options options = { .sink = &execution->network.sink,
+                                            .ports = execution->ports,
+                                            .port_count = execution->port_count,
+                                            .want_socket = launch_want_socket,
+                                            .want_context = execution->launch };
+    if (execution->plan->tier == TIER_PROCESS)
+        return 0; /* which has no network of any kind */
+    int r = gate_layers_policy(work_plane(work), work_text(work, WORK_OPERATION, "subjectRef"),
+                               &options.policy, err);
+    if (r < 0)
+        return r;
+    options.references = gate_layers_references(work_plane(work));
+    network_record_init(&execution->network, work, str_from(execution->plan->profile_id),
+                        options.policy);
+    return network_door_open(&options, &execution->door, err);
+}
+
+/* The sockets that were made inside, and what the run reads of its denials. */
+static int serve_door(struct execution *execution, struct err *err)
+{
+    struct capture sockets;
+    int denials;
+    if (!execution->door)
+        return 0;
+    int r = launch_take_network(execution->launch, &sockets, &denials, err);
+    return r < 0 ? r : network_door_serve(execution->door, &sockets, denials, err);
+}
+
 static int prepare(void *context, struct work *work, struct effect_result *ret, struct err *err)
 {
     struct execution *execution = context;
@@ -129,6 +160,7 @@ static int prepare(void *context, struct work *work, struct effect_result *ret, 
     ledger_warm(work_plane(work)->ledger);
     if (find_program(execution, &why) < 0 || digest_plan(execution, &why) < 0 ||
         file_digest(OWN_PROGRAM, execution->digests_folder, execution->own_digest, &why) < 0 ||
+        open_door(execution, work, &why) < 0 ||
         launch_ready(execution->launch, &execution->report, &why) < 0)
         return fail(ret, &why);
     execution->report_taken = true;
@@ -297,25 +329,6 @@ static void conclude_unread(const struct err *why, struct effect_result *ret)
     ret->warning[0] = '\0';
 }
 
-/* With the policy that the gates were asked under: a run cannot change it. */
-static int open_door(struct execution *execution, struct work *work, struct err *err)
-{
-    struct network_door_options options = { .sink = &execution->network.sink,
-                                            .ports = execution->ports,
-                                            .port_count = execution->port_count,
-                                            .want_socket = launch_want_socket,
-                                            .want_context = execution->launch };
-    network_record_init(&execution->network, work, str_from(execution->plan->profile_id));
-    int r = gate_layers_policy(work_plane(work), work_text(work, WORK_OPERATION, "subjectRef"),
-                               &options.policy, err);
-    options.references = gate_layers_references(work_plane(work));
-    if (r == 0)
-        r = launch_take_network(execution->launch, &options.sockets, &options.denials, err);
-    if (r < 0 || options.sockets.count == 0)
-        return r;
-    return network_door_open(&options, &execution->door, err);
-}
-
 static int start(void *context, struct work *work, struct effect_result *ret, struct err *err)
 {
     struct execution *execution = context;
@@ -325,7 +338,7 @@ static int start(void *context, struct work *work, struct effect_result *ret, st
         .context = &watched, .listen = listen_for_wishes, .wish = wish, .started = tell_begun
     };
     execution->started = true;
-    if (open_door(execution, work, &why) < 0)
+    if (serve_door(execution, &why) < 0)
         return fail(ret, &why);
     watch.door = execution->door;
     if (launch_run(execution->launch, &watch, &execution->result, &why) < 0)

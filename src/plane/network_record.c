@@ -17,12 +17,14 @@ static int take_verdict(void *context, const struct target *target, const struct
 static bool is_answered(void *context, size_t record);
 static int take_connector_call(void *context, struct err *err);
 
-void network_record_init(struct network_record *record, struct work *work, struct str profile)
+void network_record_init(struct network_record *record, struct work *work, struct str profile,
+                         const struct policy *policy)
 {
     *record =
         (struct network_record){ .sink = { record, take_verdict, is_answered, take_connector_call },
                                  .work = work,
                                  .profile = profile,
+                                 .conflict = policy_conflict(policy),
                                  .redacts = gate_layers_redact(work_plane(work)) };
 }
 
@@ -149,6 +151,7 @@ static int write_decision(struct buf *json, const struct network_record *record,
         json, "reason",
         str_from(record->redacts ? "The rule decided; where to is not told." : verdict->reason));
     add_answers(json, verdict);
+    add_member(json, "conflictPolicy", str_from(record->conflict));
     if (card->card[0])
         add_member(json, "decisionCardRef", str_from(card->card));
     add_member(json, "policyDigest", str_from(policy));

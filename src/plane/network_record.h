@@ -21,14 +21,16 @@ struct network_verdict {
 struct network_record {
     struct network_sink sink; /* for the door */
     struct work *work;
-    struct str profile; /* the machine profile */
-    bool redacts;       /* destinations appear as digests alone */
+    struct str profile;   /* the machine profile */
+    const char *conflict; /* how the layers' answers are brought together */
+    bool redacts;         /* destinations appear as digests alone */
     int64_t connector_calls;
     struct network_verdict *verdicts;
     size_t count, capacity;
 };
 
-void network_record_init(struct network_record *record, struct work *work, struct str profile);
+void network_record_init(struct network_record *record, struct work *work, struct str profile,
+                         const struct policy *policy);
 void network_record_release(struct network_record *record);
 
 /* Appends the members `network` and `denials` of a LocalAgentExecution, each behind a comma. */

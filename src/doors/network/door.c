@@ -32,6 +32,7 @@
 
 struct network_door {
     struct network_door_options options;
+    struct capture sockets; /* that were made inside */
     struct door_asks asks;
     struct loop *loop;
     struct uses *uses;
@@ -254,7 +255,7 @@ static bool find_target(void *context, const struct address_range *dialled, uint
 
 static int serve_names(struct network_door *door, struct err *err)
 {
-    const struct capture *sockets = &door->options.sockets;
+    const struct capture *sockets = &door->sockets;
     int udp[CAPTURE_SOCKETS_MAX], tcp[CAPTURE_SOCKETS_MAX];
     struct resolver_options options = {
         .loop = door->loop, .names = door->names, .asks = &door->asks, .udp = udp, .tcp = tcp
@@ -269,7 +270,7 @@ static int serve_names(struct network_door *door, struct err *err)
     for (size_t i = 0; i < sockets->count && r == 0; i++)
         if (sockets->sockets[i].kind == CAPTURE_NAMES_UDP ||
             sockets->sockets[i].kind == CAPTURE_NAMES_TCP)
-            door->options.sockets.sockets[i].fd = -1; /* the resolver's */
+            door->sockets.sockets[i].fd = -1; /* the resolver's */
     return r;
 }
 
@@ -282,15 +283,15 @@ static int serve_flows(struct network_door *door, struct err *err)
                                            .target_of = find_target,
                                            .references = door->options.references };
     int r = flows_new(&options, &door->flows, err);
-    for (size_t i = 0; i < door->options.sockets.count && r == 0; i++)
-        if (door->options.sockets.sockets[i].kind == CAPTURE_FLOWS)
-            r = flows_accept_from(door->flows, door->options.sockets.sockets[i].fd, err);
+    for (size_t i = 0; i < door->sockets.count && r == 0; i++)
+        if (door->sockets.sockets[i].kind == CAPTURE_FLOWS)
+            r = flows_accept_from(door->flows, door->sockets.sockets[i].fd, err);
     return r;
 }
 
 static int serve_proxy(struct network_door *door, struct err *err)
 {
-    const struct capture *sockets = &door->options.sockets;
+    const struct capture *sockets = &door->sockets;
     int r = 0;
     for (size_t i = 0; i < sockets->count && r == 0 && !door->proxy; i++)
         if (sockets->sockets[i].kind == CAPTURE_PROXY)
@@ -327,15 +328,10 @@ int network_door_open(const struct network_door_options *options, struct network
 {
     struct network_door *door = calloc(1, sizeof(*door));
     int r = door ? 0 : err_set(err, ERR_MEMORY, STEP_DOOR, "there is not enough memory");
-    if (r < 0) {
-        struct network_door_options unused = *options;
-        capture_close(&unused.sockets);
-        cleanup_close(&unused.denials);
+    if (r < 0)
         return r;
-    }
-    take_descriptors();
     door->options = *options;
-    door->denials.fd = options->denials;
+    door->denials.fd = -1;
     door->asks = (struct door_asks){ .context = door,
                                      .name = ask_name,
                                      .connect = ask_connect,
@@ -350,13 +346,7 @@ int network_door_open(const struct network_door_options *options, struct network
     if (r == 0)
         r = names_new(&door->names, err);
     if (r == 0)
-        r = serve_names(door, err);
-    if (r == 0)
         r = outside_new(door->loop, &door->outside, err);
-    if (r == 0)
-        r = serve_flows(door, err);
-    if (r == 0)
-        r = serve_proxy(door, err);
     if (r == 0)
         r = publish_ports(door, err);
     if (r < 0)
@@ -364,6 +354,18 @@ int network_door_open(const struct network_door_options *options, struct network
     else
         *ret = door;
     return r;
+}
+
+int network_door_serve(struct network_door *door, const struct capture *sockets, int denials,
+                       struct err *err)
+{
+    door->sockets = *sockets;
+    door->denials.fd = denials;
+    take_descriptors();
+    int r = serve_names(door, err);
+    if (r == 0)
+        r = serve_flows(door, err);
+    return r < 0 ? r : serve_proxy(door, err);
 }
 
 void network_door_close(struct network_door *door)
@@ -382,8 +384,8 @@ void network_door_close(struct network_door *door)
     for (size_t i = 0; i < door->denied_count; i++)
         buf_release(&door->denied[i]);
     loop_free(door->loop);
-    capture_close(&door->options.sockets);
-    cleanup_close(&door->options.denials);
+    capture_close(&door->sockets);
+    cleanup_close(&door->denials.fd);
     free(door);
 }
 

@@ -49,13 +49,16 @@ struct network_door_options {
     /* Asks for a socket of a family that was made inside; network_door_take is to follow. */
     void (*want_socket)(void *context, int family);
     void *want_context;
-    /* The door's from then on, also where it fails: */
-    struct capture sockets; /* that were made inside */
-    int denials;            /* a file that the run can read; -1: there is none */
 };
 
 int network_door_open(const struct network_door_options *options, struct network_door **ret,
                       struct err *err) MUST_CHECK;
+/*
+ * Serves the sockets that were made inside, and writes denials to a file that the run can read (-1:
+ * there is none). Both are the door's from then on, also where it fails. Once.
+ */
+int network_door_serve(struct network_door *door, const struct capture *sockets, int denials,
+                       struct err *err) MUST_CHECK;
 /* NULL is nothing. */
 void network_door_close(struct network_door *door);
 /* See base/loop.h. */
