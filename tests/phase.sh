@@ -135,7 +135,19 @@ cd "$scratch" || exit
 kill -STOP "$keyring_pid"
 check "a keyring that does not answer" phase_is degraded-session degraded
 check "is told from a locked one" out_has "does not answer"
+wait_begin unlocked-user-session
+check "who waits goes on waiting" still_waits
 kill -CONT "$keyring_pid"
+check "until it answers, however late" wait_ended unlocked-user-session
+DBUS_SESSION_BUS_ADDRESS=unix:path=$XDG_RUNTIME_DIR/bus /usr/bin/python3 -B -m dbusmock --session \
+    org.freedesktop.portal.Desktop / org.example.Answerer >/dev/null 2>&1 &
+portal=$!
+started="$started $portal"
+on_session_bus wait --timeout 20 org.freedesktop.portal.Desktop
+kill -STOP "$portal"
+try timeout 15 "$program" doctor phase
+check "portals that do not answer do not hold it up" out_matches "^portals +not seen: they do not answer"
+kill -KILL "$portal"
 DBUS_SESSION_BUS_ADDRESS=unix:path=$scratch/nowhere
 export DBUS_SESSION_BUS_ADDRESS
 check "a bus that is named and gone" phase_is pre-login not-ready

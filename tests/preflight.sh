@@ -292,6 +292,7 @@ told() { # WORD, as the last that was told
 check "the first answer is told at once" told granted
 lock_keyring
 check "and another when the keyring is locked" told locked
+[ "$failed" -eq 0 ] || cat "$scratch/told" >&2
 unlock_keyring opensesame
 check "and when it is open again" told granted
 check "one line for each change" test "$(grep -c '^  secret' "$scratch/told")" -eq 3

@@ -60,6 +60,8 @@ int json_locate(struct str text, struct str pointer, bool key, size_t *ret_offse
 int json_add_string(struct buf *buf, struct str s);
 /* Appends a member's name and colon, with a comma before it unless the object has just begun. */
 int json_add_name(struct buf *object, const char *name);
+/* The same with a string behind it. */
+int json_add_text(struct buf *object, const char *name, struct str text);
 /* Appends a value, minified (indent 0) or pretty with `indent` spaces; raw numbers as they were. */
 int json_add_value(struct buf *buf, const yyjson_val *value, unsigned indent);
 /* The text of a number that is not RAW: the shortest that reads back the same. Its length. */

@@ -77,6 +77,12 @@ int json_add_name(struct buf *object, const char *name)
     return buf_addf(object, "%s\"%s\":", first ? "" : ",", name);
 }
 
+int json_add_text(struct buf *object, const char *name, struct str text)
+{
+    json_add_name(object, name);
+    return json_add_string(object, text);
+}
+
 /* JSON cannot say infinity or NaN, which no document holds: they are written as null. */
 size_t json_number_text(const yyjson_val *number, char ret_text[JSON_NUMBER_TEXT_SIZE])
 {

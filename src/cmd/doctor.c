@@ -214,6 +214,36 @@ static const struct verb doctor_verbs[] = {
         .option_count = ARRAY_LEN(doctor_registry_options),
         .run = run_doctor_registry,
     },
+    {
+        .name = "run",
+        .operands = "OPERATION",
+        .operands_min = 1,
+        .operands_max = 1,
+        .summary = "Say what an operation was given and what it was refused",
+        .description =
+            "Prints, for each thing that a gate or a door decided about in this operation, the "
+            "capability, the decision, who decided by which rule, how often it was met, and what "
+            "would change it. The exit status is 0 where everything was granted, else 1.",
+        .options = doctor_run_options,
+        .option_count = ARRAY_LEN(doctor_run_options),
+        .run = run_doctor_run,
+    },
+    {
+        .name = "why",
+        .operands = "QUESTION...",
+        .operands_min = 1,
+        .operands_max = 1000,
+        .summary = "Say why something was denied, when, how often, and what to do",
+        .description =
+            "Takes an operation, a host, a path, a tool, a capability or a line of a log, and says "
+            "in at most a screen what was asked, who decided by which rule, when first and how "
+            "often, what came after it in the same run, what would be answered now, and what to "
+            "do. Of several decisions the latest that refused is told. What the ledger does not "
+            "have is asked about as it is now.",
+        .options = doctor_why_options,
+        .option_count = ARRAY_LEN(doctor_why_options),
+        .run = run_doctor_why,
+    },
 };
 
 const struct verb verb_doctor = {

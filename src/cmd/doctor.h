@@ -5,6 +5,8 @@
 #include "authority/layers.h"
 #include "cmd/verb.h"
 #include "doctor/contracts.h"
+#include "doctor/story.h"
+#include "plane/plane.h"
 
 /* The contracts that are named or, where none is, those of the layers' folders. */
 struct doctor_contracts {
@@ -26,5 +28,16 @@ extern const struct option_row doctor_preflight_options[DOCTOR_PREFLIGHT_OPTION_
 int run_doctor_registry(const struct invocation *invocation);
 #define DOCTOR_REGISTRY_OPTION_COUNT 1
 extern const struct option_row doctor_registry_options[DOCTOR_REGISTRY_OPTION_COUNT];
+
+/* The ledger's decisions, and the plane that has it open. */
+int doctor_story_open(struct plane **ret_plane, struct story **ret, struct err *err) MUST_CHECK;
+
+int run_doctor_run(const struct invocation *invocation);
+#define DOCTOR_RUN_OPTION_COUNT 1
+extern const struct option_row doctor_run_options[DOCTOR_RUN_OPTION_COUNT];
+
+int run_doctor_why(const struct invocation *invocation);
+#define DOCTOR_WHY_OPTION_COUNT 1
+extern const struct option_row doctor_why_options[DOCTOR_WHY_OPTION_COUNT];
 
 #endif

@@ -3,7 +3,8 @@
 
 #include "doctor/linux/bus.h"
 
-#define OBJECT_MAX 512
+#define OBJECT_MAX   512
+#define PORTAL(name) "org.freedesktop.portal." name
 
 #define FOUND_WORD(name, word, decision)     [name] = word,
 #define FOUND_DECISION(name, word, decision) [name] = decision,
@@ -13,26 +14,27 @@ const char *const found_decisions[FOUND_COUNT] = { FOUND_TABLE(FOUND_DECISION) }
 const char *const grant_source_names[SOURCE_COUNT] = { GRANT_SOURCE_TABLE(SOURCE_NAME) };
 
 static const struct capability_row rows[] = {
-    { "files.read", "read", ".", probe_file, FILE_READ },
-    { "files.write", "write", ".", probe_file, FILE_WRITE },
+    { "files.read", "read", ".", probe_file, FILE_READ, PORTAL("FileChooser") },
+    { "files.write", "write", ".", probe_file, FILE_WRITE, PORTAL("FileChooser") },
     { "files.execute", "execute", ".", probe_file, FILE_EXECUTE },
     { "network.connect", "connect", NULL, probe_network, 0 },
     { "netlink.read", "read", NULL, probe_netlink, 0 },
     { "radio.read", "read", NULL, probe_radio, 0 },
-    { "service.lookup", "lookup", NULL, probe_bus, BUS_SESSION },
+    { "service.lookup", "lookup", NULL, probe_bus, BUS_SESSION, PORTAL("OpenURI") },
     { "bus.session", "call", NULL, probe_bus, BUS_SESSION },
     { "bus.system", "call", NULL, probe_bus, BUS_SYSTEM },
-    { "notification.show", "show", "org.freedesktop.Notifications", probe_bus, BUS_SESSION },
+    { "notification.show", "show", "org.freedesktop.Notifications", probe_bus, BUS_SESSION,
+      PORTAL("Notification") },
     { "portal.use", "use", NULL, probe_portal, 0 },
-    { "secret.use", "use", NULL, probe_secrets, 0 },
+    { "secret.use", "use", NULL, probe_secrets, 0, PORTAL("Secret") },
     { "keyring.kernel", "use", NULL, probe_kernel_keyring, 0 },
     { "device.open", "open", NULL, probe_device, 0 },
     { "gpu.render", "open", "/dev/dri/renderD128", probe_device, 0 },
-    { "camera.use", "open", "/dev/video0", probe_device, 0 },
+    { "camera.use", "open", "/dev/video0", probe_device, 0, PORTAL("Camera") },
     { "vm.run", "open", "/dev/kvm", probe_device, 0 },
     { "socket.connect", "connect", NULL, probe_socket, 0 },
-    { "pasteboard.read", "read", NULL, probe_display, 0 },
-    { "pasteboard.write", "write", NULL, probe_display, 0 },
+    { "pasteboard.read", "read", NULL, probe_display, 0, PORTAL("Clipboard") },
+    { "pasteboard.write", "write", NULL, probe_display, 0, PORTAL("Clipboard") },
     { "userns.create", "create", NULL, probe_user_namespace, 0 },
     { "cgroup.delegate", "create", NULL, probe_control_group, 0 },
     { "capability.hold", "hold", NULL, probe_held, 0 },

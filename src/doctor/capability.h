@@ -71,7 +71,8 @@ struct capability_row {
     const char *name, *operation;
     const char *object; /* where the contract names none; NULL: none in particular */
     capability_probe *probe;
-    int how; /* of the probe */
+    int how;            /* of the probe */
+    const char *portal; /* the interface of the portal that can do it instead; NULL: none */
 };
 
 /* NULL where the name is none of the table's. */

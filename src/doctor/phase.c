@@ -198,18 +198,12 @@ bool phase_is_reached(enum phase now, enum phase wanted)
 
 /* --- the document --------------------------------------------------------------------------- */
 
-static void add_text(struct buf *json, const char *name, const char *text)
-{
-    json_add_name(json, name);
-    json_add_string(json, str_from(text));
-}
-
 static void add_component(struct buf *json, struct str ref, const char *state)
 {
     buf_add_text(json, json->data[json->len - 1] == '[' ? "{" : ",{");
     json_add_name(json, "componentRef");
     json_add_string(json, ref);
-    add_text(json, "state", state);
+    json_add_text(json, "state", str_from(state));
 }
 
 static void add_components(const struct phase_component *components, size_t count,
@@ -221,10 +215,11 @@ static void add_components(const struct phase_component *components, size_t coun
         if (phase_permits(finding->phase, components[i].minimum) != PHASE_BLOCKED)
             continue;
         add_component(json, components[i].ref, "blocked");
-        add_text(json, "requiredPhase", phase_names[components[i].minimum]);
-        add_text(json, "reason", finding->reason);
-        add_text(json, "remediationHint",
-                 finding->hint ? finding->hint : "Start it in the session that it asks for.");
+        json_add_text(json, "requiredPhase", str_from(phase_names[components[i].minimum]));
+        json_add_text(json, "reason", str_from(finding->reason));
+        json_add_text(
+            json, "remediationHint",
+            str_from(finding->hint ? finding->hint : "Start it in the session that it asks for."));
         buf_add_char(json, '}');
     }
     buf_add_char(json, ']');
@@ -236,8 +231,9 @@ static void add_components(const struct phase_component *components, size_t coun
             continue;
         bool is_degraded = answer == PHASE_ALLOWED_DEGRADED;
         add_component(json, components[i].ref, is_degraded ? "allowed-degraded" : "allowed");
-        add_text(json, "reason",
-                 is_degraded ? finding->reason : "The phase that it asks for is reached.");
+        json_add_text(
+            json, "reason",
+            str_from(is_degraded ? finding->reason : "The phase that it asks for is reached."));
         buf_add_char(json, '}');
     }
     buf_add_char(json, ']');
@@ -284,14 +280,14 @@ int phase_write(const struct phase_sight *sight, const struct phase_component *c
              (unsigned long long)sight->at_ms);
     clock_text(sight->at_ms, at);
     buf_add_char(ret, '{');
-    add_text(ret, "id", id);
-    add_text(ret, "type", "BootSessionPhaseState");
-    add_text(ret, "specVersion", "1.0.0");
-    add_text(ret, "bootId", sight->boot_id);
-    add_text(ret, "sessionId", sight->session_id);
-    add_text(ret, "observedAt", at);
-    add_text(ret, "phase", phase_names[finding.phase]);
-    add_text(ret, "phaseVerdict", phase_verdict_names[finding.verdict]);
+    json_add_text(ret, "id", str_from(id));
+    json_add_text(ret, "type", STR("BootSessionPhaseState"));
+    json_add_text(ret, "specVersion", STR("1.0.0"));
+    json_add_text(ret, "bootId", str_from(sight->boot_id));
+    json_add_text(ret, "sessionId", str_from(sight->session_id));
+    json_add_text(ret, "observedAt", str_from(at));
+    json_add_text(ret, "phase", str_from(phase_names[finding.phase]));
+    json_add_text(ret, "phaseVerdict", str_from(phase_verdict_names[finding.verdict]));
     add_names(ret, "availableKeyrings", sight->keyrings, sight->keyring_count);
     add_names(ret, "availablePortals", sight->portals, sight->portal_count);
     add_components(components, component_count, &finding, ret);

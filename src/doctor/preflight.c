@@ -20,6 +20,7 @@
 
 #define STEP_PREFLIGHT "look before a start"
 #define NOTHING_TO_DO  "Nothing to do."
+#define PORTAL_BROKER  "org.freedesktop.portal.Desktop"
 
 const char *const readiness_names[READINESS_COUNT] = {
     [PREFLIGHT_READY] = "ready",
@@ -114,6 +115,32 @@ static void look_at_brokers(struct preflight *preflight, const struct surroundin
     }
 }
 
+/*
+ * What a capability's row can be had by instead: the portals, where the contract requires them as a
+ * broker and they answer.
+ */
+static void name_brokers(struct preflight *preflight)
+{
+    const struct preflight_item *portals = NULL;
+    for (size_t i = 0; i < preflight->count; i++)
+        if (strcmp(preflight->items[i].state.object, PORTAL_BROKER) == 0 &&
+            str_equal(preflight->items[i].capability, STR("broker.reach")) &&
+            preflight->items[i].state.found == FOUND_GRANTED)
+            portals = &preflight->items[i];
+    for (size_t i = 0; portals && i < preflight->count; i++) {
+        struct preflight_item *item = &preflight->items[i];
+        size_t colon = str_index(item->capability, ':', 0);
+        const struct capability_row *row = capability_find(str_make(item->capability.ptr, colon));
+        if (!row || !row->portal || item->state.found == FOUND_GRANTED)
+            continue;
+        item->fallback = STR(PORTAL_BROKER);
+        char remedy[CAPABILITY_TEXT_MAX];
+        memcpy(remedy, item->state.remedy, sizeof(remedy));
+        capability_remedy(&item->state, "Nothing, where the component asks %s. Else: %.400s",
+                          row->portal, remedy);
+    }
+}
+
 /* Whether the phase lets it start at all. */
 static bool look_at_phase(struct preflight *preflight)
 {
@@ -180,6 +207,7 @@ int preflight_look(const yyjson_val *contract, const struct surroundings *around
     observer_phase(around->observer, &preflight.sight);
     look_at_declared(&preflight, around);
     look_at_brokers(&preflight, around);
+    name_brokers(&preflight);
     decide(&preflight, look_at_phase(&preflight));
     int r = mark_epoch(&preflight, err);
     if (r < 0) {
@@ -191,12 +219,6 @@ int preflight_look(const yyjson_val *contract, const struct surroundings *around
 }
 
 /* --- the document --------------------------------------------------------------------------- */
-
-static void add_text(struct buf *json, const char *name, struct str text)
-{
-    json_add_name(json, name);
-    json_add_string(json, text);
-}
 
 static void add_text_or_null(struct buf *json, const char *name, const char *text)
 {
@@ -214,18 +236,19 @@ static void add_state(const struct preflight *preflight, const struct preflight_
              is_granted ? NOTHING_TO_DO : state->remedy);
     remedy[0] = (char)(remedy[0] - 'a' + 'A');
     buf_add_char(json, '{');
-    add_text(json, "capability", item->capability);
+    json_add_text(json, "capability", item->capability);
     if (item->operation)
-        add_text(json, "requestedOperation", str_from(item->operation));
-    add_text(json, "subjectRef", text_of(member(preflight->contract, "componentRef")));
+        json_add_text(json, "requestedOperation", str_from(item->operation));
+    json_add_text(json, "subjectRef", text_of(member(preflight->contract, "componentRef")));
     add_text_or_null(json, "objectRef", state->object);
-    add_text(json, "grantSource", str_from(grant_source_names[state->source]));
-    add_text(json, "decision", str_from(found_decisions[state->found]));
+    json_add_text(json, "grantSource", str_from(grant_source_names[state->source]));
+    json_add_text(json, "decision", str_from(found_decisions[state->found]));
     add_text_or_null(json, "policyRuleRef", state->rule);
     if (!is_granted && item->fallback.len)
-        add_text(json, "fallback", item->fallback);
-    add_text(json, "userVisibleImpact", is_granted ? STR("It works as declared.") : item->impact);
-    add_text(json, "remediationHint", str_from(remedy));
+        json_add_text(json, "fallback", item->fallback);
+    json_add_text(json, "userVisibleImpact",
+                  is_granted ? STR("It works as declared.") : item->impact);
+    json_add_text(json, "remediationHint", str_from(remedy));
     buf_add_char(json, '}');
 }
 
@@ -238,14 +261,14 @@ int preflight_write(const struct preflight *preflight, struct buf *ret, struct e
              (unsigned long long)sight->at_ms, preflight->epoch + strlen("sha256:"));
     clock_text(clock_now_ms(), at);
     buf_add_char(ret, '{');
-    add_text(ret, "id", str_from(id));
-    add_text(ret, "type", STR("CapabilityGrantState"));
-    add_text(ret, "specVersion", STR("1.0.0"));
-    add_text(ret, "contractRef", contract);
-    add_text(ret, "observedAt", str_from(at));
-    add_text(ret, "bootId", str_from(sight->boot_id));
-    add_text(ret, "sessionId", str_from(sight->session_id));
-    add_text(ret, "permissionEpoch", str_from(preflight->epoch));
+    json_add_text(ret, "id", str_from(id));
+    json_add_text(ret, "type", STR("CapabilityGrantState"));
+    json_add_text(ret, "specVersion", STR("1.0.0"));
+    json_add_text(ret, "contractRef", contract);
+    json_add_text(ret, "observedAt", str_from(at));
+    json_add_text(ret, "bootId", str_from(sight->boot_id));
+    json_add_text(ret, "sessionId", str_from(sight->session_id));
+    json_add_text(ret, "permissionEpoch", str_from(preflight->epoch));
     json_add_name(ret, "capabilityStates");
     buf_add_char(ret, '[');
     for (size_t i = 0; i < preflight->count; i++) {

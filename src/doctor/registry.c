@@ -39,8 +39,10 @@ struct registry_component *registry_component(struct registry *registry, const c
     uint32_t known;
     if (map_get(&registry->by_ref, str_from(ref), &known))
         return &registry->components[known];
-    if (registry->count == REGISTRY_COMPONENTS_MAX)
+    if (registry->count == REGISTRY_COMPONENTS_MAX) {
+        registry->is_full = true;
         return NULL;
+    }
     if (registry->count == registry->capacity) {
         size_t larger = registry->capacity ? registry->capacity * 2 : 1024;
         struct registry_component *components =
@@ -206,6 +208,10 @@ int registry_read(const struct registry_options *options, struct registry **ret,
         r = sources[i](registry, err);
     if (r == 0 && registry->no_memory)
         r = err_set(err, ERR_MEMORY, STEP_REGISTRY, "there is not enough memory");
+    if (r == 0 && registry->is_full)
+        r = err_set(err, ERR_LIMIT, STEP_REGISTRY,
+                    "there are more than %d components, or a folder has too many files",
+                    REGISTRY_COMPONENTS_MAX);
     if (r < 0)
         return r;
     choose(registry);

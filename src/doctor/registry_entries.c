@@ -292,10 +292,14 @@ static void look_into(struct entries *entries, const char *folder)
     struct dirent *file;
     size_t count = 0;
     DIR *files = opendir(folder);
-    while (files && (file = readdir(files)) && count++ < FOLDER_FILES_MAX) {
+    while (files && (file = readdir(files))) {
         struct str name = str_from(file->d_name);
         if (name.ptr[0] == '.' || !str_ends(name, str_from(row->suffix)))
             continue;
+        if (count++ == FOLDER_FILES_MAX) {
+            entries->registry->is_full = true;
+            break;
+        }
         int len = snprintf(path, sizeof(path), "%s/%s%s%s", folder, file->d_name,
                            row->within ? "/" : "", row->within ? row->within : "");
         if (len > 0 && len < PATH_MAX && (!row->within || access(path, F_OK) == 0))

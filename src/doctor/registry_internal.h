@@ -19,6 +19,7 @@ struct registry {
     struct map by_ref; /* reference → component */
     struct registry_progress total;
     bool no_memory;
+    bool is_full; /* a limit was met */
 };
 
 /* A source of components. */

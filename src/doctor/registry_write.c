@@ -3,25 +3,19 @@
 #include "base/json.h"
 #include "doctor/registry.h"
 
-static void add_text(struct buf *json, const char *name, const char *text)
-{
-    json_add_name(json, name);
-    json_add_string(json, str_from(text));
-}
-
 static void add_record(struct buf *json, const struct registry_record *record, bool with_kind)
 {
     buf_add_text(json, json->data[json->len - 1] == '[' ? "{" : ",{");
     if (with_kind)
-        add_text(json, "recordKind", record_kind_names[record->kind]);
-    add_text(json, "recordRef", record->ref);
-    add_text(json, "state", record_state_names[record->state]);
+        json_add_text(json, "recordKind", str_from(record_kind_names[record->kind]));
+    json_add_text(json, "recordRef", str_from(record->ref));
+    json_add_text(json, "state", str_from(record_state_names[record->state]));
     if (record->code)
-        add_text(json, "errorCode", record->code);
+        json_add_text(json, "errorCode", str_from(record->code));
     if (record->impact)
-        add_text(json, "userVisibleImpact", record->impact);
+        json_add_text(json, "userVisibleImpact", str_from(record->impact));
     if (record->remedy)
-        add_text(json, "remediationHint", record->remedy);
+        json_add_text(json, "remediationHint", str_from(record->remedy));
     buf_add_char(json, '}');
 }
 
@@ -55,13 +49,13 @@ int registry_write(const struct registry_component *component, int64_t at_ms, st
              digest + strlen("sha256:"), (unsigned long long)at_ms);
     clock_text(at_ms, at);
     buf_add_char(ret, '{');
-    add_text(ret, "id", id);
-    add_text(ret, "type", "RuntimeRegistryIntegrityRecord");
-    add_text(ret, "specVersion", "1.0.0");
-    add_text(ret, "componentRef", component->ref);
-    add_text(ret, "bundleOrPackageIdentity", component->identity);
-    add_text(ret, "observedAt", at);
-    add_text(ret, "receiptState", record_state_names[component->receipt]);
+    json_add_text(ret, "id", str_from(id));
+    json_add_text(ret, "type", STR("RuntimeRegistryIntegrityRecord"));
+    json_add_text(ret, "specVersion", STR("1.0.0"));
+    json_add_text(ret, "componentRef", str_from(component->ref));
+    json_add_text(ret, "bundleOrPackageIdentity", str_from(component->identity));
+    json_add_text(ret, "observedAt", str_from(at));
+    json_add_text(ret, "receiptState", str_from(record_state_names[component->receipt]));
     add_list(ret, component, "extensionRecords");
     add_list(ret, component, "brokerRecords");
     json_add_name(ret, "manifestDigest");
@@ -74,8 +68,8 @@ int registry_write(const struct registry_component *component, int64_t at_ms, st
     for (size_t i = 0; i < component->count; i++)
         add_record(ret, &component->records[i], true);
     buf_add_char(ret, ']');
-    add_text(ret, "verificationVerdict", registry_verdict_names[component->verdict]);
-    add_text(ret, "remediationHint", component->remedy);
+    json_add_text(ret, "verificationVerdict", str_from(registry_verdict_names[component->verdict]));
+    json_add_text(ret, "remediationHint", str_from(component->remedy));
     buf_add_char(ret, '}');
     return ret->error
                ? err_set(err, ERR_MEMORY, "write a registry's record", "there is not enough memory")

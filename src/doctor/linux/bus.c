@@ -30,6 +30,8 @@
     X(sd_bus_get_events)                                                                           \
     X(sd_bus_add_match)                                                                            \
     X(sd_bus_call_method)                                                                          \
+    X(sd_bus_call_async)                                                                           \
+    X(sd_bus_message_new_method_call)                                                              \
     X(sd_bus_get_property)                                                                         \
     X(sd_bus_get_property_string)                                                                  \
     X(sd_bus_get_property_trivial)                                                                 \
@@ -177,6 +179,31 @@ static int error_of(int r, sd_bus_error *error)
     return r < 0 ? r : 0;
 }
 
+/* A signal, or an answer that comes late. */
+static int on_answer(sd_bus_message *answer, void *context, sd_bus_error *ret_error)
+{
+    (void)answer;
+    (void)ret_error;
+    *(bool *)context = true;
+    return 0;
+}
+
+/* As error_of; whoever was too late is asked once more, for as long as it takes. */
+static int end_of(const struct bus *bus, const char *service, int r, sd_bus_error *error)
+{
+    sd_bus_message *message = NULL;
+    r = error_of(r, error);
+    if (r != -ETIMEDOUT || !bus->heard)
+        return r;
+    int asked = sd.sd_bus_message_new_method_call(bus->connection, &message, service, "/",
+                                                  "org.freedesktop.DBus.Peer", "Ping");
+    if (asked >= 0)
+        (void)sd.sd_bus_call_async(bus->connection, NULL, message, on_answer, bus->heard,
+                                   UINT64_MAX);
+    sd.sd_bus_message_unref(message);
+    return r;
+}
+
 int bus_has_owner(const struct bus *bus, const char *name)
 {
     sd_bus_error error = SD_BUS_ERROR_NULL;
@@ -189,7 +216,7 @@ int bus_has_owner(const struct bus *bus, const char *name)
     if (r >= 0)
         r = sd.sd_bus_message_read(reply, "b", &owned);
     sd.sd_bus_message_unref(reply);
-    r = error_of(r, &error);
+    r = end_of(bus, BUS_ITSELF, r, &error);
     return r < 0 ? r : owned;
 }
 
@@ -200,7 +227,7 @@ int bus_ping(const struct bus *bus, const char *name)
         return -ENOTCONN;
     int r = sd.sd_bus_call_method(bus->connection, name, "/", "org.freedesktop.DBus.Peer", "Ping",
                                   &error, NULL, "");
-    return error_of(r, &error);
+    return end_of(bus, name, r, &error);
 }
 
 int bus_can_start(const struct bus *bus, const char *name)
@@ -218,7 +245,7 @@ int bus_can_start(const struct bus *bus, const char *name)
     while (r >= 0 && (r = sd.sd_bus_message_read(reply, "s", &known)) > 0)
         found |= strcmp(known, name) == 0;
     sd.sd_bus_message_unref(reply);
-    r = error_of(r, &error);
+    r = end_of(bus, BUS_ITSELF, r, &error);
     return r < 0 ? r : found;
 }
 
@@ -233,7 +260,7 @@ int bus_get_text(const struct bus *bus, const struct bus_place *place, const cha
                                           place->interface, property, &error, &text);
     if (r >= 0)
         snprintf(ret, size, "%s", text);
-    return error_of(r, &error);
+    return end_of(bus, place->service, r, &error);
 }
 
 int bus_get_bool(const struct bus *bus, const struct bus_place *place, const char *property,
@@ -247,7 +274,7 @@ int bus_get_bool(const struct bus *bus, const struct bus_place *place, const cha
                                            place->interface, property, &error, 'b', &value);
     if (r >= 0)
         *ret = value != 0;
-    return error_of(r, &error);
+    return end_of(bus, place->service, r, &error);
 }
 
 int bus_get_number(const struct bus *bus, const struct bus_place *place, const char *property,
@@ -261,7 +288,7 @@ int bus_get_number(const struct bus *bus, const struct bus_place *place, const c
                                            place->interface, property, &error, 'u', &value);
     if (r >= 0)
         *ret = value;
-    return error_of(r, &error);
+    return end_of(bus, place->service, r, &error);
 }
 
 int bus_each_path(const struct bus *bus, const struct bus_place *place, const char *property,
@@ -283,7 +310,7 @@ int bus_each_path(const struct bus *bus, const struct bus_place *place, const ch
         visit(context, path);
     }
     sd.sd_bus_message_unref(reply);
-    return error_of(r, &error);
+    return end_of(bus, place->service, r, &error);
 }
 
 int bus_each_session(const struct bus *bus, bus_visit_session *visit, void *context)
@@ -307,7 +334,7 @@ int bus_each_session(const struct bus *bus, bus_visit_session *visit, void *cont
         visit(context, &session);
     }
     sd.sd_bus_message_unref(reply);
-    return error_of(r, &error);
+    return end_of(bus, "org.freedesktop.login1", r, &error);
 }
 
 int bus_find(const struct bus *bus, const struct bus_place *place, const char *method,
@@ -322,27 +349,21 @@ int bus_find(const struct bus *bus, const struct bus_place *place, const char *m
                                   method, &error, &reply, "s", text);
     if (r >= 0)
         r = sd.sd_bus_message_read(reply, "o", &path);
-    if (r >= 0)
+    if (r >= 0 && strlen(path) >= BUS_PATH_MAX)
+        r = -ENAMETOOLONG;
+    else if (r >= 0)
         snprintf(ret_path, BUS_PATH_MAX, "%s", path);
     sd.sd_bus_message_unref(reply);
-    return error_of(r, &error);
+    return end_of(bus, place->service, r, &error);
 }
 
 /* --- signals -------------------------------------------------------------------------------- */
 
-static int on_signal(sd_bus_message *signal, void *context, sd_bus_error *ret_error)
-{
-    (void)signal;
-    (void)ret_error;
-    *(bool *)context = true;
-    return 0;
-}
-
-int bus_listen(const struct bus *bus, const char *match, bool *heard)
+int bus_listen(const struct bus *bus, const char *match)
 {
     if (bus->state != BUS_OPEN)
         return -ENOTCONN;
-    int r = sd.sd_bus_add_match(bus->connection, NULL, match, on_signal, heard);
+    int r = sd.sd_bus_add_match(bus->connection, NULL, match, on_answer, bus->heard);
     return r < 0 ? r : 0;
 }
 

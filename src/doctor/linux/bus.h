@@ -4,7 +4,8 @@
  * libsystemd is opened when a bus is. A bus is absent (no socket, or no
  * library), silent (a socket where nobody answers in time) or open. Nothing
  * is started by being asked: a name that nobody owns is not called. Every
- * question ends within BUS_WAIT_US.
+ * question ends within BUS_WAIT_US; a service that has not answered by then is
+ * heard when it does, by whoever listens.
  */
 #ifndef AM_DOCTOR_LINUX_BUS_H
 #define AM_DOCTOR_LINUX_BUS_H
@@ -13,7 +14,7 @@
 #include "base/buf.h"
 #include "base/str.h"
 
-#define BUS_WAIT_US   UINT64_C(1000000)
+#define BUS_WAIT_US   UINT64_C(2000000)
 #define BUS_PATH_MAX  256
 #define BUS_ITEMS_MAX 256 /* of a list that is walked */
 
@@ -27,6 +28,7 @@ struct bus {
     enum bus_state state;
     bool refused;           /* there is a socket, and nobody listens (yet) */
     bool is_named;          /* the environment names it */
+    bool *heard;            /* of whoever listens; NULL: nobody does */
     char why[BUS_PATH_MAX]; /* unless open */
     char address[BUS_PATH_MAX + sizeof("unix:path=")];
 };
@@ -74,8 +76,8 @@ int bus_each_session(const struct bus *bus, bus_visit_session *visit, void *cont
 int bus_find(const struct bus *bus, const struct bus_place *place, const char *method,
              const char *text, char ret_path[BUS_PATH_MAX]);
 
-/* From now on *heard becomes true when such a signal comes (read in bus_process). */
-int bus_listen(const struct bus *bus, const char *match, bool *heard);
+/* From now on *bus->heard becomes true when such a signal comes (read in bus_process). */
+int bus_listen(const struct bus *bus, const char *match);
 /* Asks the service manager to send signals at all. */
 void bus_subscribe(const struct bus *bus);
 /* Takes what has arrived; -errno where the bus is gone. */

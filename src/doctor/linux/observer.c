@@ -67,9 +67,10 @@ static void open_bus(struct observer *observer, enum bus_kind kind)
     bus_open(kind, bus);
     if (!observer->listens || bus->state != BUS_OPEN)
         return;
+    bus->heard = &observer->heard;
     for (size_t i = 0; i < ARRAY_LEN(matches); i++)
         if (matches[i].kind == kind)
-            (void)bus_listen(bus, matches[i].match, &observer->heard);
+            (void)bus_listen(bus, matches[i].match);
     if (kind == BUS_SYSTEM)
         bus_subscribe(bus);
 }

@@ -174,6 +174,7 @@ struct session_row {
 struct sessions {
     struct session_row rows[SESSIONS_MAX];
     size_t count;
+    bool is_silent; /* the session manager stopped answering */
 };
 
 static void take_session(void *context, const struct bus_session *session)
@@ -213,9 +214,16 @@ static const struct session_row *choose_session(const struct bus *bus, struct se
     for (size_t i = 0; i < sessions->count; i++) {
         struct session_row *row = &sessions->rows[i];
         struct bus_place place = place_of(row);
-        if (bus_get_text(bus, &place, "Class", row->class, sizeof(row->class)) < 0 ||
-            bus_get_text(bus, &place, "State", row->state, sizeof(row->state)) < 0 ||
-            bus_get_text(bus, &place, "Type", row->type, sizeof(row->type)) < 0)
+        int r = bus_get_text(bus, &place, "Class", row->class, sizeof(row->class));
+        if (r == 0)
+            r = bus_get_text(bus, &place, "State", row->state, sizeof(row->state));
+        if (r == 0)
+            r = bus_get_text(bus, &place, "Type", row->type, sizeof(row->type));
+        if (r == -ETIMEDOUT) { /* the others would be waited for as long */
+            sessions->is_silent = true;
+            return NULL;
+        }
+        if (r < 0)
             continue;
         int near = nearness(row);
         if (near > best) {
@@ -301,6 +309,8 @@ static void look_at_session(const struct bus *buses, struct phase_sight *sight)
     const struct session_row *row = choose_session(bus, sessions);
     if (row)
         see_session(bus, row, sight);
+    else if (sessions->is_silent)
+        phase_miss(sight, "session", BUS_REF(LOGIN), "it does not answer");
     else
         see_nobody(sessions, sight);
 }
@@ -364,9 +374,16 @@ static void look_at_portals(const struct bus *buses, struct phase_sight *sight)
     uint32_t version;
     if (bus_has_owner(bus, PORTAL_SERVICE) <= 0)
         return;
-    for (size_t i = 0; i < portal_rows_count; i++)
-        if (portal_ask(bus, portal_rows[i].interface, &version) == 0)
+    for (size_t i = 0; i < portal_rows_count; i++) {
+        int r = portal_ask(bus, portal_rows[i].interface, &version);
+        if (r == 0)
             add_name(sight->portals, &sight->portal_count, portal_rows[i].name);
+        else if (r != -ENOENT) { /* the others would be waited for as long */
+            phase_miss(sight, "portals", BUS_REF(PORTAL_SERVICE), "they do not answer: %s",
+                       strerror(-r));
+            return;
+        }
+    }
     phase_see(sight, "portals", BUS_REF(PORTAL_SERVICE), "%zu portals answer", sight->portal_count);
 }
 
