@@ -97,6 +97,13 @@ run network firewall plan --target gateway "$network"
 check "bindings are found among the layers' documents" exits 0
 run network firewall plan --target gateway linux-nftables
 check "and a profile by its name" out_has no-mail
+cat >config/agent-machine/user/references.yaml <<'END'
+proxies:
+  "urn:srcos:proxy:northwind-egress": {url: "http://10.20.0.9:3128"}
+END
+run network firewall plan --target nftables --user 4321 "$network"
+check "a proxy is allowed where the layers say it is" \
+    out_has 'ip daddr 10.20.0.9/32 tcp dport 3128 accept comment "proxy of northwind-egress"'
 rm -r config
 
 # --- nftables, by nft and in the kernel ------------------------------------------------------
@@ -122,6 +129,42 @@ if command -v nft >/dev/null && unshare -rn true 2>/dev/null; then
     check "passes what is watched" out_has "192.0.2.1:22 reached"
     check "rejects over IPv6" out_has "fd12::1:25 rejected"
     check "and passes" out_has "fd12::1:443 reached"
+
+    # Of several documents each is asked; what none allows is rejected, for one user alone.
+    cat >network.yaml <<'END'
+id: urn:srcos:network-access-profile:both
+type: NetworkAccessProfile
+specVersion: 1.0.0
+name: Both
+scope: enterprise
+defaultDecision: allow-with-policy
+profiles:
+  - {profileId: way, profileClass: proxy, priority: 1, defaultEgress: allow-listed,
+     allowCidrs: [192.0.2.0/24, 198.51.100.0/24]}
+evidence: {}
+END
+    cat >denies.yaml <<'END'
+id: urn:srcos:firewall-binding-profile:denies
+type: FirewallBindingProfile
+specVersion: 1.0.0
+name: Denies
+bindingClass: other
+mode: plan
+evidence: {}
+rules:
+  - {ruleId: no, direction: egress, decision: deny, subject: '*', destination: 198.51.100.0/28, ports: [443]}
+END
+    set -- 192.0.2.1:9 198.51.100.7:443 198.51.100.7:80 203.0.113.5:80 fd12::1:80
+    plan nftables network.yaml denies.yaml --user 0
+    try unshare -rn python3 "$tree/tests/firewall/reach.py" plan.nftables "$@"
+    check "of two documents what one allows passes" out_has "192.0.2.1:9 reached"
+    check "unless the other denies it" out_has "198.51.100.7:443 rejected"
+    check "at that port" out_has "198.51.100.7:80 reached"
+    check "and what none allows is rejected" out_has "203.0.113.5:80 rejected"
+    check "over IPv6 too" out_has "fd12::1:80 rejected"
+    plan nftables network.yaml denies.yaml --user 4321
+    try unshare -rn python3 "$tree/tests/firewall/reach.py" plan.nftables "$@"
+    check "others are left alone" test "$(grep -c reached "$scratch/out")" = 5
 else
     skip "nftables" "there is no nft, or no network namespace for it"
 fi

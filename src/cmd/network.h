@@ -28,6 +28,8 @@ struct network_documents {
 int network_documents_open(const struct invocation *invocation, const char *type,
                            struct network_documents *ret, struct err *err) MUST_CHECK;
 void network_documents_close(struct network_documents *documents);
+/* Where the layers say that proxies are; NULL where they cannot be read. */
+const struct references *network_documents_references(struct network_documents *documents);
 /* The document that another one refers to by URN: NULL where it was not found. */
 const yyjson_val *network_documents_find(struct network_documents *documents, struct str urn);
 

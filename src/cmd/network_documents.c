@@ -61,11 +61,21 @@ static int open_file(const char *path, struct network_documents *documents, cons
     return r;
 }
 
-static const yyjson_val *find_in_layers(struct network_documents *documents, struct str urn)
+static bool open_layers(struct network_documents *documents)
 {
     struct layers_places places;
-    if (!documents->layers && (layers_places_default(NULL, &places, NULL) < 0 ||
-                               layers_open(&places, &documents->layers, NULL) < 0))
+    return documents->layers || (layers_places_default(NULL, &places, NULL) == 0 &&
+                                 layers_open(&places, &documents->layers, NULL) == 0);
+}
+
+const struct references *network_documents_references(struct network_documents *documents)
+{
+    return open_layers(documents) ? layers_references(documents->layers) : NULL;
+}
+
+static const yyjson_val *find_in_layers(struct network_documents *documents, struct str urn)
+{
+    if (!open_layers(documents))
         return NULL;
     for (size_t i = 0; i < layers_count(documents->layers); i++) {
         struct layer_document document = layers_at(documents->layers, i);

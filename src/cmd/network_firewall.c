@@ -154,10 +154,13 @@ int network_tell_plan(const struct network_text *text, bool as_json, struct err 
 int network_planned_open(const struct invocation *invocation, const struct firewall_scope *scope,
                          enum firewall_target target, struct network_planned *ret, struct err *err)
 {
+    struct firewall_scope with_ways = *scope;
     *ret = (struct network_planned){ .text = BUF_INIT };
-    int r = firewall_plan_new(scope, &ret->plan, err);
-    if (r == 0)
-        r = network_documents_open(invocation, "firewall-binding-profile", &ret->documents, err);
+    int r = network_documents_open(invocation, "firewall-binding-profile", &ret->documents, err);
+    if (r == 0) {
+        with_ways.references = network_documents_references(&ret->documents);
+        r = firewall_plan_new(&with_ways, &ret->plan, err);
+    }
     if (r == 0)
         r = add_bindings(&ret->documents, ret->plan, err);
     if (r == 0)

@@ -61,7 +61,7 @@ void firewall_remain(const struct firewall_plan *plan, const struct firewall_rul
     uint32_t unit = UINT32_MAX;
     firewall_ports_of(rule, &own);
     *ret = own;
-    for (size_t i = 0; i < plan->rule_count; i++) {
+    for (size_t i = 0; i < plan->rule_count && !rule->is_way; i++) {
         const struct firewall_rule *other = &plan->rules[i];
         if (other->unit != unit) { /* another unit: nothing is decided yet */
             unit = other->unit;
@@ -129,7 +129,7 @@ int firewall_allowance(struct firewall_plan *plan, const struct firewall_rule *r
     struct taking taking = { plan, rule, knows_names, &allowance };
     int r = 0;
     firewall_remain(plan, rule, true, &allowance.of);
-    for (size_t i = 0; r == 0 && i < plan->rule_count; i++)
+    for (size_t i = 0; r == 0 && i < plan->rule_count && !rule->is_way; i++)
         r = take(&taking, &plan->rules[i]);
     if (r == 0 && !is_empty(&allowance.of)) {
         *ret = allowance;

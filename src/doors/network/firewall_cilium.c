@@ -144,11 +144,13 @@ static int add_rule(struct firewall_plan *plan, const struct firewall_rule *rule
 
 /* --- what stays denied whatever a name resolves to ----------------------------------------- */
 
+/* What stays open in a denied range: what its unit allows there, and a proxy. */
 static bool is_within(const struct firewall_rule *allow, const struct firewall_rule *denial)
 {
-    return allow->answer == ANSWER_ALLOW && !allow->skipped && allow->egress &&
-           allow->unit == denial->unit && allow->space == FIREWALL_RANGE &&
-           firewall_compare(allow, denial) < 0 && firewall_covers(denial, allow);
+    bool decides =
+        allow->is_way || (allow->unit == denial->unit && firewall_compare(allow, denial) < 0);
+    return decides && allow->answer == ANSWER_ALLOW && !allow->skipped && allow->egress &&
+           allow->space == FIREWALL_RANGE && firewall_covers(denial, allow);
 }
 
 /* A range at ports, less the ranges in it that the denial's unit allows. */

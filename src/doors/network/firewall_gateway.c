@@ -100,6 +100,11 @@ static bool can_say(struct firewall_plan *plan, const struct firewall_rule *rule
                       rule->egress ? "a proxy carries nothing but TCP" : "a proxy lets nothing in");
         return false;
     }
+    if (rule->is_way) {
+        firewall_note(plan, FIREWALL_ELSEWHERE, rule,
+                      "what goes by its proxy does not come by this gateway");
+        return false;
+    }
     firewall_note_transport(plan, rule);
     if (rule->answer == ANSWER_ASK)
         firewall_note(plan, FIREWALL_STRICTER, rule,

@@ -211,6 +211,8 @@ static int write_rule(struct lulu_writing *w, const struct firewall_rule *rule)
 /* What narrows comes behind what it narrows. */
 static int class_of(const struct firewall_rule *rule)
 {
+    if (rule->is_way)
+        return 4;
     if (rule->space == FIREWALL_ALL ||
         (rule->space == FIREWALL_RANGE && rule->range.prefix_bits == 0))
         return 0;

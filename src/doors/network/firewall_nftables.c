@@ -156,7 +156,8 @@ static void add_unit(const struct writing *w, uint32_t unit)
     buf_addf(w->out, "\tchain %s_%u {\n", w->direction->name, unit + 1);
     for (size_t i = 0; i < w->plan->rule_count; i++) {
         const struct firewall_rule *rule = &w->plan->rules[i];
-        if (rule->unit != unit || !is_about(rule, w->direction) || !can_say(w->plan, rule))
+        if (rule->unit != unit || rule->is_way || !is_about(rule, w->direction) ||
+            !can_say(w->plan, rule))
             continue;
         if (rule->space == FIREWALL_ALL && !had_loopback)
             add_loopback(w, "return");
@@ -188,11 +189,32 @@ static void add_rest(const struct writing *w)
     buf_add_text(w->out, "\t\t" REJECT " comment \"no document allows it\"\n\t}\n");
 }
 
-static void add_jump(const struct writing *w, const char *suffix)
+static void add_user(const struct writing *w)
 {
     buf_add_text(w->out, "\t\t");
     if (w->plan->scope.uid >= 0 && !w->direction->is_ingress)
         buf_addf(w->out, "meta skuid %lld ", (long long)w->plan->scope.uid);
+}
+
+/* Proxies, which no unit is asked about. */
+static void add_ways(const struct writing *w)
+{
+    for (size_t i = 0; i < w->plan->rule_count; i++) {
+        const struct firewall_rule *rule = &w->plan->rules[i];
+        if (!rule->is_way || !is_about(rule, w->direction) || !can_say(w->plan, rule))
+            continue;
+        add_user(w);
+        add_destination(w, rule);
+        buf_addf(w->out, "tcp %s %u accept comment \"proxy of ", w->direction->port,
+                 rule->ports[0]);
+        firewall_add_safe(w->out, rule->id, COMMENT_MAX);
+        buf_add_text(w->out, "\"\n");
+    }
+}
+
+static void add_jump(const struct writing *w, const char *suffix)
+{
+    add_user(w);
     buf_addf(w->out, "jump %s_%s\n", w->direction->name, suffix);
 }
 
@@ -229,6 +251,7 @@ static void add_direction(const struct writing *w)
              "nd-neighbor-advert, mld2-listener-report } accept "
              "comment \"no IPv6 without it\"\n",
              w->direction->name, w->direction->hook);
+    add_ways(w);
     for (uint32_t unit = 0; unit < w->plan->unit_count; unit++) {
         snprintf(number, sizeof(number), "%u", unit + 1);
         if (unit_speaks(w, unit))

@@ -214,11 +214,6 @@ int firewall_plan_render(struct firewall_plan *plan, enum firewall_target target
                         : err_set(err, ERR_LIMIT, STEP, "the text or its notes grow too large");
 }
 
-bool firewall_plan_is_closed(const struct firewall_plan *plan)
-{
-    return plan->closed;
-}
-
 const char *firewall_plan_table(const struct firewall_plan *plan)
 {
     return plan->table;

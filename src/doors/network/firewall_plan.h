@@ -11,6 +11,7 @@
 
 #include <yyjson.h>
 
+#include "authority/references.h"
 #include "authority/verdict.h"
 #include "base/base.h"
 #include "base/buf.h"
@@ -44,6 +45,7 @@ struct firewall_scope {
     int64_t uid;          /* nftables: of this user's processes alone; -1: of everyone's */
     struct str namespace; /* kubernetes, cilium: empty: not said */
     struct str selector;  /* kubernetes, cilium: labels "a=b,c=d"; empty: the usual one */
+    const struct references *references; /* where proxies are; may be NULL */
 };
 
 struct firewall_plan;
@@ -68,8 +70,6 @@ int firewall_plan_render(struct firewall_plan *plan, enum firewall_target target
 const struct firewall_notes *firewall_plan_notes(const struct firewall_plan *plan);
 /* What the target's format is, for people. */
 const char *firewall_target_format(enum firewall_target target);
-/* Whether what nothing in the plan answers is denied: so it is once a network profile is in it. */
-bool firewall_plan_is_closed(const struct firewall_plan *plan);
 /* The name of the plan's table, from the id of its first document: letters, digits and "_". */
 const char *firewall_plan_table(const struct firewall_plan *plan);
 

@@ -121,6 +121,53 @@ TEST(what_no_document_allows_is_denied_once_a_network_profile_is_there)
     CHECK(planned_has(&p, "comment \"no document allows it\""));
 }
 
+TEST(a_proxy_is_allowed_whatever_the_documents_say_of_it)
+{
+    static const char map[] = "{'proxies':{'urn:srcos:proxy:corp':{'url':'http://10.0.0.5:3128'},"
+                              "'urn:srcos:proxy:vpn':{'direct':true}}}";
+    static const char
+        network[] = NETWORK("deny", ENTRY("company", "corporate-firewall", "allow-listed",
+                                          ",'allowDomains':['example.com'],'proxyRef':'urn:srcos:"
+                                          "proxy:corp'") "," ENTRY("tunnel", "vpn", "allow-listed",
+                                                                   ",'proxyRef':'urn:srcos:proxy:"
+                                                                   "vpn'") "," ENTRY("lost",
+                                                                                     "proxy",
+                                                                                     "allow-listed",
+                                                                                     ",'proxyRef':'"
+                                                                                     "urn:srcos:"
+                                                                                     "proxy:"
+                                                                                     "nowhere'"));
+    static const char denial[] =
+        FIREWALL("plan", "", R("no-inside", "deny", "*", "10.0.0.0/8", ""));
+    struct firewall_scope scope = { .uid = 1000 };
+    struct references *references;
+    PLANNED(p);
+    yyjson_doc *doc = fixture_read(&p.documents, map);
+    CHECK_INT(references_new(&references, NULL), 0);
+    CHECK_INT(references_add(references, LAYER_USER, "r", yyjson_doc_get_root(doc), NULL), 0);
+    firewall_plan_free(p.plan);
+    scope.references = references;
+    CHECK_INT(firewall_plan_new(&scope, &p.plan, NULL), 0);
+    CHECK_INT(planned_add(&p, network), 0);
+    CHECK_INT(planned_add(&p, denial), 0);
+    CHECK_INT(planned_render(&p, FIREWALL_NFTABLES), 0);
+    const char *way = strstr(p.text.data, "meta skuid 1000 ip daddr 10.0.0.5/32 tcp dport 3128 "
+                                          "accept comment \"proxy of company\"");
+    const char *jump = strstr(p.text.data, "meta skuid 1000 jump egress_1");
+    CHECK(way && jump && way < jump);
+    CHECK(planned_notes(&p, FIREWALL_LEFT_OUT, "lost"));
+    CHECK(!planned_notes(&p, FIREWALL_LEFT_OUT, "tunnel"));
+    CHECK_INT(planned_render(&p, FIREWALL_KUBERNETES), 0);
+    CHECK(planned_has(&p, "cidr: \"10.0.0.5/32\"\n      ports:\n        - protocol: TCP\n"
+                          "          port: 3128"));
+    CHECK_INT(planned_render(&p, FIREWALL_CILIUM), 0);
+    CHECK(planned_has(&p, "cidr: \"10.0.0.5/32\""));
+    CHECK(planned_has(&p, "          except:\n            - \"10.0.0.5/32\""));
+    CHECK_INT(planned_render(&p, FIREWALL_GATEWAY), 0);
+    CHECK(planned_notes(&p, FIREWALL_ELSEWHERE, "company"));
+    references_free(references);
+}
+
 TEST(a_denial_that_cannot_be_understood_is_an_error)
 {
     PLANNED(p);

@@ -267,17 +267,38 @@ static int read_list(const struct source *source, const struct firewall_rule *mo
     return 0;
 }
 
-/* What stands in an entry and is not a destination. */
-static void note_ways(const struct source *source, const struct firewall_rule *model,
-                      const yyjson_val *entry)
+/* The proxy through which an entry's destinations are reached is what has to be allowed outside. */
+static int read_proxy(const struct source *source, const struct firewall_rule *model,
+                      struct str reference, struct err *err)
 {
-    const yyjson_val *providers = member(entry, "modelProviderRefs");
+    const struct reference_proxy *proxy =
+        references_proxy(source->plan->scope.references, reference);
+    struct firewall_rule rule = *model;
+    if (!reference.len || (proxy && proxy->kind == PROXY_DIRECT))
+        return 0;
+    if (!proxy) {
+        firewall_note(source->plan, FIREWALL_LEFT_OUT, model,
+                      "its hosts are reached through a proxy, which would have to be allowed; no "
+                      "layer's references say where it is");
+        return 0;
+    }
+    uint16_t *port = arena_new(&source->plan->arena, uint16_t);
+    if (!port)
+        return no_memory(err);
+    *port = proxy->port;
+    rule.answer = ANSWER_ALLOW;
+    rule.is_way = true;
+    rule.protocols = PROTOCOL_BIT(PROTOCOL_TCP);
+    rule.ports = port;
+    rule.port_count = 1;
+    return add(source, rule, str_from(proxy->host), err);
+}
+
+static void note_providers(const struct source *source, const struct firewall_rule *model,
+                           const yyjson_val *providers)
+{
     size_t index, count;
     yyjson_val *provider;
-    if (text_of(member(entry, "proxyRef")).len)
-        firewall_note(source->plan, FIREWALL_LEFT_OUT, model,
-                      "its hosts are reached through a proxy, which alone would have to be "
-                      "allowed; the profile does not say where it is");
     if (!providers)
         return;
     yyjson_arr_foreach((yyjson_val *)providers, index, count, provider)
@@ -308,8 +329,10 @@ static int read_entry(const struct source *source, const yyjson_val *entry, uint
                                    .subject = STR("*"),
                                    .unit = unit,
                                    .egress = true };
-    note_ways(source, &model, entry);
-    int r = read_list(source, &model, member(entry, "allowDomains"), ANSWER_ALLOW, err);
+    note_providers(source, &model, member(entry, "modelProviderRefs"));
+    int r = read_proxy(source, &model, text_of(member(entry, "proxyRef")), err);
+    if (r == 0)
+        r = read_list(source, &model, member(entry, "allowDomains"), ANSWER_ALLOW, err);
     if (r == 0)
         r = read_list(source, &model, member(entry, "denyDomains"), ANSWER_DENY, err);
     if (r == 0)
@@ -379,38 +402,4 @@ int firewall_read_document(struct firewall_plan *plan, const yyjson_val *root, s
     return err_set(err, ERR_DOCUMENT, STEP,
                    "a plan is made of FirewallBindingProfile and NetworkAccessProfile, not of %.*s",
                    STR_ARG(text_of(type)));
-}
-
-/* Among rules that are equally specific, the first decides. */
-static int order_of(const struct firewall_rule *rule)
-{
-    return rule->answer == ANSWER_DENY  ? ORDER_DENY
-           : rule->answer == ANSWER_ASK ? ORDER_ASK
-           : rule->log_only             ? ORDER_LOG_ONLY
-                                        : ORDER_ALLOW;
-}
-
-int firewall_compare(const struct firewall_rule *a, const struct firewall_rule *b)
-{
-    size_t a_len = a->destination.path.len, b_len = b->destination.path.len;
-    if (a->is_default != b->is_default)
-        return a->is_default ? 1 : -1;
-    if (a_len != b_len)
-        return a_len > b_len ? -1 : 1;
-    bool a_alone = a->destination.form == DESTINATION_ITSELF;
-    bool b_alone = b->destination.form == DESTINATION_ITSELF;
-    if (a_alone != b_alone)
-        return a_alone ? -1 : 1;
-    return order_of(a) - order_of(b);
-}
-
-bool firewall_covers(const struct firewall_rule *wide, const struct firewall_rule *narrow)
-{
-    if (wide->space == FIREWALL_ALL)
-        return true;
-    if (wide->space == FIREWALL_GLOB)
-        return narrow->space == FIREWALL_GLOB && str_equal(wide->name, narrow->name);
-    bool is_name = narrow->space == FIREWALL_NAME || narrow->space == FIREWALL_GLOB;
-    return (wide->space == FIREWALL_NAME) == is_name && narrow->space != FIREWALL_ALL &&
-           destination_covers(&wide->destination, &narrow->destination);
 }

@@ -39,6 +39,7 @@ struct firewall_rule {
     bool egress, ingress, log_only;
     bool model_host; /* of the group external-model-provider */
     bool is_default; /* what its unit answers for the rest */
+    bool is_way;     /* a proxy, to which the door goes whatever the units say of it */
     bool skipped;    /* not for whom is written now; a note says so where it has to */
 };
 
@@ -50,7 +51,8 @@ struct firewall_plan {
     uint32_t unit_count;
     const yyjson_val *documents[FIREWALL_DOCUMENTS_MAX];
     size_t document_count;
-    bool closed, sorted;
+    bool closed; /* what nothing answers is denied: so it is once a network profile is there */
+    bool sorted;
     bool unit_has_default[2 * FIREWALL_DOCUMENTS_MAX];
     char table[FIREWALL_NAME_MAX];
     struct firewall_notes notes;
@@ -60,6 +62,9 @@ struct firewall_plan {
 
 int firewall_read_document(struct firewall_plan *plan, const yyjson_val *root,
                            struct err *err) MUST_CHECK;
+
+/* --- firewall_order.c ---------------------------------------------------------------------- */
+
 /* Below zero where `a` is the more specific, or decides among equals. */
 int firewall_compare(const struct firewall_rule *a, const struct firewall_rule *b);
 /* Whether every destination of `narrow` is one of `wide`; a name is none of a range. */
