@@ -485,6 +485,11 @@ bool json_scan_is_at(const struct json_scan *scan, const struct json_scan_value 
     return false;
 }
 
+struct str json_scan_name(const struct json_scan *scan, unsigned level)
+{
+    return name_of(scan, level);
+}
+
 bool json_scan_unsigned(const struct json_scan_value *value, uint64_t *ret)
 {
     uint64_t number = 0;

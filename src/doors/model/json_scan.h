@@ -79,6 +79,8 @@ int json_scan_end(struct json_scan *scan);
  */
 bool json_scan_is_at(const struct json_scan *scan, const struct json_scan_value *value,
                      const char *path);
+/* The name on the way to where the scan is, at a level below JSON_SCAN_LEVELS. */
+struct str json_scan_name(const struct json_scan *scan, unsigned level);
 /* The number as an unsigned integer; false where it is another. */
 bool json_scan_unsigned(const struct json_scan_value *value, uint64_t *ret);
 

@@ -56,10 +56,7 @@ const struct provider_class provider_classes[] = {
       .credential = CREDENTIAL_API_KEY,
       .address = ADDRESS_DEPLOYMENT,
       .prompt_tokens = HOSTED_TOKENS },
-    { .name = "anthropic",
-      .credential = CREDENTIAL_X_API_KEY,
-      .address = ADDRESS_BARE,
-      .prompt_tokens = HOSTED_TOKENS },
+    { .name = "anthropic", .address = ADDRESS_BARE, .prompt_tokens = HOSTED_TOKENS },
     { .name = "enterprise-private", .address = ADDRESS_VERSIONED, .prompt_tokens = HOSTED_TOKENS },
     { .name = "user-private", .address = ADDRESS_VERSIONED, .prompt_tokens = HOSTED_TOKENS },
     { .name = "tgi", .unsupported = WITHOUT "Text Generation Inference" },
@@ -76,4 +73,11 @@ const struct provider_class *provider_class_find(struct str name, bool is_local)
             str_equal(str_from(provider_classes[i].name), name))
             return &provider_classes[i];
     return NULL;
+}
+
+bool provider_counts_completion(const struct provider_class *provider, struct str base_url)
+{
+    return provider->address == ADDRESS_DEPLOYMENT ||
+           str_starts(base_url, STR("https://api.openai.com/")) ||
+           str_equal(base_url, STR("https://api.openai.com"));
 }

@@ -10,15 +10,14 @@
 
 /* How a credential is shown. */
 enum credential_form {
-    CREDENTIAL_BEARER,    /* Authorization: Bearer … */
-    CREDENTIAL_X_API_KEY, /* x-api-key: … */
-    CREDENTIAL_API_KEY,   /* api-key: … */
+    CREDENTIAL_OF_PROTOCOL, /* x-api-key for Anthropic's, Authorization: Bearer for the others */
+    CREDENTIAL_API_KEY,     /* api-key: … */
 };
 
 /* How the address of an endpoint is made of a base address. */
 enum address_form {
-    ADDRESS_VERSIONED,  /* the base names the version; a bare host gets /v1 */
-    ADDRESS_BARE,       /* the base is without /v1, or /api, whatever is asked */
+    ADDRESS_VERSIONED,  /* of OpenAI's the base names the version; a bare host gets /v1 */
+    ADDRESS_BARE,       /* the base is without it: /v1 or /api is added, whatever is asked */
     ADDRESS_DEPLOYMENT, /* Azure: the model stands in the path, the version in the query */
 };
 
@@ -37,5 +36,11 @@ extern const size_t provider_class_count;
 
 /* NULL where there is none. A class that is refused is found: see `unsupported`. */
 const struct provider_class *provider_class_find(struct str name, bool is_local);
+
+/*
+ * Whether the limit on a chat's output is to be called max_completion_tokens: OpenAI's own newer
+ * models refuse the older name, which is the one that everybody else knows.
+ */
+bool provider_counts_completion(const struct provider_class *provider, struct str base_url);
 
 #endif
