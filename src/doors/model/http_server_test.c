@@ -294,9 +294,8 @@ TEST(a_long_answer_goes_as_fast_as_the_client_reads)
 
 TEST(who_is_slow_is_left)
 {
-    static const char *const texts[] = { "", "GET / HT",
-                                         "POST / HTTP/1.1\r\nHost: h\r\n"
-                                         "Content-Length: 9\r\n\r\nabc" };
+    static const char body[] = "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nabc";
+    static const char *const texts[] = { "", "GET / HT", body };
     struct http_limits limits = http_limits_default;
     limits.head_ms = limits.idle_ms = limits.body_ms = limits.linger_ms = 20;
     for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
