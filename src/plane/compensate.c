@@ -20,6 +20,7 @@
 #include "base/json.h"
 #include "contract/rules.h"
 #include "plane/change_set.h"
+#include "plane/model_binding.h"
 #include "plane/profile.h"
 
 #define STEP_ADMIT      "move an artifact"
@@ -150,6 +151,10 @@ static int leave_service(struct work *work, yyjson_mut_val *artifact, enum admis
     if (str_equal(type, STR("ToolGrantRecord")))
         return err_set(err, ERR_CONFLICT, STEP_ADMIT,
                        "a grant is taken back by `agent-machine grant revoke %.*s`", STR_ARG(id));
+    if (str_equal(type, STR(MODEL_BINDING_TYPE)))
+        return err_set(
+            err, ERR_CONFLICT, STEP_ADMIT,
+            "a binding is undone by `agent-machine model unbind`, not by leaving service");
     if (!str_equal(type, STR(PROFILE_TYPE)) || to != ADMISSION_ARCHIVED)
         return 0;
     if (str_equal(id, STR(PROFILE_PERSONAL)))
@@ -369,17 +374,42 @@ static int write_admit(const struct work *work, yyjson_mut_val *artifact, struct
                                reason, ret, err);
 }
 
+static int write_revoke(const struct work *work, yyjson_mut_val *artifact, struct buf *ret,
+                        struct err *err)
+{
+    (void)work;
+    (void)err;
+    buf_add_text(ret, "{\"toolGrantRecordRef\":");
+    json_add_string(ret, mut_text(artifact, "artifactRef"));
+    buf_add_char(ret, '}');
+    return 0;
+}
+
+static int write_unbind(const struct work *work, yyjson_mut_val *artifact, struct buf *ret,
+                        struct err *err)
+{
+    const yyjson_val *parameters = at(work_command(work), "/parameters/modelProviderBind");
+    (void)artifact;
+    if (text_is(member(parameters, "action"), "unbind"))
+        return err_set(err, ERR_CONFLICT, STEP_COMPENSATE,
+                       "what was unbound is bound anew by `agent-machine model bind`");
+    buf_add_text(ret, "{\"action\":\"unbind\",\"agentMachineProfileRef\":");
+    json_add_string(ret, text_of(member(parameters, "agentMachineProfileRef")));
+    buf_add_text(ret, ",\"providerRef\":");
+    json_add_string(ret, text_of(member(parameters, "providerRef")));
+    buf_add_char(ret, '}');
+    return 0;
+}
+
 static int write_inverse(const struct work *work, yyjson_mut_val *artifact, struct str reason,
                          struct buf *ret, struct err *err)
 {
     _cleanup_(buf_release) struct buf parameters = BUF_INIT;
-    if (work->type->inverse != OPERATION_TOOL_GRANT_REVOKE)
-        return err_set(err, ERR_UNSUPPORTED, STEP_COMPENSATE,
-                       "this release cannot take back %s yet",
-                       operation_type_names[work->operation_type]);
-    buf_add_text(&parameters, "{\"toolGrantRecordRef\":");
-    json_add_string(&parameters, mut_text(artifact, "artifactRef"));
-    buf_add_char(&parameters, '}');
+    int r = work->type->inverse == OPERATION_TOOL_GRANT_REVOKE
+                ? write_revoke(work, artifact, &parameters, err)
+                : write_unbind(work, artifact, &parameters, err);
+    if (r < 0)
+        return r;
     struct submission submission = { .type = work->type->inverse,
                                      .workspace = work_text(work, WORK_OPERATION, "workspaceRef"),
                                      .parameters = buf_str(&parameters),

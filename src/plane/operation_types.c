@@ -102,6 +102,7 @@ const struct operation_type_row operation_types[OPERATION_TYPE_COUNT] = {
         .key_required = true,
         .retry = RETRIES,
         .resumes = true,
+        .effect = effect_model_bind,
     },
     [OPERATION_DIAGNOSTICS_EXPORT] = {
         .slug = "diagnostics-export-redacted",

@@ -169,10 +169,6 @@ TEST(an_effect_that_is_not_there_yet_is_a_typed_failure_and_recorded)
           "{\"containerRun\":{\"profileRef\":\"" TEST_PROFILE "\",\"image\":{\"reference\":"
           "\"docker.io/library/debian:12\",\"source\":\"registry\"}}}",
           "" },
-        { "agent_machine.model_provider.bind",
-          "{\"modelProviderBind\":{\"action\":\"unbind\",\"agentMachineProfileRef\":\"" TEST_PROFILE
-          "\",\"providerRef\":\"urn:srcos:model-profile:llama32-1b\"}}",
-          ",\"idempotencyKey\":\"c\"" },
         { "agent_machine.diagnostics.export_redacted",
           "{\"diagnosticsExportRedacted\":{\"maxBytes\":1000}}", ",\"idempotencyKey\":\"d\"" },
     };

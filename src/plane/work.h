@@ -221,6 +221,7 @@ int effect_tool_grant_apply(void *context, struct work *work, struct effect_resu
                             struct err *err);
 int effect_tool_grant_revoke(void *context, struct work *work, struct effect_result *ret,
                              struct err *err);
+int effect_model_bind(void *context, struct work *work, struct effect_result *ret, struct err *err);
 int effect_profile_create(void *context, struct work *work, struct effect_result *ret,
                           struct err *err);
 
