@@ -1,0 +1,281 @@
+/* model_record: what the door asks for calls, decided, reserved, settled and recorded. */
+#include "plane/model_record.h"
+
+#include "authority/layers.h"
+#include "authority/verdict_test.h"
+#include "plane/budget.h"
+#include "plane/gate_layers.h"
+#include "plane/model_test.h"
+
+#define CEILING(calls, tokens)                                                                     \
+    ",\"budgetCeiling\":{\"modelCalls\":" calls ",\"tokens\":" tokens ",\"wallClockSeconds\":60,"  \
+    "\"cpuSeconds\":60,\"agentConcurrency\":1}"
+#define HOSTED_TERMS "," MODEL "," LEAVES "," TERMS
+#define PROMPT       "sha256:1312c9a4ba54dd44a3219b79bf2c8afc6c9e0208e5807a8786d2506e91d0c3b4"
+
+/* What one run does with the sink, and what it found. */
+struct scene {
+    struct stage stage;
+    struct layers_places places;
+    int calls;               /* that the run makes, */
+    uint64_t reserved, used; /* each with so many tokens */
+    bool unbinds;            /* after the first call */
+    int permitted, refused;
+    enum err_code failure; /* of the first reservation that failed */
+    struct model_ceiling ceiling;
+    char reason[MODEL_REASON_SIZE];
+    struct buf egress, denials;
+    unsigned verdicts; /* commits of verdicts and calls */
+};
+
+static void count_verdicts(void *context, enum plane_step step)
+{
+    struct scene *scene = context;
+    scene->verdicts += step == PLANE_STEP_VERDICT;
+}
+
+static void one_call(struct scene *scene, struct model_record *record,
+                     const struct model_routes *routes, int number)
+{
+    const struct model_sink *sink = &record->sink;
+    struct err err = { 0 };
+    struct model_call call = { .number = (uint64_t)number,
+                               .model = STR("small"),
+                               .upstream_model = STR("llama3.2:1b"),
+                               .route = &routes->routes[0],
+                               .route_reason = "A local route answers this model name.",
+                               .prompt_bytes = 1000,
+                               .prompt_digest = PROMPT,
+                               .reserved_calls = 1,
+                               .reserved_tokens = scene->reserved };
+    struct model_settlement settlement = { .end = CALL_COMPLETED,
+                                           .calls = 1,
+                                           .tokens = scene->used,
+                                           .input_tokens = 7,
+                                           .output_tokens = 3,
+                                           .sent_bytes = 1000,
+                                           .answer_bytes = 50,
+                                           .status = 200 };
+    int r = sink->permit(sink->context, &call, scene->reason, &err);
+    CHECK(r >= 0);
+    if (r <= 0) {
+        sink->refused(sink->context, &call, FAULT_DENIED, scene->reason);
+        scene->refused++;
+        return;
+    }
+    r = sink->reserve(sink->context, &call, &scene->ceiling, &err);
+    if (r < 0) {
+        scene->failure = err.code;
+        sink->refused(sink->context, &call, FAULT_BUDGET, err.cause);
+        scene->refused++;
+        return;
+    }
+    scene->permitted++;
+    sink->settle(sink->context, &call, &settlement);
+}
+
+static void unbind_meanwhile(struct scene *scene)
+{
+    struct stage other = scene->stage;
+    other.commands += 1000;
+    other.options.committed = NULL;
+    CHECK(stage_open(&other));
+    CHECK_INT(unbind(&other, LOCAL, "").state, STATE_COMPLETED);
+    plane_close(other.plane);
+}
+
+static int effect_calls(void *context, struct work *work, struct effect_result *ret,
+                        struct err *err)
+{
+    struct scene *scene = context;
+    struct model_routes routes = { 0 };
+    struct model_record record;
+    int r = model_routes_read(work_plane(work), STR(TEST_AGENT), STR(TEST_PROFILE), &routes, err);
+    if (r < 0)
+        return r;
+    CHECK_INT(routes.count, 1);
+    CHECK_INT(model_record_init(&record, work, &routes, err), 0);
+    for (int i = 0; i < scene->calls; i++) {
+        one_call(scene, &record, &routes, i + 1);
+        if (i == 0 && scene->unbinds)
+            unbind_meanwhile(scene);
+    }
+    model_record_write_egress(&record, &scene->egress);
+    model_record_write_denials(&record, &scene->denials);
+    ret->used.of[DIMENSION_MODEL_CALLS] = record.calls;
+    ret->used.of[DIMENSION_TOKENS] = record.tokens;
+    ret->end = STATE_COMPLETED;
+    model_record_release(&record);
+    model_routes_release(&routes);
+    return 0;
+}
+
+/* With layers' folders in the stage's own; `network` is a profile of the user's layer, or NULL. */
+static bool scene_begin(struct scene *scene, const char *network)
+{
+    scene->egress = scene->denials = BUF_INIT;
+    if (!stage_begin(&scene->stage))
+        return false;
+    plane_close(scene->stage.plane);
+    struct layers_places *places = &scene->places;
+    snprintf(places->system, sizeof(places->system), "%s/system", scene->stage.folder);
+    snprintf(places->config, sizeof(places->config), "%s", scene->stage.config);
+    snprintf(places->state, sizeof(places->state), "%s", scene->stage.state);
+    places->owner = geteuid();
+    if (network)
+        test_put(scene->stage.folder, "config/user/network.json", network);
+    scene->stage.options.places = places;
+    scene->stage.options.execution_start = effect_calls;
+    scene->stage.options.effect_context = scene;
+    scene->stage.options.committed = count_verdicts;
+    scene->stage.options.committed_context = scene;
+    if (!stage_open(&scene->stage))
+        return false;
+    make_profile(&scene->stage, "personal");
+    return true;
+}
+
+static struct outcome run(struct scene *scene, const char *ceiling)
+{
+    struct buf command = BUF_INIT;
+    command_start(&scene->stage, &command, ceiling);
+    scene->verdicts = 0;
+    struct outcome outcome = stage_submit(&scene->stage, &command);
+    buf_release(&command);
+    CHECK_INT(outcome.state, STATE_COMPLETED);
+    return outcome;
+}
+
+static void scene_end(struct scene *scene)
+{
+    stage_check(&scene->stage);
+    buf_release(&scene->egress);
+    buf_release(&scene->denials);
+    stage_end(&scene->stage);
+}
+
+static int64_t used(struct scene *scene, const struct outcome *outcome, enum dimension dimension)
+{
+    struct account account = { 0 };
+    char urn[PLANE_URN_MAX];
+    budget_urn(str_from(outcome->operation), urn);
+    CHECK_INT(ledger_get_account(plane_ledger(scene->stage.plane), str_from(urn), &account, NULL),
+              0);
+    return account.used.of[dimension];
+}
+
+static int count_call(void *context, int64_t sequence, struct str json, struct err *err)
+{
+    yyjson_doc *doc = NULL;
+    (void)sequence;
+    int r = json_read(json, &json_limits_default, &doc, err);
+    *(size_t *)context += member(yyjson_doc_get_root(doc), "modelCall") != NULL;
+    yyjson_doc_free(doc);
+    return r;
+}
+
+static size_t call_events(struct scene *scene)
+{
+    size_t count = 0;
+    CHECK_INT(
+        ledger_each_event(plane_ledger(scene->stage.plane), 0, STR(""), count_call, &count, NULL),
+        0);
+    return count;
+}
+
+TEST(local_calls_are_charged_as_reported_and_recorded_and_nothing_leaves)
+{
+    struct scene scene = { .calls = 100, .reserved = 1000, .used = 10 };
+    if (!scene_begin(&scene, NULL))
+        return;
+    CHECK_INT(bind_local(&scene.stage).state, STATE_COMPLETED);
+    struct outcome outcome = run(&scene, CEILING("100", "2000"));
+    CHECK_INT(scene.permitted, 100);
+    CHECK_INT(used(&scene, &outcome, DIMENSION_MODEL_CALLS), 100);
+    CHECK_INT(used(&scene, &outcome, DIMENSION_TOKENS), 1000);
+    CHECK_INT(call_events(&scene), 100);
+    CHECK(scene.verdicts <= 100 / MODEL_PENDING_MAX + 2); /* no call waits for its own event */
+    CHECK_TEXT(scene.egress.data, "{\"bytes\":0,\"calls\":0,\"destinations\":[]}");
+    CHECK_TEXT(scene.denials.data, "");
+    scene_end(&scene);
+}
+
+TEST(a_call_beyond_a_ceiling_is_refused_with_the_ceiling_s_name)
+{
+    struct scene scene = { .calls = 5, .reserved = 400, .used = 400 };
+    char urn[PLANE_URN_MAX];
+    if (!scene_begin(&scene, NULL))
+        return;
+    CHECK_INT(bind_local(&scene.stage).state, STATE_COMPLETED);
+    struct outcome outcome = run(&scene, CEILING("100", "1000"));
+    budget_urn(str_from(outcome.operation), urn);
+    CHECK_INT(scene.permitted, 2);
+    CHECK_INT(scene.refused, 3);
+    CHECK_INT(scene.failure, ERR_BUDGET);
+    CHECK_TEXT(scene.ceiling.dimension, "tokens");
+    CHECK_INT(scene.ceiling.requested, 400);
+    CHECK_TEXT(scene.ceiling.budget_ref, urn);
+    CHECK_INT(used(&scene, &outcome, DIMENSION_TOKENS), 800);
+    CHECK_INT(used(&scene, &outcome, DIMENSION_MODEL_CALLS), 2); /* the refused gave theirs back */
+    scene_end(&scene);
+}
+
+TEST(what_a_provider_reports_above_its_reservation_is_charged_before_the_next_call)
+{
+    struct scene scene = { .calls = 5, .reserved = 100, .used = 600 };
+    if (!scene_begin(&scene, NULL))
+        return;
+    CHECK_INT(bind_local(&scene.stage).state, STATE_COMPLETED);
+    struct outcome outcome = run(&scene, CEILING("100", "1000"));
+    CHECK_INT(scene.permitted, 2); /* 600, and then 1200: more than there is */
+    CHECK_INT(used(&scene, &outcome, DIMENSION_TOKENS), 1200);
+    scene_end(&scene);
+}
+
+TEST(a_hosted_route_needs_the_layers_and_what_left_is_told_by_destination)
+{
+    struct scene scene = { .calls = 3, .reserved = 100, .used = 10 };
+    static const char network[] = NETWORK(
+        "deny", ENTRY("gateway", "user-firewall", "allow-listed",
+                      ",'allowDomains':['models.example.com'],'denyDomains':[],'allowCidrs':[],"
+                      "'denyCidrs':[]"));
+    if (!scene_begin(&scene, network))
+        return;
+    CHECK_INT(bind_hosted(&scene.stage, HOSTED_TERMS).state, STATE_COMPLETED);
+    run(&scene, CEILING("100", "1000"));
+    CHECK_INT(scene.permitted, 3);
+    CHECK(strstr(scene.egress.data, "{\"bytes\":3000,\"calls\":3,\"destinations\":[{") ==
+          scene.egress.data);
+    CHECK(strstr(scene.egress.data, "\"host\":\"models.example.com\",\"calls\":3") != NULL);
+    scene_end(&scene);
+}
+
+TEST(a_hosted_route_that_no_layer_allows_is_denied_and_nothing_leaves)
+{
+    struct scene scene = { .calls = 3, .reserved = 100, .used = 10 };
+    if (!scene_begin(&scene, NULL))
+        return;
+    CHECK_INT(bind_hosted(&scene.stage, HOSTED_TERMS).state, STATE_COMPLETED);
+    struct outcome outcome = run(&scene, CEILING("100", "1000"));
+    CHECK_INT(scene.permitted, 0);
+    CHECK_INT(scene.refused, 3);
+    CHECK(strstr(scene.reason, "models.example.com") != NULL);
+    CHECK_TEXT(scene.egress.data, "{\"bytes\":0,\"calls\":0,\"destinations\":[]}");
+    CHECK(strstr(scene.denials.data, "\"gate\":\"modelProviderUse\"") != NULL);
+    CHECK(strstr(scene.denials.data, "\"count\":3") != NULL);
+    CHECK_INT(used(&scene, &outcome, DIMENSION_MODEL_CALLS), 0);
+    scene_end(&scene);
+}
+
+TEST(a_binding_that_is_undone_ends_the_calls_of_a_run)
+{
+    struct scene scene = { .calls = 4, .reserved = 100, .used = 10, .unbinds = true };
+    if (!scene_begin(&scene, NULL))
+        return;
+    CHECK_INT(bind_local(&scene.stage).state, STATE_COMPLETED);
+    run(&scene, CEILING("100", "1000"));
+    CHECK_INT(scene.permitted, 1);
+    CHECK_INT(scene.refused, 3);
+    CHECK(strstr(scene.reason, "undone") != NULL);
+    scene_end(&scene);
+}
