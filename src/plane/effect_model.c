@@ -130,7 +130,9 @@ static int read_brought(struct bind *bind, struct str text, struct err *err)
                        "the document has another id than the command says");
     r = model_document_find(bind->work->plane, subject_of(bind->work), bind->provider_id, &managed,
                             NULL);
-    bool is_managed = r == 0 && managed.is_managed;
+    /* The command may have brought it to its own gates too. */
+    bool is_managed = r == 0 && managed.is_managed &&
+                      !yyjson_equals((yyjson_val *)managed.root, (yyjson_val *)bind->provider.root);
     model_document_release(&managed);
     return is_managed ? err_set(err, ERR_CONFLICT, STEP_BIND,
                                 "a layer of policy has %.*s; bind that, without a document",

@@ -1,4 +1,5 @@
 /* effect_model: providers that are bound to a profile, and unbound. */
+#include "plane/model_presets.h"
 #include "plane/model_test.h"
 
 static bool begin(struct stage *stage, const char *kind)
@@ -166,4 +167,28 @@ TEST(to_compensate_a_binding_unbinds_it_and_no_other)
     CHECK(is_bound(&stage, LOCAL));
     buf_release(&command);
     end(&stage);
+}
+
+TEST(a_preset_is_a_local_model_s_profile)
+{
+    struct stage stage;
+    if (!stage_begin(&stage))
+        return;
+    for (size_t i = 0; i < model_preset_count; i++) {
+        struct buf json = BUF_INIT;
+        struct model_provider provider;
+        yyjson_doc *doc = NULL;
+        model_preset_write(&model_presets[i], &json);
+        CHECK_INT(json_read(buf_str(&json), &json_limits_default, &doc, NULL), 0);
+        const yyjson_val *root = yyjson_doc_get_root(doc);
+        CHECK_INT(plane_check_document(stage.plane, root, MODEL_LOCAL_TYPE, "check", NULL), 0);
+        CHECK_INT(model_provider_read(root, &provider, NULL), 0);
+        CHECK(!provider.is_hosted && provider.protocol == MODEL_OLLAMA);
+        CHECK_STR(provider.id, str_from(model_presets[i].urn));
+        CHECK(model_preset_find(model_presets[i].name) == &model_presets[i]);
+        yyjson_doc_free(doc);
+        buf_release(&json);
+    }
+    CHECK(!model_preset_find("llama3.2"));
+    stage_end(&stage);
 }

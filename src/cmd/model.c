@@ -1,0 +1,355 @@
+/* model: which model providers are bound to a profile, and how a model's name is answered. */
+#include "cmd/model.h"
+
+#include "base/json.h"
+#include "cmd/tell.h"
+#include "contract/rules.h"
+#include "plane/model_presets.h"
+#include "plane/model_routes.h"
+#include "plane/profile.h"
+
+void model_profile(const char *given, char ret[PLANE_URN_MAX])
+{
+    op_urn("agent-machine-profile", given ? given : PROFILE_PERSONAL, ret);
+}
+
+static void print_outcome(const struct outcome *outcome, const char *record)
+{
+    struct buf out = BUF_INIT;
+    buf_add_text(&out, "{\"operation\":");
+    json_add_string(&out, str_from(outcome->operation));
+    buf_addf(&out, ",\"state\":\"%s\"", state_names[outcome->state]);
+    if (!outcome->failure.code) {
+        json_add_name(&out, "record");
+        json_add_string(&out, str_from(record));
+    } else {
+        buf_addf(&out, ",\"failure\":{\"code\":\"%s\",\"message\":", err_id(outcome->failure.code));
+        json_add_string(&out, str_from(outcome->failure.cause));
+        buf_add_char(&out, '}');
+    }
+    buf_add_char(&out, '}');
+    puts(out.data);
+    buf_release(&out);
+}
+
+int model_submit(const struct invocation *invocation, struct plane *plane,
+                 const struct submission *submission, const struct plane_asks *asks, bool json)
+{
+    _cleanup_(buf_release) struct buf command = BUF_INIT_LIMIT(PLANE_COMMAND_BYTES_MAX);
+    char record[PLANE_URN_MAX];
+    struct outcome outcome;
+    struct err err = { 0 };
+    int r = plane_write_submit(submission, &command, &err);
+    if (r == 0)
+        r = plane_submit(plane, buf_str(&command), asks, &outcome, &err);
+    if (r < 0)
+        return tell_error(invocation, &err);
+    if (outcome.failure.code && !json)
+        return tell_error(invocation, &outcome.failure);
+    snprintf(record, sizeof(record), "urn:srcos:model-provider-binding:%.*s",
+             STR_ARG(urn_local(str_from(outcome.operation))));
+    if (json)
+        print_outcome(&outcome, record);
+    else
+        puts(record);
+    return err_exit_status(outcome.failure.code);
+}
+
+/* --- unbind -------------------------------------------------------------------------------- */
+
+enum { UNBIND_PROFILE, UNBIND_REASON, UNBIND_DELEGATION, UNBIND_JSON };
+
+static const struct option_row unbind_options[] = {
+    [UNBIND_PROFILE] = { "profile", 'p', "NAME", "the machine profile (personal)" },
+    [UNBIND_REASON] = { "reason", 'r', "TEXT", "why, for the record" },
+    [UNBIND_DELEGATION] = { "delegation", 'd', "ID", "under which delegation" },
+    [UNBIND_JSON] = { "json", 'j', NULL, "print the outcome as a JSON object" },
+};
+
+/* By the provider, the binding, or the part of either's URN behind its type. */
+static bool is_meant(const yyjson_val *item, const char *name)
+{
+    const struct model_preset *preset = model_preset_find(name);
+    struct str given = str_from(preset ? preset->urn : name);
+    struct str refs[] = { text_of(member(item, "providerRef")),
+                          text_of(member(item, "bindingRef")) };
+    for (size_t i = 0; i < ARRAY_LEN(refs); i++)
+        if (str_equal(refs[i], given) || str_equal(urn_local(refs[i]), given))
+            return true;
+    return false;
+}
+
+static int write_unbind(struct plane *plane, const char *profile, const char *name,
+                        struct buf *json, struct err *err)
+{
+    _cleanup_(cleanup_model_bound) struct model_bound bound = { 0 };
+    const yyjson_val *found = NULL;
+    int r = model_bound_read(plane, str_from(profile), &bound, err);
+    for (size_t i = 0; i < yyjson_arr_size(bound.list) && !found; i++) {
+        const yyjson_val *item = yyjson_arr_get(bound.list, i);
+        found = is_meant(item, name) ? item : NULL;
+    }
+    if (r == 0 && !found)
+        r = err_set(err, ERR_NOT_FOUND, "find a binding",
+                    "%s is not bound to %s; see `agent-machine model list`", name, profile);
+    if (r < 0)
+        return r;
+    buf_add_text(json, "{\"action\":\"unbind\",\"agentMachineProfileRef\":");
+    json_add_string(json, str_from(profile));
+    json_add_name(json, "providerRef");
+    json_add_string(json, text_of(member(found, "providerRef")));
+    buf_add_char(json, '}');
+    return 0;
+}
+
+static int run_unbind(const struct invocation *invocation)
+{
+    _cleanup_(cleanup_plane) struct plane *plane = NULL;
+    _cleanup_(buf_release) struct buf json = BUF_INIT;
+    const char *reason = invocation->values[UNBIND_REASON];
+    char profile[PLANE_URN_MAX], delegation[PLANE_URN_MAX] = "";
+    struct err err = { 0 };
+    model_profile(invocation->values[UNBIND_PROFILE], profile);
+    int r = op_open(LEDGER_WRITE, &plane, &err);
+    if (r == 0)
+        r = write_unbind(plane, profile, invocation->operands[0], &json, &err);
+    if (r < 0)
+        return tell_error(invocation, &err);
+    if (invocation->values[UNBIND_DELEGATION])
+        op_urn("delegation", invocation->values[UNBIND_DELEGATION], delegation);
+    struct submission submission = { .type = OPERATION_MODEL_PROVIDER_BIND,
+                                     .workspace = STR(PROFILE_WORKSPACE),
+                                     .parameters = buf_str(&json),
+                                     .delegation = str_from(delegation),
+                                     .reason = str_from(reason ? reason : "") };
+    return model_submit(invocation, plane, &submission, NULL, invocation->values[UNBIND_JSON]);
+}
+
+/* --- list ---------------------------------------------------------------------------------- */
+
+enum { LIST_PROFILE, LIST_JSON };
+
+static const struct option_row list_options[] = {
+    [LIST_PROFILE] = { "profile", 'p', "NAME", "the machine profile (personal)" },
+    [LIST_JSON] = { "json", 'j', NULL, "print the bindings, each on a line" },
+};
+
+static void print_binding(const struct model_routes *routes, size_t index)
+{
+    const struct model_route *route = &routes->routes[index];
+    _cleanup_(buf_release) struct buf models = BUF_INIT;
+    for (size_t i = 0; i < route->model_count; i++)
+        buf_addf(&models, "%s%.*s", i ? ", " : "", STR_ARG(route->models[i].name));
+    op_print_wrapped("", 0, route->binding_ref);
+    op_print_wrapped("  of", 10, route->provider_ref);
+    op_print_wrapped("  models", 10, buf_str(&models));
+    op_print_wrapped("  prompts", 10,
+                     route->is_hosted ? STR("leave this machine, where the layers allow it")
+                                      : STR("stay on this machine"));
+    if (route->base_url.len && !route->refusal.len)
+        op_print_wrapped("  at", 10, route->base_url);
+    if (route->refusal.len)
+        op_print_wrapped("  unusable", 11, route->refusal);
+}
+
+static void print_binding_json(const struct model_origin *origin)
+{
+    struct buf line = BUF_INIT;
+    json_add_value(&line, origin->binding, 0);
+    puts(line.data);
+    buf_release(&line);
+}
+
+static int open_routes(const char *given, struct plane **ret_plane, struct model_routes *ret,
+                       struct err *err)
+{
+    char profile[PLANE_URN_MAX];
+    model_profile(given, profile);
+    int r = op_open(LEDGER_READ, ret_plane, err);
+    return r < 0 ? r : model_routes_read(*ret_plane, STR(""), str_from(profile), ret, err);
+}
+
+static int run_list(const struct invocation *invocation)
+{
+    _cleanup_(cleanup_plane) struct plane *plane = NULL;
+    _cleanup_(model_routes_release) struct model_routes routes = { 0 };
+    bool json = invocation->values[LIST_JSON];
+    struct err err = { 0 };
+    if (open_routes(invocation->values[LIST_PROFILE], &plane, &routes, &err) < 0)
+        return tell_error(invocation, &err);
+    for (size_t i = 0; i < routes.count; i++) {
+        if (json)
+            print_binding_json(&routes.origins[i]);
+        else
+            print_binding(&routes, i);
+    }
+    if (!routes.count && !json)
+        puts("no model is bound; see `agent-machine model bind`");
+    return EXIT_OK;
+}
+
+/* --- route --------------------------------------------------------------------------------- */
+
+enum { ROUTE_MODEL, ROUTE_PROTOCOL, ROUTE_PROFILE, ROUTE_JSON };
+
+static const struct option_row route_options[] = {
+    [ROUTE_MODEL] = { "model", 'm', "NAME", "the model that a client asks for" },
+    [ROUTE_PROTOCOL] = { "protocol", 0, "NAME",
+                         "what the client speaks: openai (the default), anthropic or ollama" },
+    [ROUTE_PROFILE] = { "profile", 'p', "NAME", "the machine profile (personal)" },
+    [ROUTE_JSON] = { "json", 'j', NULL, "print the choice as a JSON object" },
+};
+
+static bool read_protocol(const char *name, enum model_protocol *ret)
+{
+    *ret = MODEL_OPENAI;
+    for (size_t i = 0; i < MODEL_PROTOCOL_COUNT && name; i++) {
+        *ret = (enum model_protocol)i;
+        if (strcmp(model_protocol_name(*ret), name) == 0)
+            return true;
+    }
+    return !name;
+}
+
+static void print_choice(const struct model_routes *routes, const struct route_choice *choice)
+{
+    for (size_t i = 0; i < choice->count; i++) {
+        const struct route_candidate *candidate = &choice->candidates[i];
+        const struct model_route *route = &routes->routes[candidate->route];
+        char number[32];
+        snprintf(number, sizeof(number), "%zu.", i + 1);
+        op_print_wrapped(number, 4, route->binding_ref);
+        op_print_wrapped("    of", 13, route->provider_ref);
+        op_print_wrapped("    as", 13, candidate->upstream_model);
+        op_print_wrapped("    prompts", 13,
+                         route->is_hosted ? STR("leave this machine, where the layers allow it")
+                                          : STR("stay on this machine"));
+        op_print_wrapped("    why", 13, str_from(candidate->reason));
+    }
+    if (!choice->count)
+        op_print_wrapped("", 0, str_from(choice->refusal));
+}
+
+static void print_choice_json(const struct model_routes *routes, const struct route_choice *choice)
+{
+    struct buf line = BUF_INIT;
+    buf_add_text(&line, "{\"routes\":[");
+    for (size_t i = 0; i < choice->count; i++) {
+        const struct route_candidate *candidate = &choice->candidates[i];
+        const struct model_route *route = &routes->routes[candidate->route];
+        buf_addf(&line, "%s{\"route\":\"%s\"", i ? "," : "", route->is_hosted ? "hosted" : "local");
+        json_add_name(&line, "modelProviderBindingRef");
+        json_add_string(&line, route->binding_ref);
+        json_add_name(&line, "providerRef");
+        json_add_string(&line, route->provider_ref);
+        json_add_name(&line, "upstreamModel");
+        json_add_string(&line, candidate->upstream_model);
+        json_add_name(&line, "reason");
+        json_add_string(&line, str_from(candidate->reason));
+        buf_add_char(&line, '}');
+    }
+    buf_add_char(&line, ']');
+    if (!choice->count) {
+        json_add_name(&line, "refusal");
+        json_add_string(&line, str_from(choice->refusal));
+    }
+    buf_add_char(&line, '}');
+    puts(line.data);
+    buf_release(&line);
+}
+
+static int run_route(const struct invocation *invocation)
+{
+    _cleanup_(cleanup_plane) struct plane *plane = NULL;
+    _cleanup_(model_routes_release) struct model_routes routes = { 0 };
+    const char *model = invocation->values[ROUTE_MODEL];
+    struct route_choice choice;
+    enum model_protocol protocol;
+    struct err err = { 0 };
+    if (!model)
+        return tell_usage(invocation->path, "--model is missing: which model a client asks for");
+    if (!read_protocol(invocation->values[ROUTE_PROTOCOL], &protocol))
+        return tell_usage(invocation->path, "--protocol takes openai, anthropic or ollama");
+    if (open_routes(invocation->values[ROUTE_PROFILE], &plane, &routes, &err) < 0)
+        return tell_error(invocation, &err);
+    routes_choose(routes.routes, routes.count, protocol, str_from(model), &choice);
+    if (invocation->values[ROUTE_JSON])
+        print_choice_json(&routes, &choice);
+    else
+        print_choice(&routes, &choice);
+    return choice.count ? EXIT_OK : EXIT_NEGATIVE;
+}
+
+/* --- the table ----------------------------------------------------------------------------- */
+
+static const struct verb verbs[] = {
+    {
+        .name = "bind",
+        .operands = "FILE|PRESET|PROVIDER",
+        .operand_kind = OPERAND_FILE,
+        .operands_min = 1,
+        .operands_max = 1,
+        .summary = "Bind a model provider to a profile",
+        .description =
+            "Binds a provider to a machine profile, as a route of the Model Door, and prints the "
+            "record. A provider is a LocalModelProfile or an ExternalModelProviderProfile: a file, "
+            "which is stored with the binding; a preset, llama3.2:1b or llama3.2:3b, which Ollama "
+            "serves; or one that a layer or the ledger has.\n\n"
+            "Prompts leave this machine only for a provider that is bound with --egress "
+            "allow-with-policy and the consent that its profile asks for, and only where the "
+            "layers of policy let them. Nothing is downloaded.",
+        .options = model_bind_options,
+        .option_count = MODEL_BIND_OPTION_COUNT,
+        .run = run_model_bind,
+    },
+    {
+        .name = "unbind",
+        .operands = "PROVIDER|BINDING",
+        .operands_min = 1,
+        .operands_max = 1,
+        .summary = "Undo a binding",
+        .description = "Undoes a binding, and prints the record that says so. Runs that go on have "
+                       "that route no longer; prompts that have left are not taken back.",
+        .options = unbind_options,
+        .option_count = ARRAY_LEN(unbind_options),
+        .run = run_unbind,
+    },
+    {
+        .name = "list",
+        .summary = "List what is bound to a profile",
+        .description = "Prints the bindings of a profile: which models they answer, whether "
+                       "prompts leave this machine, and why one cannot be used.",
+        .options = list_options,
+        .option_count = ARRAY_LEN(list_options),
+        .run = run_list,
+    },
+    {
+        .name = "route",
+        .summary = "Explain by which binding a model is answered",
+        .description = "Prints the bindings that would be tried for a model's name, in their "
+                       "order, each with its reason: local ones first, and hosted ones after "
+                       "another only where that one's binding names them. Nothing is asked of any "
+                       "provider. With no route the exit status is 1.",
+        .options = route_options,
+        .option_count = ARRAY_LEN(route_options),
+        .run = run_route,
+    },
+    {
+        .name = "usage",
+        .summary = "Show what calls of models have used",
+        .description = "Adds up the calls that the ledger's events have, by model and binding. "
+                       "Of prompts and answers only digests and sizes are recorded.",
+        .options = model_usage_options,
+        .option_count = MODEL_USAGE_OPTION_COUNT,
+        .run = run_model_usage,
+    },
+};
+
+const struct verb verb_model = {
+    .name = "model",
+    .summary = "Bind model providers to profiles, and see routes and use",
+    .description = "Models are reached through the Model Door alone, by routes: each is a provider "
+                   "that was bound to the machine profile of the run.",
+    .verbs = verbs,
+    .verb_count = ARRAY_LEN(verbs),
+};

@@ -1,0 +1,25 @@
+/* model: what the verbs below `model` share. */
+#ifndef AM_CMD_MODEL_H
+#define AM_CMD_MODEL_H
+
+#include "cmd/op.h"
+
+#define MODEL_TEXT_MAX 200 /* bytes of a model's name, as the schema has it */
+
+/* The profile that an option names, or the personal one. */
+void model_profile(const char *given, char ret[PLANE_URN_MAX]);
+
+struct submission;
+/* Gives a bind or unbind to the plane, and prints the record. */
+int model_submit(const struct invocation *invocation, struct plane *plane,
+                 const struct submission *submission, const struct plane_asks *asks, bool json);
+
+int run_model_bind(const struct invocation *invocation);
+#define MODEL_BIND_OPTION_COUNT 19
+extern const struct option_row model_bind_options[MODEL_BIND_OPTION_COUNT];
+
+int run_model_usage(const struct invocation *invocation);
+#define MODEL_USAGE_OPTION_COUNT 2
+extern const struct option_row model_usage_options[MODEL_USAGE_OPTION_COUNT];
+
+#endif
