@@ -12,6 +12,8 @@
 #include <signal.h>
 #include <sys/mman.h>
 
+#include "plane/gate_layers.h"
+#include "plane/network_record.h"
 #include "plane/plane_test.h"
 
 #define COMMITS_MAX 16 /* of one command */
@@ -41,10 +43,35 @@ struct walk {
 
 /* --- effects and gates --------------------------------------------------------------------- */
 
+/* As the network door does, when somebody inside connects. */
+static int meet_host(struct work *work, struct err *err)
+{
+    struct target target = { .name = "example.com", .port = 443 };
+    struct network_record record;
+    const struct policy *policy;
+    struct verdict verdict;
+    size_t number;
+    int r = gate_layers_policy(work_plane(work), work_text(work, WORK_OPERATION, "subjectRef"),
+                               &policy, err);
+    if (r == 0)
+        r = policy_decide(policy, &(struct policy_destination){ .host = STR("example.com") },
+                          &verdict, err);
+    if (r < 0)
+        return r;
+    network_record_init(&record, work, STR(""), policy);
+    r = record.sink.verdict(&record, &target, &verdict, &number, err);
+    network_record_release(&record);
+    return r < 0 ? r : 0;
+}
+
 static int effect_draws(void *context, struct work *work, struct effect_result *ret,
                         struct err *err)
 {
     (void)err;
+    if (meet_host(work, &ret->failure) < 0) {
+        ret->end = STATE_FAILED;
+        return 0;
+    }
     ret->end = *(const enum state *)context;
     if (ret->end == STATE_COMPLETED_WITH_WARNINGS)
         snprintf(ret->warning, sizeof(ret->warning), "One file is held apart.");
