@@ -169,6 +169,54 @@ run run -- sh -c 'echo "{\"name\":\"z\",\"scripts\":{\"test\":\"false\",\"postin
 run worktree apply
 check "what changes nothing that runs by itself is not held" test "$(grep -c '"z"' package.json)" -eq 1
 
+# ---- commits ----
+
+git config --unset core.fsmonitor
+git config --unset core.hooksPath
+git add -A
+git -c user.name=h -c user.email=h@example commit -qm host
+head=$(git rev-parse HEAD) index=$(sha256sum .git/index)
+run run -e GIT_AUTHOR_NAME -e GIT_AUTHOR_EMAIL -e GIT_COMMITTER_NAME -e GIT_COMMITTER_EMAIL -- sh -c '
+    echo c1 >c1 && git add c1 && git commit -qm one && git checkout -qb topic &&
+    echo c2 >c2 && git add c2 && git commit -qm two && git gc -q && git checkout -qb third &&
+    git commit -q --allow-empty -m three && echo evil >.git/hooks/post-merge'
+check "an agent commits" exits 0
+id=$(last)
+run worktree apply --commits "$id" c1
+check "commits have no paths" exits 2
+run worktree apply --commits --dry-run "$id"
+check "a dry run tells the branches" out_has "agent/$id/topic"
+check "and takes none" test -z "$(git branch --list 'agent/*')"
+run worktree apply --commits "$id"
+check "commits are taken as branches" exits 0
+check "with their history" test "$(git log --format=%s "agent/$id/topic" | head -n 2 | tr '\n' ' ')" = "two one "
+check "also such that were not packed" git rev-parse -q --verify "agent/$id/third"
+check "no branch that the run did not move" test "$(git branch --list 'agent/*' | grep -c .)" -eq 3
+check "the host's branch stays where it was" test "$(git rev-parse HEAD)" = "$head"
+check "nor does the index move" test "$(sha256sum .git/index)" = "$index"
+check "and no file" test ! -e c1
+try git fsck --strict
+check "the repository is whole" exits 0
+run worktree apply "$id"
+check "the files can be taken too" test -e c1 -a -e c2
+check "hooks are held as ever" err_has .git/hooks/post-merge
+run worktree discard "$id" .git
+check "when the last of it is thrown away it is done with" test "$(state_of "$id")" = archived -a ! -e "$runs/$id/0"
+run run -- sh -c 'echo x >x'
+run worktree apply --commits
+check "a run that made no commits has none" err_has "made no commits"
+run worktree discard "$(last)"
+run run -e GIT_AUTHOR_NAME -e GIT_AUTHOR_EMAIL -e GIT_COMMITTER_NAME -e GIT_COMMITTER_EMAIL -- sh -c '
+    git checkout -qb bad && git commit -q --allow-empty -m fine
+    tree=$(printf "100644 .git\0%s" "$(printf "%020d" 0)" | git hash-object -t tree -w --literally --stdin)
+    git update-ref refs/heads/bad "$(git -c core.fsync=none commit-tree "$tree" -m bad)"'
+id=$(last)
+run worktree apply --commits "$id"
+check "objects that git's checks refuse are refused" exits 1
+check "as git says it" err_has "git does not take them"
+check "and leave nothing" test -z "$(git branch --list "agent/$id/*")"
+run worktree discard "$id"
+
 # ---- what must not be possible ----
 
 mkdir -p victim "$scratch/elsewhere"

@@ -11,6 +11,7 @@
 #include "cmd/tell.h"
 #include "cmd/worktree.h"
 #include "contract/rules.h"
+#include "machine/git_commits.h"
 #include "machine/run_folder.h"
 
 #define STEP_TAKE      "take a change set"
@@ -23,6 +24,7 @@ enum {
     APPLY_OPTION_THEIRS,
     APPLY_OPTION_MERGE,
     APPLY_INCLUDE_HELD,
+    APPLY_COMMITS,
     APPLY_REASON,
     APPLY_JSON
 };
@@ -37,6 +39,7 @@ const struct option_row worktree_apply_options[WORKTREE_APPLY_OPTIONS] = {
     [APPLY_OPTION_MERGE] = { "merge", 0, NULL,
                              "where the host has changed it too, merge, with conflict markers" },
     [APPLY_INCLUDE_HELD] = { "include-held", 0, NULL, "take what is held apart too" },
+    [APPLY_COMMITS] = { "commits", 0, NULL, "take the run's commits as branches, and no files" },
     [APPLY_REASON] = { "reason", 0, "TEXT", "why, for the record" },
     [APPLY_JSON] = { "json", 'j', NULL, "print what became of each change as JSON" },
 };
@@ -50,11 +53,12 @@ struct taking {
     const struct invocation *invocation;
     struct plane *plane;
     struct change_set set;
-    bool is_open, discards, elsewhere;
+    bool is_open, discards, elsewhere, takes_commits;
     bool whole; /* nothing of it is left */
     struct redact_scanner *scanner;
     struct worktree_apply *plans[PLAN_MOUNTS_MAX];
-    size_t mount; /* for which it is asked what was chosen */
+    struct git_commits commits[PLAN_MOUNTS_MAX]; /* of --commits */
+    size_t mount;                                /* for which it is asked what was chosen */
 };
 
 /* --- opening ------------------------------------------------------------------------------- */
@@ -118,6 +122,8 @@ static void release(struct taking *taking)
 {
     for (size_t i = 0; i < PLAN_MOUNTS_MAX; i++)
         worktree_apply_free(taking->plans[i]);
+    for (size_t i = 0; i < PLAN_MOUNTS_MAX; i++)
+        git_commits_release(&taking->commits[i]);
     redact_scanner_free(taking->scanner);
     if (taking->is_open)
         change_set_close(&taking->set);
@@ -276,6 +282,62 @@ static int tell_end(const struct taking *taking, bool done)
     return conflicts || count(taking, FATE_MARKED) ? EXIT_NEGATIVE : EXIT_OK;
 }
 
+/* --- commits ------------------------------------------------------------------------------- */
+
+static void write_prefix(const struct taking *taking, char ret[GIT_PREFIX_MAX])
+{
+    snprintf(ret, GIT_PREFIX_MAX, "agent/%s", change_set_name(&taking->set));
+}
+
+static int find_commits(struct taking *taking, struct err *err)
+{
+    size_t branches = 0;
+    int r = 0;
+    if (taking->set.path_count || taking->elsewhere)
+        return err_set(err, ERR_USAGE, STEP_TAKE, "--commits takes no paths, and no --to");
+    for (size_t i = 0; i < taking->set.mount_count && r == 0; i++) {
+        r = git_commits_find(&taking->set.mounts[i], &taking->commits[i], err);
+        branches += taking->commits[i].count;
+    }
+    return r < 0 || branches ? r
+                             : err_set(err, ERR_NOT_FOUND, STEP_TAKE, "the run made no commits");
+}
+
+static void tell_commits(const struct taking *taking)
+{
+    char prefix[GIT_PREFIX_MAX];
+    write_prefix(taking, prefix);
+    for (size_t i = 0; i < taking->set.mount_count; i++) {
+        for (size_t j = 0; j < taking->commits[i].count; j++)
+            printf("%.12s %s/%s\n", taking->commits[i].branches[j].commit, prefix,
+                   taking->commits[i].branches[j].name);
+        say_count(taking->commits[i].left_out, "left out: no branches that git would take");
+    }
+}
+
+static bool is_git_data(void *context, const char *path)
+{
+    (void)context;
+    return held_is_git_data(path);
+}
+
+/* What was taken as commits is not offered as files of git's any more. */
+static int take_commits(struct taking *taking, struct err *err)
+{
+    char prefix[GIT_PREFIX_MAX];
+    int r = 0;
+    bool gone;
+    write_prefix(taking, prefix);
+    for (size_t i = 0; i < taking->set.mount_count && r == 0; i++) {
+        if (!taking->commits[i].count)
+            continue;
+        r = git_commits_take(&taking->set.mounts[i], &taking->commits[i], prefix, err);
+        if (r == 0)
+            r = worktree_discard(&taking->set.mounts[i], is_git_data, NULL, &gone, err);
+    }
+    return r;
+}
+
 /* --- doing --------------------------------------------------------------------------------- */
 
 /* Whether the host has all of it now. */
@@ -293,6 +355,8 @@ static int admission(void *context, bool *ret_whole, struct err *err)
     struct taking *taking = context;
     bool gone = true, all_gone = true;
     int r = 0;
+    if (taking->takes_commits)
+        return take_commits(taking, err);
     for (size_t i = 0; i < taking->set.mount_count && r == 0; i++) {
         taking->mount = i;
         r = taking->discards ? worktree_discard(&taking->set.mounts[i], chooses, taking, &gone, err)
@@ -334,9 +398,9 @@ static int submit(struct taking *taking, const char *reason, struct err *err)
     struct outcome outcome;
     struct change_set_request request = {
         .operation = str_from(taking->set.run.urn),
-        .to = taking->discards    ? ADMISSION_REJECTED
-              : taking->elsewhere ? ADMISSION_ADMITTED
-                                  : ADMISSION_ACTIVATED,
+        .to = taking->discards                             ? ADMISSION_REJECTED
+              : taking->elsewhere || taking->takes_commits ? ADMISSION_ADMITTED
+                                                           : ADMISSION_ACTIVATED,
         .paths = paths,
         .path_count = taking->set.path_count,
         .held = held,
@@ -368,9 +432,11 @@ static int take(struct taking *taking, struct err *err)
     int r = open_plane(taking, err);
     if (r == 0)
         r = open_set(taking, err);
-    if (r == 0)
+    if (r == 0 && taking->takes_commits)
+        r = find_commits(taking, err);
+    else if (r == 0)
         r = plan(taking, err);
-    if (r < 0 || values[APPLY_DRY_RUN] || count(taking, FATE_CONFLICT))
+    if (r < 0 || values[APPLY_DRY_RUN] || (!taking->takes_commits && count(taking, FATE_CONFLICT)))
         return r;
     r = submit(taking, values[APPLY_REASON], err);
     if (r == 0 && taking->whole)
@@ -386,8 +452,13 @@ int worktree_run_apply(const struct invocation *invocation)
         return EXIT_NEGATIVE;
     taking->invocation = invocation;
     taking->elsewhere = invocation->values[APPLY_TO];
+    taking->takes_commits = invocation->values[APPLY_COMMITS];
     int r = take(taking, &err);
-    int status = r < 0 ? tell_error(invocation, &err) : tell_end(taking, r > 0);
+    int status = r < 0 ? tell_error(invocation, &err) : EXIT_OK;
+    if (r >= 0 && taking->takes_commits)
+        tell_commits(taking);
+    else if (r >= 0)
+        status = tell_end(taking, r > 0);
     release(taking);
     free(taking);
     return status;

@@ -67,6 +67,13 @@ static struct held look_at_path(const struct changed_path *change)
                : (struct held){ 0 };
 }
 
+bool held_is_git_data(const char *path)
+{
+    struct changed_path change = { .path = path, .kind = CHANGED_FILE };
+    struct held held = look_at_path(&change);
+    return held.rule && strcmp(held.rule, "git-data") == 0;
+}
+
 /* --- kind and mode ------------------------------------------------------------------------- */
 
 /* By its text: whether a link climbs out of the tree, or begins at the root. */

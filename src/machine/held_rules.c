@@ -23,7 +23,7 @@ const struct held_rule held_rules[] = {
       false },
     { "git-data",
       { ".git/", NULL },
-      "git's own data is not copied: take the files, and commit them here",
+      "git's own data is not copied; --commits takes the commits",
       true },
     { "git-link",
       { ".git", NULL },
