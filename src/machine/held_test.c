@@ -5,7 +5,7 @@
 static const char *rule_of(const char *path, enum changed_kind kind, enum change_type type,
                            unsigned mode)
 {
-    struct worktree worktree = { .upper = -1, .host = -1 };
+    struct worktree worktree = { .upper = -1, .host = -1, .copies = -1 };
     struct changed_path change = {
         .path = path, .kind = kind, .type = type, .mode = mode, .mode_before = 0644
     };

@@ -1,35 +1,27 @@
 /*
- * worktree: see the header (stop 8 of a run).
+ * worktree: reading what a run left (what is left, worktree_keep.c says; stop 8 of a run).
  *
- * While a run lives its overlay syncs nothing; what it leaves is synced once,
- * and only where there is something. The list's file begins with a line of its
- * own, which the digest does not cover: which directory the host's was, and
- * when the layer was made.
+ * The list's file begins with a line of its own, which the digest does not cover: which directory
+ * the host's was, and when the layer was made. What the host has by now, and what was thrown away,
+ * is taken out of the list when it is opened.
  */
-#include "machine/worktree.h"
+#include "machine/worktree_kept.h"
+
+#include <sys/mman.h>
+#include <sys/sendfile.h>
 
 #include "base/file.h"
-#include "base/map.h"
 #include "machine/beneath.h"
 #include "machine/layer.h"
 
-#define STEP_WORKTREE  "read a change set"
-#define LIST_FILE      "changes"
-#define LIST_NEW       "changes.new"
-#define BEFORE_FOLDER  "before"
-#define DISCARDED_FILE "discarded"
-#define PATH_BYTES_MAX 8192
-#define NS_PER_SECOND  INT64_C(1000000000)
-#define HEAD_WORD      "tree "
-
-static int open_folder(const char *path, struct err *err)
+int kept_open_folder(const char *path, struct err *err)
 {
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     return fd < 0 ? err_set_errno(err, errno, STEP_WORKTREE, "cannot open %s", path) : fd;
 }
 
 /* The top of a layer may have been closed from inside; its mode is no change of the run's. */
-static int open_upper(const char *layer, struct err *err)
+int kept_open_upper(const char *layer, struct err *err)
 {
     char path[PATH_BYTES_MAX];
     struct stat status;
@@ -39,103 +31,66 @@ static int open_upper(const char *layer, struct err *err)
         return -ENOENT;
     if (S_ISDIR(status.st_mode) && (status.st_mode & 0700) != 0700 && chmod(path, 0700) < 0)
         return err_set_errno(err, errno, STEP_WORKTREE, "cannot open %s", path);
-    return open_folder(path, err);
+    return kept_open_folder(path, err);
 }
 
-/* --- keeping ------------------------------------------------------------------------------- */
+/* --- copies of what was there --------------------------------------------------------------- */
 
-static int copy_all(int from, int to)
+/* The number behind a digest and a blank; -1 where it is none. */
+static int64_t read_size(const char *head, size_t *ret_len)
 {
-    char piece[8192];
-    ssize_t n;
-    while ((n = read(from, piece, sizeof(piece))) > 0)
-        for (ssize_t at = 0, written; at < n; at += written) {
-            written = write(to, piece + at, (size_t)(n - at));
-            if (written < 0)
-                return -errno;
-        }
-    return n < 0 ? -errno : 0;
+    char *end = NULL;
+    long long size = strtoll(head + DIGEST_TEXT_SIZE, &end, 10);
+    *ret_len = (size_t)(end - head) + 1;
+    return head[DIGEST_TEXT_SIZE - 1] == ' ' && *end == '\n' && size >= 0 &&
+                   (uint64_t)size <= WORKTREE_BEFORE_FILE_MAX
+               ? size
+               : -1;
 }
 
-static void before_name(const struct changed_path *change, char ret[DIGEST_TEXT_SIZE + 16])
+/* Where the copies are, by their digests; a file of them that breaks off ends there. */
+static int find_copies(struct worktree *worktree, struct err *err)
 {
-    char text[DIGEST_TEXT_SIZE];
-    digest_write(change->before, text);
-    snprintf(ret, DIGEST_TEXT_SIZE + 16, BEFORE_FOLDER "/%s", text + strlen("sha256:"));
+    _cleanup_(cleanup_close) int layer = open(worktree->layer, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    char head[BEFORE_HEAD_SIZE + 1];
+    size_t len;
+    worktree->copies = openat(layer, BEFORE_FILE, O_RDONLY | O_CLOEXEC);
+    for (off_t at = 0; worktree->copies >= 0;) {
+        ssize_t n = pread(worktree->copies, head, BEFORE_HEAD_SIZE, at);
+        head[n < 0 ? 0 : n] = '\0';
+        int64_t size = n < DIGEST_TEXT_SIZE ? -1 : read_size(head, &len);
+        if (size < 0)
+            return 0;
+        char *digest = arena_copy(&worktree->changes.arena, str_make(head, DIGEST_TEXT_SIZE - 1));
+        if (!digest || map_put(&worktree->copy_at, str_from(digest), (uint32_t)at) == -ENOMEM)
+            return err_set(err, ERR_MEMORY, STEP_WORKTREE, "there is not enough memory");
+        at += (off_t)len + size;
+    }
+    return 0;
 }
 
-/* One that cannot be copied, or changes meanwhile, is not there, and no merge will have it. */
-static void keep_before(int layer, int host, const struct changed_path *change, uint64_t *kept)
+static int open_copy(const struct worktree *worktree, const struct changed_path *change)
 {
-    char name[DIGEST_TEXT_SIZE + 16];
-    struct stat status, again;
-    _cleanup_(cleanup_close) int from = beneath_open(host, change->path, O_RDONLY | O_NONBLOCK);
-    if (from < 0 || fstat(from, &status) < 0 || !S_ISREG(status.st_mode) ||
-        (uint64_t)status.st_size > WORKTREE_BEFORE_FILE_MAX ||
-        *kept + (uint64_t)status.st_size > WORKTREE_BEFORE_ALL_MAX)
-        return;
-    before_name(change, name);
-    if (mkdirat(layer, BEFORE_FOLDER, 0700) < 0 && errno != EEXIST)
-        return;
-    _cleanup_(cleanup_close) int to =
-        openat(layer, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (to < 0)
-        return;
-    if (copy_all(from, to) < 0 || fstat(from, &again) < 0 ||
-        memcmp(&again.st_ctim, &status.st_ctim, sizeof(status.st_ctim)) != 0)
-        unlinkat(layer, name, 0);
-    *kept += (uint64_t)status.st_size;
-}
-
-static int write_piece(void *context, struct str piece)
-{
-    return fwrite(piece.ptr, 1, piece.len, context) == piece.len ? 0 : -EIO;
-}
-
-static int write_list(int layer, int host, const struct changes *changes)
-{
-    struct stat status;
-    int fd = openat(layer, LIST_NEW, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    FILE *file = fd < 0 ? NULL : fdopen(fd, "w");
-    if (!file || fstat(host, &status) < 0)
-        return -errno;
-    fprintf(file, HEAD_WORD "%llu %lld\n", (unsigned long long)status.st_ino,
-            (long long)changes->launched_ns);
-    int r = changes_write_text(changes, write_piece, file);
-    return fclose(file) < 0 ? -errno : r;
-}
-
-static int keep(const char *path, int upper, int host, const struct changes *changes,
-                struct err *err)
-{
-    uint64_t kept = 0;
-    _cleanup_(cleanup_close) int layer = open_folder(path, err);
-    if (layer < 0)
-        return layer;
-    for (size_t i = 0; i < changes->count; i++)
-        if (changes->items[i].has_before && changes->items[i].kind == CHANGED_FILE)
-            keep_before(layer, host, &changes->items[i], &kept);
-    int r = write_list(layer, host, changes);
-    if (r == 0 &&
-        (syncfs(upper) < 0 || renameat(layer, LIST_NEW, layer, LIST_FILE) < 0 || fsync(layer) < 0))
-        r = -errno;
-    return r < 0 ? err_set_errno(err, -r, STEP_WORKTREE, "cannot make %s durable", path) : 0;
-}
-
-int worktree_keep(const char *layer, const char *host_path, const struct mask_list *hidden,
-                  struct changes *ret, struct err *err)
-{
-    *ret = (struct changes){ 0 };
-    _cleanup_(cleanup_close) int upper = open_upper(layer, err);
-    if (upper < 0)
-        return upper == -ENOENT ? 0 : upper;
-    _cleanup_(cleanup_close) int host = open_folder(host_path, err);
-    int r = host < 0 ? host : changes_read(upper, host, hidden, ret, err);
-    if (r == 0 && ret->count)
-        r = keep(layer, upper, host, ret, err);
-    if (r < 0)
-        changes_release(ret);
-    return r;
+    char head[BEFORE_HEAD_SIZE + 1], digest[DIGEST_TEXT_SIZE];
+    uint32_t at;
+    size_t len = 0;
+    digest_write(change->before, digest);
+    if (!map_get(&worktree->copy_at, str_from(digest), &at))
+        return -ENOENT;
+    ssize_t n = pread(worktree->copies, head, BEFORE_HEAD_SIZE, at);
+    head[n < 0 ? 0 : n] = '\0';
+    int64_t size = n < DIGEST_TEXT_SIZE ? -1 : read_size(head, &len);
+    _cleanup_(cleanup_close) int fd = memfd_create("before", MFD_CLOEXEC);
+    off_t from = (off_t)at + (off_t)len;
+    if (size < 0 || fd < 0)
+        return fd < 0 ? -errno : -ENOENT;
+    while (size > 0) {
+        ssize_t sent = sendfile(fd, worktree->copies, &from, (size_t)size);
+        if (sent <= 0)
+            return sent < 0 ? -errno : -ENOENT;
+        size -= sent;
+    }
+    return lseek(fd, 0, SEEK_SET) < 0 ? -errno : TAKE_FD(fd);
 }
 
 /* --- opening ------------------------------------------------------------------------------- */
@@ -314,8 +269,8 @@ static int leave_out(struct worktree *worktree, struct err *err)
 int worktree_open(const char *layer, const char *host_path, bool secrets_prohibited,
                   struct worktree *ret, struct err *err)
 {
-    struct worktree worktree = { .host = -1 };
-    worktree.upper = open_upper(layer, err);
+    struct worktree worktree = { .host = -1, .copies = -1 };
+    worktree.upper = kept_open_upper(layer, err);
     if (worktree.upper < 0)
         return worktree.upper == -ENOENT ? 0 : worktree.upper;
     snprintf(worktree.layer, sizeof(worktree.layer), "%s", layer);
@@ -327,6 +282,8 @@ int worktree_open(const char *layer, const char *host_path, bool secrets_prohibi
         r = read_now(&worktree, secrets_prohibited, err);
     memcpy(worktree.digest, worktree.changes.digest, sizeof(worktree.digest));
     if (r >= 0)
+        r = find_copies(&worktree, err);
+    if (r == 0)
         r = leave_out_discarded(&worktree, err);
     if (r == 0)
         r = leave_out(&worktree, err);
@@ -373,8 +330,10 @@ void worktree_close(struct worktree *worktree)
         close(worktree->upper);
     if (worktree->host >= 0)
         close(worktree->host);
+    cleanup_close(&worktree->copies);
+    map_release(&worktree->copy_at);
     changes_release(&worktree->changes);
-    worktree->upper = worktree->host = -1;
+    worktree->upper = worktree->host = worktree->copies = -1;
 }
 
 /* --- contents ------------------------------------------------------------------------------ */
@@ -405,15 +364,6 @@ bool worktree_is_unchanged(const struct worktree *worktree, const struct stat *s
 {
     int64_t changed_ns = (int64_t)status->st_ctim.tv_sec * NS_PER_SECOND + status->st_ctim.tv_nsec;
     return changed_ns < worktree->changes.launched_ns;
-}
-
-static int open_copy(const struct worktree *worktree, const struct changed_path *change)
-{
-    char name[DIGEST_TEXT_SIZE + 16];
-    _cleanup_(cleanup_close) int layer = open(worktree->layer, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    before_name(change, name);
-    int fd = openat(layer, name, O_RDONLY | O_CLOEXEC);
-    return fd < 0 ? -errno : fd;
 }
 
 int worktree_open_host(const struct worktree *worktree, const char *path, struct stat *ret_status)

@@ -3,11 +3,12 @@
  *
  * A layer is a folder with what the run wrote (`upper`), the list of what that changed as it was
  * when the run ended (`changes`), and copies of what was modified as the launch found it
- * (`before`), by the digest of their contents.
+ * (`before`, one file), each behind the digest of its contents.
  */
 #ifndef AM_MACHINE_WORKTREE_H
 #define AM_MACHINE_WORKTREE_H
 
+#include "base/map.h"
 #include "machine/changes.h"
 
 #define WORKTREE_PATH_SIZE 4352
@@ -27,6 +28,8 @@ int worktree_keep(const char *layer, const char *host_path, const struct mask_li
 struct worktree {
     char layer[WORKTREE_PATH_SIZE], host_path[WORKTREE_PATH_SIZE];
     int upper, host; /* `host` is -1 where the directory is gone */
+    int copies;      /* of what the launch found, and where they begin; -1: there are none */
+    struct map copy_at;
     struct changes changes;
     bool recorded; /* the list is the one that the run's end kept; else it was read just now */
     char digest[DIGEST_TEXT_SIZE]; /* of the whole list */

@@ -1,0 +1,107 @@
+/*
+ * worktree_keep: what the end of a run leaves on the disk (stop 8 of a run).
+ *
+ * While a run lives its overlay syncs nothing; what it leaves is synced once, and only where there
+ * is something. The list comes last, by a rename: a layer without one is that of a supervisor that
+ * died.
+ */
+#include "machine/beneath.h"
+#include "machine/worktree_kept.h"
+
+static int copy_all(int from, int to)
+{
+    char piece[8192];
+    ssize_t n;
+    while ((n = read(from, piece, sizeof(piece))) > 0)
+        for (ssize_t at = 0, written; at < n; at += written) {
+            written = write(to, piece + at, (size_t)(n - at));
+            if (written < 0)
+                return -errno;
+        }
+    return n < 0 ? -errno : 0;
+}
+
+/* How each copy begins in their one file: its digest and its size. */
+static int write_head(const unsigned char digest[DIGEST_BYTES], uint64_t size,
+                      char ret[BEFORE_HEAD_SIZE])
+{
+    char text[DIGEST_TEXT_SIZE];
+    digest_write(digest, text);
+    return snprintf(ret, BEFORE_HEAD_SIZE, "%s %llu\n", text, (unsigned long long)size);
+}
+
+/*
+ * One that cannot be copied, or changes meanwhile, is not there, and no merge will have it. All of
+ * them are in one file: thousands of small ones would cost more than all else that ends a run.
+ */
+static void keep_before(int copies, int host, const struct changed_path *change, uint64_t *kept)
+{
+    char head[BEFORE_HEAD_SIZE];
+    struct stat status, again;
+    _cleanup_(cleanup_close) int from = beneath_open(host, change->path, O_RDONLY | O_NONBLOCK);
+    off_t begin = lseek(copies, 0, SEEK_END);
+    if (from < 0 || begin < 0 || fstat(from, &status) < 0 || !S_ISREG(status.st_mode) ||
+        (uint64_t)status.st_size > WORKTREE_BEFORE_FILE_MAX ||
+        *kept + (uint64_t)status.st_size > WORKTREE_BEFORE_ALL_MAX)
+        return;
+    int len = write_head(change->before, (uint64_t)status.st_size, head);
+    if (write(copies, head, (size_t)len) != len || copy_all(from, copies) < 0 ||
+        lseek(copies, 0, SEEK_END) != begin + len + status.st_size || fstat(from, &again) < 0 ||
+        memcmp(&again.st_ctim, &status.st_ctim, sizeof(status.st_ctim)) != 0)
+        (void)!ftruncate(copies, begin);
+    else
+        *kept += (uint64_t)status.st_size;
+}
+
+static int write_piece(void *context, struct str piece)
+{
+    return fwrite(piece.ptr, 1, piece.len, context) == piece.len ? 0 : -EIO;
+}
+
+static int write_list(int layer, int host, const struct changes *changes)
+{
+    struct stat status;
+    int fd = openat(layer, LIST_NEW, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    FILE *file = fd < 0 ? NULL : fdopen(fd, "w");
+    if (!file || fstat(host, &status) < 0)
+        return -errno;
+    fprintf(file, HEAD_WORD "%llu %lld\n", (unsigned long long)status.st_ino,
+            (long long)changes->launched_ns);
+    int r = changes_write_text(changes, write_piece, file);
+    return fclose(file) < 0 ? -errno : r;
+}
+
+static int keep(const char *path, int upper, int host, const struct changes *changes,
+                struct err *err)
+{
+    uint64_t kept = 0;
+    _cleanup_(cleanup_close) int layer = kept_open_folder(path, err);
+    if (layer < 0)
+        return layer;
+    _cleanup_(cleanup_close) int copies =
+        openat(layer, BEFORE_FILE, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    for (size_t i = 0; i < changes->count && copies >= 0; i++)
+        if (changes->items[i].has_before && changes->items[i].kind == CHANGED_FILE)
+            keep_before(copies, host, &changes->items[i], &kept);
+    int r = write_list(layer, host, changes);
+    if (r == 0 &&
+        (syncfs(upper) < 0 || renameat(layer, LIST_NEW, layer, LIST_FILE) < 0 || fsync(layer) < 0))
+        r = -errno;
+    return r < 0 ? err_set_errno(err, -r, STEP_WORKTREE, "cannot make %s durable", path) : 0;
+}
+
+int worktree_keep(const char *layer, const char *host_path, const struct mask_list *hidden,
+                  struct changes *ret, struct err *err)
+{
+    *ret = (struct changes){ 0 };
+    _cleanup_(cleanup_close) int upper = kept_open_upper(layer, err);
+    if (upper < 0)
+        return upper == -ENOENT ? 0 : upper;
+    _cleanup_(cleanup_close) int host = kept_open_folder(host_path, err);
+    int r = host < 0 ? host : changes_read(upper, host, hidden, ret, err);
+    if (r == 0 && ret->count)
+        r = keep(layer, upper, host, ret, err);
+    if (r < 0)
+        changes_release(ret);
+    return r;
+}
