@@ -217,6 +217,50 @@ check "as git says it" err_has "git does not take them"
 check "and leave nothing" test -z "$(git branch --list "agent/$id/*")"
 run worktree discard "$id"
 
+# ---- at the end of a run ----
+
+# Types answers at a run on a terminal, one a line.
+on_terminal() { # ANSWERS COMMAND
+    cat >"$scratch/type.py" <<'END'
+import os, pty, select, sys
+answers = sys.argv[1].encode().decode("unicode_escape").encode().splitlines(keepends=True)
+pid, terminal = pty.fork()
+if pid == 0:
+    os.execvp(sys.argv[2], sys.argv[2:])
+seen = b""
+while True:
+    try:
+        piece = os.read(terminal, 65536)
+    except OSError:
+        break
+    if not piece:
+        break
+    seen += piece
+    os.write(1, piece)
+    while answers and seen.rstrip(b" ").endswith(b":") and b"agent-machine: " in seen.rsplit(b"\n", 1)[-1]:
+        os.write(terminal, answers.pop(0))
+        seen = b""
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+END
+    typed=$1
+    shift
+    try timeout 60 python3 -B "$scratch/type.py" "$typed" "$program" run -- sh -c "$1"
+}
+on_terminal 'd\na\n' 'echo asked >asked; exit 3'
+check "on a terminal the person is asked" out_has '[a]pply, [c]hoose'
+check "and shown what it is" out_has '+asked'
+check "what is applied is there" test -e asked
+check "the exit status is the command's all the same" exits 3
+on_terminal 'c\ny\nn\n' 'echo 1 >first; echo 2 >second'
+check "one can choose path by path" test -e first -a ! -e second
+run worktree discard "$(last)"
+on_terminal 'x\n' 'echo gone >thrown'
+check "or throw it away" test ! -e thrown -a ! -e "$runs/$(last)/0"
+on_terminal '\n' 'echo kept >kept'
+check "no answer keeps it" out_has 'kept; `agent-machine worktree apply'
+run worktree discard "$(last)"
+rm -f asked first
+
 # ---- what must not be possible ----
 
 mkdir -p victim "$scratch/elsewhere"

@@ -15,6 +15,7 @@
 #include "cmd/run_print.h"
 #include "cmd/run_surface.h"
 #include "cmd/tell.h"
+#include "cmd/worktree_ask.h"
 #include "contract/jcs.h"
 #include "contract/rules.h"
 #include "doctor/phase_gate.h"
@@ -596,8 +597,14 @@ static int run_run(const struct invocation *invocation)
     }
     if (invocation->values[OPTION_TRACE])
         run_print_trace(&run->trace);
+    char changed[PLANE_URN_MAX] = "";
+    if (r == 0 && run->execution.change_set.len && !invocation->values[OPTION_JSON] &&
+        !invocation->values[OPTION_DETACH])
+        snprintf(changed, sizeof(changed), "%s", strrchr(run->outcome.operation, ':') + 1);
     release(run);
     free(run);
+    if (changed[0])
+        worktree_ask(invocation, changed);
     return status;
 }
 

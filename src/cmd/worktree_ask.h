@@ -1,0 +1,13 @@
+/* worktree_ask: what becomes of the changes of a run that has just ended on a terminal. */
+#ifndef AM_CMD_WORKTREE_ASK_H
+#define AM_CMD_WORKTREE_ASK_H
+
+#include "cmd/verb.h"
+
+/*
+ * Asks the person, and does it. Nothing is asked where input or error output is no terminal: then
+ * the change set is kept, as it is where nothing is answered.
+ */
+void worktree_ask(const struct invocation *of_run, const char *run);
+
+#endif
