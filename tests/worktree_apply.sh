@@ -217,6 +217,49 @@ check "as git says it" err_has "git does not take them"
 check "and leave nothing" test -z "$(git branch --list "agent/$id/*")"
 run worktree discard "$id"
 
+# ---- going on ----
+
+mkdir -p keep/inner
+echo k >keep/k
+echo i >keep/inner/i
+echo base >grown
+run run -- sh -c 'echo one >>grown; rm -r keep; mkdir keep; echo new >keep/new; ln -s keep link2; mkdir -m 700 shut
+    echo s >shut/s; chmod 500 shut'
+first=$(last)
+run run --continue "$first" -- sh -c 'cat grown; ls -A keep; echo two >>grown; rm link2; echo more >more'
+check "a run goes on from a change set" out_is "base
+one
+new"
+second=$(last)
+run worktree status "$second"
+check "what both changed is one change set" out_matches 'modified .* grown'
+check "also what is gone" out_matches 'deleted .* keep/inner/i'
+check "and not what the second took back" out_lacks link2
+run worktree list
+check "the first is kept as it is" out_has "$first"
+run worktree diff "$first" grown
+check "with its own contents" out_lacks two
+run run --continue "$first" -- true
+check "to go on and do nothing leaves the same" test "$("$program" worktree diff "$(last)" | sha256sum)" = \
+    "$("$program" worktree diff "$first" | sha256sum)"
+run worktree discard "$(last)"
+echo host >>grown
+run worktree apply "$second"
+check "what the host changed since the first launch is a conflict" err_matches '^conflict +grown'
+run worktree apply --theirs "$second"
+check "all of it can be taken" test "$(cat grown)" = "base
+one
+two" -a -e more -a ! -e keep/inner -a "$(stat -c %a shut)" = 500
+run run --continue "$second" -- true
+check "what is not kept cannot be gone on from" exits 125
+run worktree discard "$first" more
+check "nor from a path that is none" exits 1
+run worktree discard "$first" grown
+run run --continue "$first" -- true
+check "nor from one of which parts were thrown away" err_has "thrown away"
+chmod -R u+rwX shut
+run worktree discard "$first"
+
 # ---- at the end of a run ----
 
 # Types answers at a run on a terminal, one a line.

@@ -11,6 +11,7 @@
 #include "cmd/first.h"
 #include "cmd/op.h"
 #include "cmd/run_ask.h"
+#include "cmd/run_continue.h"
 #include "cmd/run_mounts.h"
 #include "cmd/run_print.h"
 #include "cmd/run_surface.h"
@@ -44,6 +45,7 @@ enum {
     OPTION_KEY,
     OPTION_RETRY,
     OPTION_REASON,
+    OPTION_CONTINUE,
     OPTION_DISCARD,
     OPTION_DETACH,
     OPTION_INTERACTIVE,
@@ -76,6 +78,7 @@ static const struct option_row options[OPTION_COUNT] = {
     [OPTION_KEY] = { "idempotency-key", 0, "KEY", "give the same run once, however often asked" },
     [OPTION_RETRY] = { "retry", 0, "ID", "try a run again that was refused before it began" },
     [OPTION_REASON] = { "reason", 0, "TEXT", "why, for the record" },
+    [OPTION_CONTINUE] = { "continue", 0, "CHANGESET", "go on from a change set that is kept" },
     [OPTION_DISCARD] = { "discard", 0, NULL, "throw away what it changes, when it has ended" },
     [OPTION_DETACH] = { "detach", 'd', NULL,
                         "print its ID when it has started, and leave it alone" },
@@ -121,6 +124,7 @@ struct running {
     struct trace trace;
     struct execution execution;
     struct run_surface surface;
+    struct run_continue from;
     char own_places[PLAN_OWN_PLACES][FACTS_PATH_SIZE];
     char program[FACTS_PATH_SIZE], secret[PLACE_SIZE + 32], digests[PLACE_SIZE + 32];
     struct outcome outcome;
@@ -359,6 +363,10 @@ static int write_parameters(const struct running *run, struct buf *ret, struct e
     add_choices(ret, run, "denyDestinations", false);
     if (run->invocation->values[OPTION_DETACH])
         buf_add_text(ret, ",\"detached\":true");
+    if (run->from.urn[0]) {
+        buf_add_text(ret, ",\"continueChangeSetRef\":");
+        json_add_string(ret, str_from(run->from.urn));
+    }
     buf_add_char(ret, '}');
     return 0;
 }
@@ -472,7 +480,10 @@ static int execute(struct running *run, struct err *err)
 {
     _cleanup_(buf_release) struct buf command = BUF_INIT_LIMIT(PLANE_COMMAND_BYTES_MAX);
     char name[PLANE_URN_MAX], state[FACTS_PATH_SIZE]; /* no link leads to what is mounted */
-    int r = write_command(run, &command, err);
+    const char *from = run->invocation->values[OPTION_CONTINUE];
+    int r = from ? run_continue_open(run->plane, from, run->plan, &run->from, err) : 0;
+    if (r == 0)
+        r = write_command(run, &command, err);
     if (r == 0)
         r = facts_resolve(run->first.state, state, err);
     if (r < 0)
@@ -484,6 +495,7 @@ static int execute(struct running *run, struct err *err)
                                      .state_folder = state,
                                      .name = name,
                                      .secret = run->secret,
+                                     .continued = run->from.layers,
                                      .discard = run->invocation->values[OPTION_DISCARD],
                                      .detached = run->invocation->values[OPTION_DETACH],
                                      .interactive = run->invocation->values[OPTION_INTERACTIVE],
@@ -546,6 +558,7 @@ static void release(struct running *run)
     plan_free(run->plan);
     run_mounts_release(&run->mounts);
     run_surface_close(&run->surface);
+    run_continue_release(&run->from);
     profile_release(&run->profile);
     layers_close(run->layers);
     plane_close(run->plane);

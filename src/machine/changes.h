@@ -88,13 +88,14 @@ struct changes {
 };
 
 /*
+ * `launched_ns` is the launch's moment where it is earlier than that of the layer; 0: it is not.
  * The run must have ended: nobody else writes to the upper layer any more. `hidden` is what the run
  * could not see below (mask_find), or NULL. Files that their owner may not read are made readable
  * for as long as it takes. ERR_LIMIT past a bound, ERR_UNSUPPORTED for an overlay made with options
  * that ours has not (redirects, metadata alone), ERR_IO, ERR_MEMORY. Release with changes_release.
  */
-int changes_read(int upper_fd, int lower_fd, const struct mask_list *hidden, struct changes *ret,
-                 struct err *err) MUST_CHECK;
+int changes_read(int upper_fd, int lower_fd, const struct mask_list *hidden, int64_t launched_ns,
+                 struct changes *ret, struct err *err) MUST_CHECK;
 void changes_release(struct changes *changes);
 
 /* Appends one more, which is copied; ERR_LIMIT, ERR_MEMORY. For those who make a list. */

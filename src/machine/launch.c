@@ -151,7 +151,8 @@ static int make_layer(struct launch *launch, size_t index, struct err *err)
             return r;
     }
     launch->sandbox.mounts[index].layer_path = layer;
-    return 0;
+    const char *from = launch->options.continued ? launch->options.continued[index] : NULL;
+    return from ? worktree_continue(from, layer, err) : 0;
 }
 
 /* At the tier `process`: home and temporary files of the command. */

@@ -31,10 +31,12 @@ struct launch_options {
     const char *state_folder; /* where the runs' folders are */
     const char *name;         /* of the run: a word */
     const char *secret;       /* a file of the user's that no run may read, for the probes */
-    bool discard;             /* what staged mounts took goes with the run */
-    bool detached;            /* it has no caller: see relay.h */
-    bool interactive;         /* and whoever attaches may type, also where it has no terminal */
-    struct trace *trace;      /* may be NULL */
+    const char *const
+        *continued;      /* by mount, the layer that it goes on from, or NULL; may be NULL */
+    bool discard;        /* what staged mounts took goes with the run */
+    bool detached;       /* it has no caller: see relay.h */
+    bool interactive;    /* and whoever attaches may type, also where it has no terminal */
+    struct trace *trace; /* may be NULL */
 };
 
 /* What was achieved, once the sandbox is finished. */

@@ -36,6 +36,9 @@ int layer_open_seen(int directory, const char *name, const struct stat *status,
  * part. -ELOOP, -ENOTDIR or -ENOENT where the way is none. */
 int layer_open_parent(int root, const char *path, const char **ret_name) MUST_CHECK;
 
+/* Copies what a run wrote into an empty directory, with the overlay's own marks. */
+int layer_copy(int from, int to, struct err *err) MUST_CHECK;
+
 /* Fills a piece as far as the file goes; how many bytes, or -errno. */
 ssize_t layer_read_piece(int fd, char *piece);
 /* Adds the contents of a file, or the target of a link, to a stream; `piece` is for the way. */

@@ -126,7 +126,10 @@ static void clear_layer(const char *folder, const char *layer, bool discard)
     snprintf(path, sizeof(path), "%s/%s/work", folder, layer);
     (void)!file_remove_tree(path, NULL);
     snprintf(path, sizeof(path), "%s/%s/upper", folder, layer);
-    rmdir(path);
+    if (rmdir(path) == 0 || errno == ENOENT) {
+        snprintf(path, sizeof(path), "%s/%s/continued", folder, layer);
+        unlink(path); /* what it went on from was undone */
+    }
     snprintf(path, sizeof(path), "%s/%s", folder, layer);
     rmdir(path); /* stays where the layer has something in it */
 }

@@ -140,7 +140,7 @@ static int read_now(struct worktree *worktree, bool secrets_prohibited, struct e
     int r = secrets_prohibited ? mask_find(worktree->host, NULL, &hidden, err) : 0;
     if (r < 0)
         return r;
-    r = changes_read(worktree->upper, worktree->host, &hidden, &worktree->changes, err);
+    r = changes_read(worktree->upper, worktree->host, &hidden, 0, &worktree->changes, err);
     mask_list_release(&hidden);
     return r;
 }

@@ -24,6 +24,13 @@
 int worktree_keep(const char *layer, const char *host_path, const struct mask_list *hidden,
                   struct changes *ret, struct err *err) MUST_CHECK;
 
+/*
+ * Fills the layer of a run that is being launched with what another one left: it goes on from there,
+ * and what both have changed is one change set, of the new run. The other layer stays as it is.
+ * ERR_CONFLICT where parts of that were thrown away.
+ */
+int worktree_continue(const char *from, const char *to, struct err *err) MUST_CHECK;
+
 /* A layer with its host's directory, opened. */
 struct worktree {
     char layer[WORKTREE_PATH_SIZE], host_path[WORKTREE_PATH_SIZE];

@@ -5,7 +5,9 @@
  * is something. The list comes last, by a rename: a layer without one is that of a supervisor that
  * died.
  */
+#include "base/file.h"
 #include "machine/beneath.h"
+#include "machine/layer.h"
 #include "machine/worktree_kept.h"
 
 static int copy_all(int from, int to)
@@ -90,6 +92,52 @@ static int keep(const char *path, int upper, int host, const struct changes *cha
     return r < 0 ? err_set_errno(err, -r, STEP_WORKTREE, "cannot make %s durable", path) : 0;
 }
 
+/* --- going on ------------------------------------------------------------------------------ */
+
+/* When the first of the runs was launched that have made a layer; 0: this one is the first. */
+static int64_t launched_before(const char *layer)
+{
+    _cleanup_(buf_release) struct buf text = BUF_INIT_LIMIT(256);
+    char path[PATH_BYTES_MAX];
+    snprintf(path, sizeof(path), "%s/" CONTINUED_FILE, layer);
+    if (access(path, F_OK) < 0 || file_read(path, &text, NULL) < 0)
+        return 0;
+    const char *blank = strrchr(text.data, ' ');
+    return blank ? strtoll(blank + 1, NULL, 10) : 0;
+}
+
+/* What of a list says when its run was launched. */
+static int copy_first_line(int from, int to, struct err *err)
+{
+    char line[256];
+    _cleanup_(cleanup_close) int list = openat(from, LIST_FILE, O_RDONLY | O_CLOEXEC);
+    ssize_t len = list < 0 ? -1 : read(list, line, sizeof(line));
+    const char *end = len <= 0 ? NULL : memchr(line, '\n', (size_t)len);
+    _cleanup_(cleanup_close) int copy =
+        !end ? -1 : openat(to, CONTINUED_FILE, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (copy < 0 || write(copy, line, (size_t)(end - line)) != end - line)
+        return err_set_errno(err, end ? errno : EBADMSG, STEP_WORKTREE,
+                             "the list of what was changed");
+    return 0;
+}
+
+int worktree_continue(const char *from, const char *to, struct err *err)
+{
+    _cleanup_(cleanup_close) int old_layer = kept_open_folder(from, err);
+    _cleanup_(cleanup_close) int new_layer = old_layer < 0 ? -1 : kept_open_folder(to, err);
+    _cleanup_(cleanup_close) int old_upper = new_layer < 0 ? -1 : kept_open_upper(from, err);
+    _cleanup_(cleanup_close) int new_upper = old_upper < 0 ? -1 : kept_open_upper(to, err);
+    if (new_upper < 0)
+        return -EIO;
+    if (faccessat(old_layer, DISCARDED_FILE, F_OK, 0) == 0)
+        return err_set(err, ERR_CONFLICT, STEP_WORKTREE,
+                       "parts of the change set were thrown away, and would be there again");
+    int r = copy_first_line(old_layer, new_layer, err);
+    return r < 0 ? r : layer_copy(old_upper, new_upper, err);
+}
+
+/* --- keeping it ---------------------------------------------------------------------------- */
+
 int worktree_keep(const char *layer, const char *host_path, const struct mask_list *hidden,
                   struct changes *ret, struct err *err)
 {
@@ -98,7 +146,7 @@ int worktree_keep(const char *layer, const char *host_path, const struct mask_li
     if (upper < 0)
         return upper == -ENOENT ? 0 : upper;
     _cleanup_(cleanup_close) int host = kept_open_folder(host_path, err);
-    int r = host < 0 ? host : changes_read(upper, host, hidden, ret, err);
+    int r = host < 0 ? host : changes_read(upper, host, hidden, launched_before(layer), ret, err);
     if (r == 0 && ret->count)
         r = keep(layer, upper, host, ret, err);
     if (r < 0)

@@ -9,6 +9,7 @@
 #define LIST_NEW         "changes.new"
 #define BEFORE_FILE      "before"
 #define BEFORE_HEAD_SIZE (DIGEST_TEXT_SIZE + 24)
+#define CONTINUED_FILE   "continued" /* the first line of the list that a run went on from */
 #define DISCARDED_FILE   "discarded"
 #define PATH_BYTES_MAX   8192
 #define NS_PER_SECOND    INT64_C(1000000000)

@@ -417,10 +417,10 @@ static int64_t made_ns(int upper)
     return (int64_t)status.stx_btime.tv_sec * NS_PER_SECOND + status.stx_btime.tv_nsec;
 }
 
-int changes_read(int upper_fd, int lower_fd, const struct mask_list *hidden, struct changes *ret,
-                 struct err *err)
+int changes_read(int upper_fd, int lower_fd, const struct mask_list *hidden, int64_t launched_ns,
+                 struct changes *ret, struct err *err)
 {
-    struct changes list = { .launched_ns = made_ns(upper_fd) };
+    struct changes list = { .launched_ns = launched_ns ?: made_ns(upper_fd) };
     struct scan scan = { .list = &list, .path = BUF_INIT_LIMIT(CHANGES_PATH_MAX + 1), .err = err };
     struct layers roots = { .upper = upper_fd, .lower = lower_fd };
     int r = start(&scan, hidden);

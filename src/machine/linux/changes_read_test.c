@@ -78,7 +78,7 @@ static int read_layers(struct changes *ret, struct err *err)
     static const struct mask_list hidden = { .entries = entries, .count = ARRAY_LEN(entries) };
     _cleanup_(cleanup_close) int upper = tree_open("/mnt/upper");
     _cleanup_(cleanup_close) int lower = tree_open("/mnt/lower");
-    return changes_read(upper, lower, &hidden, ret, err);
+    return changes_read(upper, lower, &hidden, 0, ret, err);
 }
 
 /* In a child: changes the view by a script, and compares the list. */
@@ -129,7 +129,7 @@ static int read_two(const char *tree, struct changes *ret, struct err *err)
     _cleanup_(cleanup_close) int upper = tree_open(path);
     snprintf(path, sizeof(path), "%s/lower", tree);
     _cleanup_(cleanup_close) int lower = tree_open(path);
-    return changes_read(upper, lower, NULL, ret, err);
+    return changes_read(upper, lower, NULL, 0, ret, err);
 }
 
 TEST(the_digest_is_over_what_the_header_says)
