@@ -4,30 +4,17 @@
  * What becomes of each change is planned first, with nothing written. Then the plane records what
  * the person decided, and calls back to have it done.
  */
-#include "machine/worktree_apply.h"
+#include "cmd/worktree_taking.h"
 
-#include "base/file.h"
-#include "cmd/change_set.h"
 #include "cmd/tell.h"
 #include "cmd/worktree.h"
 #include "contract/rules.h"
-#include "machine/git_commits.h"
+#include "machine/held.h"
 #include "machine/run_folder.h"
 
 #define STEP_TAKE      "take a change set"
 #define HELD_PATHS_MAX 10000 /* as the command's schema has it */
 
-enum {
-    APPLY_DRY_RUN,
-    APPLY_TO,
-    APPLY_OPTION_OURS,
-    APPLY_OPTION_THEIRS,
-    APPLY_OPTION_MERGE,
-    APPLY_INCLUDE_HELD,
-    APPLY_COMMITS,
-    APPLY_REASON,
-    APPLY_JSON
-};
 enum { DISCARD_REASON };
 
 const struct option_row worktree_apply_options[WORKTREE_APPLY_OPTIONS] = {
@@ -46,19 +33,6 @@ const struct option_row worktree_apply_options[WORKTREE_APPLY_OPTIONS] = {
 
 const struct option_row worktree_discard_options[WORKTREE_DISCARD_OPTIONS] = {
     [DISCARD_REASON] = { "reason", 0, "TEXT", "why, for the record" },
-};
-
-/* What is being done, for those who are called back. */
-struct taking {
-    const struct invocation *invocation;
-    struct plane *plane;
-    struct change_set set;
-    bool is_open, discards, elsewhere, takes_commits;
-    bool whole; /* nothing of it is left */
-    struct redact_scanner *scanner;
-    struct worktree_apply *plans[PLAN_MOUNTS_MAX];
-    struct git_commits commits[PLAN_MOUNTS_MAX]; /* of --commits */
-    size_t mount;                                /* for which it is asked what was chosen */
 };
 
 /* --- opening ------------------------------------------------------------------------------- */
@@ -189,105 +163,7 @@ static int plan(struct taking *taking, struct err *err)
     return r < 0 ? r : change_set_check_found(&taking->set, err);
 }
 
-static size_t count(const struct taking *taking, enum apply_fate fate)
-{
-    size_t sum = 0;
-    for (size_t i = 0; i < taking->set.mount_count; i++)
-        sum += worktree_apply_count(taking->plans[i], fate);
-    return sum;
-}
-
-/* --- telling ------------------------------------------------------------------------------- */
-
-static void tell_item(FILE *out, const struct apply_item *item)
-{
-    fprintf(out, "%-8s  ", apply_fate_names[item->fate]);
-    tell_text(out, item->change->path);
-    if (item->why)
-        fprintf(out, ": %s", item->why);
-    fputc('\n', out);
-}
-
-/* Of a dry run each change; else what was not taken as it is. */
-static void tell_items(const struct taking *taking, bool all)
-{
-    for (size_t i = 0; i < taking->set.mount_count; i++) {
-        size_t items;
-        const struct apply_item *item = worktree_apply_items(taking->plans[i], &items);
-        for (; items; items--, item++) {
-            bool quiet =
-                item->fate == FATE_TAKEN || item->fate == FATE_DONE || item->fate == FATE_MERGED;
-            if (item->fate != FATE_NOT_CHOSEN && (all || !quiet))
-                tell_item(all ? stdout : stderr, item);
-        }
-    }
-}
-
-static void print_json(const struct taking *taking)
-{
-    struct buf out = BUF_INIT_LIMIT(CHANGES_TEXT_MAX);
-    bool first = true;
-    buf_add_char(&out, '[');
-    for (size_t i = 0; i < taking->set.mount_count; i++) {
-        size_t items;
-        const struct apply_item *item = worktree_apply_items(taking->plans[i], &items);
-        for (; items; items--, item++) {
-            if (item->fate == FATE_NOT_CHOSEN)
-                continue;
-            buf_add_text(&out, first ? "{\"path\":" : ",{\"path\":");
-            json_add_string(&out, str_from(item->change->path));
-            buf_addf(&out, ",\"change\":\"%s\",\"fate\":\"%s\"", change_names[item->change->type],
-                     apply_fate_names[item->fate]);
-            if (item->rule)
-                buf_addf(&out, ",\"rule\":\"%s\"", item->rule);
-            if (item->why) {
-                buf_add_text(&out, ",\"why\":");
-                json_add_string(&out, str_from(item->why));
-            }
-            buf_add_char(&out, '}');
-            first = false;
-        }
-    }
-    buf_add_char(&out, ']');
-    puts(out.data);
-    buf_release(&out);
-}
-
-static void say_count(size_t number, const char *what)
-{
-    if (number)
-        fprintf(stderr, "agent-machine: %zu %s\n", number, what);
-}
-
-static int tell_end(const struct taking *taking, bool done)
-{
-    const struct invocation *invocation = taking->invocation;
-    bool dry = invocation->values[APPLY_DRY_RUN];
-    if (invocation->values[APPLY_JSON])
-        print_json(taking);
-    else
-        tell_items(taking, dry);
-    size_t conflicts = count(taking, FATE_CONFLICT);
-    size_t taken =
-        count(taking, FATE_TAKEN) + count(taking, FATE_MERGED) + count(taking, FATE_MARKED);
-    if (done)
-        say_count(taken, taken == 1 ? "change applied" : "changes applied");
-    if (done && !taken)
-        fputs("agent-machine: nothing was left to apply\n", stderr);
-    say_count(count(taking, FATE_MARKED), "of them with conflict markers to resolve");
-    say_count(count(taking, FATE_HELD), "held apart: name them, or give --include-held");
-    say_count(count(taking, FATE_KEPT), "in conflict, and kept as the host has them");
-    say_count(conflicts, "in conflict, so nothing is applied: --ours keeps the host's, --theirs "
-                         "takes the run's, --merge makes one of both; or name other paths");
-    return conflicts || count(taking, FATE_MARKED) ? EXIT_NEGATIVE : EXIT_OK;
-}
-
 /* --- commits ------------------------------------------------------------------------------- */
-
-static void write_prefix(const struct taking *taking, char ret[GIT_PREFIX_MAX])
-{
-    snprintf(ret, GIT_PREFIX_MAX, "agent/%s", change_set_name(&taking->set));
-}
 
 static int find_commits(struct taking *taking, struct err *err)
 {
@@ -303,18 +179,6 @@ static int find_commits(struct taking *taking, struct err *err)
                              : err_set(err, ERR_NOT_FOUND, STEP_TAKE, "the run made no commits");
 }
 
-static void tell_commits(const struct taking *taking)
-{
-    char prefix[GIT_PREFIX_MAX];
-    write_prefix(taking, prefix);
-    for (size_t i = 0; i < taking->set.mount_count; i++) {
-        for (size_t j = 0; j < taking->commits[i].count; j++)
-            printf("%.12s %s/%s\n", taking->commits[i].branches[j].commit, prefix,
-                   taking->commits[i].branches[j].name);
-        say_count(taking->commits[i].left_out, "left out: no branches that git would take");
-    }
-}
-
 static bool is_git_data(void *context, const char *path)
 {
     (void)context;
@@ -327,7 +191,7 @@ static int take_commits(struct taking *taking, struct err *err)
     char prefix[GIT_PREFIX_MAX];
     int r = 0;
     bool gone;
-    write_prefix(taking, prefix);
+    taking_prefix(taking, prefix);
     for (size_t i = 0; i < taking->set.mount_count && r == 0; i++) {
         if (!taking->commits[i].count)
             continue;
@@ -345,7 +209,7 @@ static bool is_whole(const struct taking *taking)
 {
     for (enum apply_fate fate = 0; fate < APPLY_FATE_COUNT; fate++)
         if (fate != FATE_DONE && fate != FATE_TAKEN && fate != FATE_MERGED && fate != FATE_MARKED &&
-            count(taking, fate))
+            taking_count(taking, fate))
             return false;
     return !taking->elsewhere;
 }
@@ -436,7 +300,8 @@ static int take(struct taking *taking, struct err *err)
         r = find_commits(taking, err);
     else if (r == 0)
         r = plan(taking, err);
-    if (r < 0 || values[APPLY_DRY_RUN] || (!taking->takes_commits && count(taking, FATE_CONFLICT)))
+    if (r < 0 || values[APPLY_DRY_RUN] ||
+        (!taking->takes_commits && taking_count(taking, FATE_CONFLICT)))
         return r;
     r = submit(taking, values[APPLY_REASON], err);
     if (r == 0 && taking->whole)
@@ -456,9 +321,9 @@ int worktree_run_apply(const struct invocation *invocation)
     int r = take(taking, &err);
     int status = r < 0 ? tell_error(invocation, &err) : EXIT_OK;
     if (r >= 0 && taking->takes_commits)
-        tell_commits(taking);
+        taking_tell_commits(taking);
     else if (r >= 0)
-        status = tell_end(taking, r > 0);
+        status = taking_tell(taking, r > 0);
     release(taking);
     free(taking);
     return status;

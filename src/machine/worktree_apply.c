@@ -87,6 +87,8 @@ static int do_step(const struct applying *applying, size_t index)
     if ((step->kind == STEP_REMOVE && there) || (step->kind == STEP_PUT && !there) ||
         (step->kind == STEP_SWAP && !is_staged))
         return 0; /* it was done before a crash */
+    if (step->kind == STEP_PUT && !is_staged)
+        return -ESTALE; /* somebody has put something else there */
     _cleanup_(cleanup_close) int parent = applying_open_parent(applying, step->path, &name);
     int r = parent < 0 ? parent : 0;
     if (r < 0)
@@ -259,6 +261,8 @@ static int complete(struct applying *applying, struct err *err)
 static int recover(struct applying *applying, bool committed, struct err *err)
 {
     applying->root = open(applying->root_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (applying->root < 0 && (errno == ENOENT || errno == ENOTDIR))
+        return journal_end(applying, err); /* with the tree went what was begun in it */
     if (applying->root < 0)
         return err_set_errno(err, errno, STEP_APPLY, "%s", applying->root_path);
     if (flock(applying->root, LOCK_EX | LOCK_NB) < 0)
