@@ -244,6 +244,9 @@ run run --continue "$first" -- true
 check "to go on and do nothing leaves the same" test "$("$program" worktree diff "$(last)" | sha256sum)" = \
     "$("$program" worktree diff "$first" | sha256sum)"
 run worktree discard "$(last)"
+run run --continue "$first" -- no-such-program
+run worktree list
+check "a run that never begins leaves no second one" test "$(grep -c . "$scratch/out")" -eq 2
 echo host >>grown
 run worktree apply "$second"
 check "what the host changed since the first launch is a conflict" err_matches '^conflict +grown'

@@ -56,6 +56,7 @@ struct launch {
     int group; /* that its first process was born into; -1: none */
     pid_t pid;
     size_t steps_done;
+    bool began; /* the command was let go */
 };
 
 struct launch_step {
@@ -181,7 +182,9 @@ static int make_folder(struct launch *launch, struct err *err)
 
 static void remove_folder(struct launch *launch)
 {
-    run_folder_end(launch->options.state_folder, launch->folder, launch->options.discard);
+    /* What a run that never began would have gone on from is another one's. */
+    run_folder_end(launch->options.state_folder, launch->folder,
+                   launch->options.discard || !launch->began);
 }
 
 int launch_changes(const struct launch *launch, size_t mount, struct changes *ret, struct err *err)
@@ -549,6 +552,7 @@ int launch_run(struct launch *launch, const struct run_watch *watch, struct run_
     *ret = (struct run_result){ .end = RUN_LOST };
     if (sandbox_send(launch->control, &go, -1) < 0)
         return err_set(err, ERR_IO, STEP_LAUNCH, "the sandbox died before its command started");
+    launch->began = true;
     trace_note(launch->options.trace, "machine/supervise.c", "command started");
     run_folder_sweep(launch->options.state_folder); /* while the command begins */
     return supervise(&supervised, watch, ret, err);

@@ -31,12 +31,12 @@ struct launch_options {
     const char *state_folder; /* where the runs' folders are */
     const char *name;         /* of the run: a word */
     const char *secret;       /* a file of the user's that no run may read, for the probes */
-    const char *const
-        *continued;      /* by mount, the layer that it goes on from, or NULL; may be NULL */
-    bool discard;        /* what staged mounts took goes with the run */
-    bool detached;       /* it has no caller: see relay.h */
-    bool interactive;    /* and whoever attaches may type, also where it has no terminal */
-    struct trace *trace; /* may be NULL */
+    bool discard;             /* what staged mounts took goes with the run */
+    bool detached;            /* it has no caller: see relay.h */
+    bool interactive;         /* and whoever attaches may type, also where it has no terminal */
+    struct trace *trace;      /* may be NULL */
+    /* By mount: the layer of another run that it goes on from, or NULL. May be NULL. */
+    const char *const *continued;
 };
 
 /* What was achieved, once the sandbox is finished. */
