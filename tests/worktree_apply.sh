@@ -308,6 +308,32 @@ check "no answer keeps it" out_has 'kept; `agent-machine worktree apply'
 run worktree discard "$(last)"
 rm -f asked first
 
+# And what to take of each file.
+printf 'a\nb\nc\nd\ne\nf\ng\nh\n' >letters
+echo bye >leaves
+run run -- sh -c 'sed -i -e s/b/B/ -e s/g/G/ letters; rm leaves; echo x >fresh; echo y >other2'
+id=$(last)
+type_at() { # ANSWERS ARGUMENT…
+    typed=$1
+    shift
+    try timeout 60 python3 -B "$scratch/type.py" "$typed" "$program" "$@"
+}
+type_at 'y\nn\ny\nn\n' worktree apply -p "$id" fresh leaves letters
+check "each place that differs is shown" out_has '+B'
+check "what is taken of new and old files is asked too" test -e fresh -a -e leaves
+check "one place of a file can be taken" test "$(sed -n '2p;7p' letters)" = "B
+g"
+check "and no other file" test ! -e other2
+run worktree apply "$id" letters
+check "the rest of it is merged" exits 1
+run worktree apply --merge "$id" letters
+check "into what is there" test "$(sed -n '2p;7p' letters)" = "B
+G"
+run worktree apply -p "$id"
+check "without a terminal nobody can be asked" exits 2
+run worktree discard "$id"
+rm -f fresh leaves letters
+
 # ---- what must not be possible ----
 
 mkdir -p victim "$scratch/elsewhere"

@@ -12,7 +12,7 @@
 
 #define WORKTREE_DIFF_OPTIONS    3
 #define WORKTREE_EXPORT_OPTIONS  2
-#define WORKTREE_APPLY_OPTIONS   9
+#define WORKTREE_APPLY_OPTIONS   10
 #define WORKTREE_DISCARD_OPTIONS 1
 
 extern const struct option_row worktree_diff_options[WORKTREE_DIFF_OPTIONS];

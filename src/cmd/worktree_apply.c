@@ -27,6 +27,7 @@ const struct option_row worktree_apply_options[WORKTREE_APPLY_OPTIONS] = {
                              "where the host has changed it too, merge, with conflict markers" },
     [APPLY_INCLUDE_HELD] = { "include-held", 0, NULL, "take what is held apart too" },
     [APPLY_COMMITS] = { "commits", 0, NULL, "take the run's commits as branches, and no files" },
+    [APPLY_PATCH] = { "patch", 'p', NULL, "ask about each place that differs" },
     [APPLY_REASON] = { "reason", 0, "TEXT", "why, for the record" },
     [APPLY_JSON] = { "json", 'j', NULL, "print what became of each change as JSON" },
 };
@@ -99,6 +100,7 @@ static void release(struct taking *taking)
     for (size_t i = 0; i < PLAN_MOUNTS_MAX; i++)
         git_commits_release(&taking->commits[i]);
     redact_scanner_free(taking->scanner);
+    hunks_free(taking->hunks);
     if (taking->is_open)
         change_set_close(&taking->set);
     plane_close(taking->plane);
@@ -109,7 +111,8 @@ static void release(struct taking *taking)
 static bool chooses(void *context, const char *path)
 {
     struct taking *taking = context;
-    return change_set_chooses(&taking->set, taking->mount, path);
+    return change_set_chooses(&taking->set, taking->mount, path) &&
+           !(taking->hunks && hunks_leave(taking->hunks, taking->mount, path));
 }
 
 static bool names(void *context, const char *path)
@@ -153,7 +156,7 @@ static int plan(struct taking *taking, struct err *err)
     if (r == 0 && options.target && taking->set.mount_count > 1)
         r = err_set(err, ERR_USAGE, STEP_TAKE,
                     "the change set is of several directories, and --to names one");
-    if (r == 0)
+    if (r == 0 && !taking->scanner)
         r = redact_scanner_new(&taking->scanner, err);
     options.scanner = taking->scanner;
     for (size_t i = 0; i < taking->set.mount_count && r == 0; i++) {
@@ -211,7 +214,7 @@ static bool is_whole(const struct taking *taking)
         if (fate != FATE_DONE && fate != FATE_TAKEN && fate != FATE_MERGED && fate != FATE_MARKED &&
             taking_count(taking, fate))
             return false;
-    return !taking->elsewhere;
+    return !taking->elsewhere && !taking->hunks;
 }
 
 static int admission(void *context, bool *ret_whole, struct err *err)
@@ -289,6 +292,19 @@ static int open_plane(struct taking *taking, struct err *err)
     return r < 0 ? r : plane_recover(taking->plane, &recovered, err);
 }
 
+/* Plans anew, with what the person chose. */
+static int choose_hunks(struct taking *taking, struct err *err)
+{
+    if (!isatty(STDIN_FILENO) || taking->takes_commits)
+        return err_set(err, ERR_USAGE, STEP_TAKE, "--patch asks on a terminal, about files");
+    int r = hunks_ask(taking, err);
+    for (size_t i = 0; i < taking->set.mount_count; i++)
+        worktree_apply_free(TAKE_PTR(taking->plans[i]));
+    if (r == 0)
+        r = plan(taking, err);
+    return r < 0 ? r : hunks_fill(taking, err);
+}
+
 /* 1 where it was done. */
 static int take(struct taking *taking, struct err *err)
 {
@@ -300,6 +316,8 @@ static int take(struct taking *taking, struct err *err)
         r = find_commits(taking, err);
     else if (r == 0)
         r = plan(taking, err);
+    if (r == 0 && values[APPLY_PATCH] && !taking_count(taking, FATE_CONFLICT))
+        r = choose_hunks(taking, err);
     if (r < 0 || values[APPLY_DRY_RUN] ||
         (!taking->takes_commits && taking_count(taking, FATE_CONFLICT)))
         return r;

@@ -8,8 +8,7 @@
 #define ANSWER_SIZE 64
 #define PATH_SIZE   (WORKTREE_PATH_SIZE + CHANGES_PATH_MAX + 2)
 
-/* The first letter of what the person types; 0 at the end of the input. */
-static char ask(const char *question)
+char worktree_ask_letter(const char *question)
 {
     char answer[ANSWER_SIZE];
     fprintf(stderr, "agent-machine: %s: ", question);
@@ -61,7 +60,7 @@ static bool choose_path(struct choosing *choosing, const struct worktree *worktr
         tell_text(stderr, change->path);
         fputc('\n', stderr);
         snprintf(question, sizeof(question), "take it? [y]es, [n]o, [d]iff, [q]uit");
-        char answer = ask(question);
+        char answer = worktree_ask_letter(question);
         char *operands[] = { choosing->operands[0], path };
         if (answer == 'd') {
             call(choosing->of_run, "diff", operands, 2);
@@ -112,7 +111,7 @@ void worktree_ask(const struct invocation *of_run, const char *run)
         return;
     snprintf(name, sizeof(name), "%s", run);
     for (;;) {
-        switch (ask("[a]pply, [c]hoose, [d]iff, [k]eep, or discard [x]")) {
+        switch (worktree_ask_letter("[a]pply, [c]hoose, [d]iff, [k]eep, or discard [x]")) {
         case 'd':
             call(of_run, "diff", operands, 1);
             continue;

@@ -10,4 +10,7 @@
  */
 void worktree_ask(const struct invocation *of_run, const char *run);
 
+/* Asks on error output; the first letter of what the person types, 0 at the end of the input. */
+char worktree_ask_letter(const char *question);
+
 #endif

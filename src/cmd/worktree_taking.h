@@ -14,6 +14,7 @@ enum {
     APPLY_OPTION_MERGE,
     APPLY_INCLUDE_HELD,
     APPLY_COMMITS,
+    APPLY_PATCH,
     APPLY_REASON,
     APPLY_JSON
 };
@@ -23,12 +24,23 @@ struct taking {
     struct plane *plane;
     struct change_set set;
     bool is_open, discards, elsewhere, takes_commits;
-    bool whole; /* nothing of it is left */
+    struct hunks *hunks; /* what was chosen of each file; NULL: nobody was asked */
+    bool whole;          /* nothing of it is left */
     struct redact_scanner *scanner;
     struct worktree_apply *plans[PLAN_MOUNTS_MAX];
     struct git_commits commits[PLAN_MOUNTS_MAX]; /* of --commits */
     size_t mount;                                /* for which it is asked what was chosen */
 };
+
+/*
+ * Shows each change that would be taken, of texts each place that differs, and asks whether to. A
+ * negative return is -errno with err. Then a plan is made anew, without what is left out
+ * (hunks_leave), and gets the texts of those that are taken in part (hunks_fill).
+ */
+int hunks_ask(struct taking *taking, struct err *err) MUST_CHECK;
+bool hunks_leave(const struct hunks *hunks, size_t mount, const char *path);
+int hunks_fill(struct taking *taking, struct err *err) MUST_CHECK;
+void hunks_free(struct hunks *hunks);
 
 /* Below which the run's branches are taken. */
 void taking_prefix(const struct taking *taking, char ret[GIT_PREFIX_MAX]);

@@ -218,9 +218,10 @@ int worktree_apply_run(struct worktree_apply *apply, struct err *err)
     size_t conflicts = worktree_apply_count(apply, FATE_CONFLICT);
     if (conflicts)
         return err_set(err, ERR_CONFLICT, STEP_APPLY, "%zu changes are in conflict", conflicts);
-    if (!applying->steps.count)
-        return 0;
-    int r = journal_begin(applying, err);
+    int r = apply_make_steps(apply, err);
+    if (r < 0 || !applying->steps.count)
+        return r;
+    r = journal_begin(applying, err);
     if (r < 0)
         return r;
     tell_hook(0);

@@ -63,6 +63,15 @@ const struct apply_item *worktree_apply_items(const struct worktree_apply *apply
 size_t worktree_apply_count(const struct worktree_apply *apply, enum apply_fate fate);
 
 /*
+ * Appends what the tree has of a file that is taken, and what the run made of it: 1 where both are
+ * text, else 0. Then another text may be taken in place of the run's.
+ */
+int worktree_apply_texts(const struct worktree_apply *apply, size_t item, struct buf *ret_tree,
+                         struct buf *ret_run, struct err *err) MUST_CHECK;
+int worktree_apply_set_text(struct worktree_apply *apply, size_t item, struct str text,
+                            struct err *err) MUST_CHECK;
+
+/*
  * Does it: all of what is taken or merged, or nothing. ERR_CONFLICT where the tree has changed
  * since it was planned; ERR_DAMAGED where what the run wrote is not what it was when the run ended;
  * ERR_IO (a full disk: -ENOSPC) with nothing done, or with the journal left behind, which it says.

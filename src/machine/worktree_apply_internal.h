@@ -75,6 +75,9 @@ bool apply_is_planned(const struct apply_item *item);
 /* Looks at the tree, and says of each that is taken what becomes of it. */
 int apply_decide(struct worktree_apply *apply, struct err *err) MUST_CHECK;
 
+/* Makes the steps of all that is planned. */
+int apply_make_steps(struct worktree_apply *apply, struct err *err) MUST_CHECK;
+
 int steps_add(struct apply_steps *steps, const struct apply_step *step, struct err *err) MUST_CHECK;
 void steps_release(struct apply_steps *steps);
 

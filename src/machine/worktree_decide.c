@@ -141,6 +141,34 @@ static int merge_item(struct worktree_apply *apply, size_t i, struct err *err)
     return r < 0 ? err_set_errno(err, -r, STEP_APPLY, "merge %s", change->path) : 0;
 }
 
+int worktree_apply_texts(const struct worktree_apply *apply, size_t item, struct buf *ret_tree,
+                         struct buf *ret_run, struct err *err)
+{
+    const struct changed_path *change = apply->items[item].change;
+    struct stat unused;
+    if (!apply_is_planned(&apply->items[item]) || change->kind != CHANGED_FILE ||
+        change->type != CHANGE_MODIFIED || !apply->exists[item])
+        return 0;
+    _cleanup_(cleanup_close) int tree = open_target(apply, change->path);
+    _cleanup_(cleanup_close) int run = worktree_open_after(apply->worktree, change, &unused);
+    if (read_text(tree, NULL, ret_tree) && read_text(run, change->digest, ret_run))
+        return 1;
+    return ret_tree->error || ret_run->error
+               ? err_set(err, ERR_MEMORY, STEP_APPLY, "there is not enough memory")
+               : 0;
+}
+
+int worktree_apply_set_text(struct worktree_apply *apply, size_t item, struct str text,
+                            struct err *err)
+{
+    char *kept = arena_copy(&apply->applying.steps.arena, text);
+    if (!kept)
+        return err_set(err, ERR_MEMORY, STEP_APPLY, "there is not enough memory");
+    apply->merged[item] = str_make(kept, text.len);
+    apply->items[item].fate = FATE_MERGED;
+    return 0;
+}
+
 /* --- each change --------------------------------------------------------------------------- */
 
 /* Whether what is deleted in this plan makes room for a path, or for what it lies in. */

@@ -158,7 +158,7 @@ static int add_making(struct worktree_apply *apply, size_t i, struct err *err)
                : add_step(apply, i, STEP_CHMOD, change->mode | 0700, err);
 }
 
-static int make_steps(struct worktree_apply *apply, struct err *err)
+int apply_make_steps(struct worktree_apply *apply, struct err *err)
 {
     int r = 0;
     for (size_t i = apply->count; i-- > 0 && r == 0;) {
@@ -254,8 +254,6 @@ int worktree_apply_plan(const struct worktree *worktree, const struct apply_opti
         r = choose(apply, err);
     if (r == 0)
         r = apply_decide(apply, err);
-    if (r == 0)
-        r = make_steps(apply, err);
     if (r < 0) {
         worktree_apply_free(apply);
         return r;
