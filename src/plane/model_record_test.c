@@ -279,3 +279,124 @@ TEST(a_binding_that_is_undone_ends_the_calls_of_a_run)
     CHECK(strstr(scene.reason, "undone") != NULL);
     scene_end(&scene);
 }
+
+/* --- layers and delegations ---------------------------------------------------------------- */
+
+/* A rule about local models, in force from the next run on. */
+static void say(struct scene *scene, const char *answer)
+{
+    char rules[512];
+    snprintf(rules, sizeof(rules),
+             "{'rules':[{'gate':'modelProviderUse','match':'urn:srcos:model-profile:*',"
+             "'answer':'%s','reason':'Sure?'}]}",
+             answer);
+    plane_close(scene->stage.plane);
+    test_put(scene->stage.folder, "config/user/gates.json", rules);
+    CHECK(stage_open(&scene->stage));
+}
+
+static int last_id(void *context, struct str id, struct str json, int64_t revision, struct err *err)
+{
+    (void)json, (void)revision, (void)err;
+    snprintf(context, PLANE_URN_MAX, "%.*s", STR_ARG(id));
+    return 0;
+}
+
+static void again(struct scene *scene)
+{
+    scene->permitted = scene->refused = 0;
+    buf_reset(&scene->egress);
+    buf_reset(&scene->denials);
+    run(scene, CEILING("100", "1000"));
+}
+
+TEST(a_layer_s_denial_of_a_local_model_stands)
+{
+    struct scene scene = { .calls = 2, .reserved = 100, .used = 10 };
+    if (!scene_begin(&scene, NULL))
+        return;
+    CHECK_INT(bind_local(&scene.stage).state, STATE_COMPLETED);
+    say(&scene, "deny");
+    again(&scene);
+    CHECK_INT(scene.permitted, 0);
+    CHECK_INT(scene.refused, 2);
+    CHECK(strstr(scene.reason, "Sure?") != NULL);
+    scene_end(&scene);
+}
+
+TEST(what_a_layer_leaves_to_a_person_is_asked_once_and_goes_by_the_answer)
+{
+    struct scene scene = { .calls = 3, .reserved = 100, .used = 10 };
+    struct buf command = BUF_INIT;
+    struct outcome outcome;
+    char card[PLANE_URN_MAX] = "";
+    if (!scene_begin(&scene, NULL))
+        return;
+    CHECK_INT(bind_local(&scene.stage).state, STATE_COMPLETED);
+    say(&scene, "ask");
+    again(&scene);
+    CHECK_INT(scene.permitted, 0);
+    CHECK(strstr(scene.reason, "op decide") != NULL);
+    CHECK_INT(stage_count(&scene.stage, "DecisionCard"), 1);
+    CHECK_INT(ledger_each_document(plane_ledger(scene.stage.plane), STR("DecisionCard"), STR(""),
+                                   last_id, card, NULL),
+              0);
+    struct plane_answer answer = { .card = str_from(card), .option = STR("this-profile") };
+    CHECK_INT(plane_write_decide(scene.stage.plane, &answer, &command, NULL), 0);
+    CHECK_INT(plane_submit(scene.stage.plane, buf_str(&command), NULL, &outcome, NULL), 0);
+    buf_release(&command);
+    again(&scene);
+    CHECK_INT(scene.permitted, 3);
+    CHECK_INT(stage_count(&scene.stage, "DecisionCard"), 1);
+    scene_end(&scene);
+}
+
+/* A delegation of the user's to the agent that gives these providers. */
+static void delegate(struct stage *stage, const char *providers)
+{
+    struct buf json = BUF_INIT, envelope = BUF_INIT;
+    struct ledger_batch *batch = NULL;
+    struct ledger_position position;
+    struct sign_key *key = NULL;
+    char now[CLOCK_TEXT_SIZE], until[CLOCK_TEXT_SIZE];
+    clock_text(clock_now_ms() - 1000, now);
+    clock_text(clock_now_ms() + 3600 * 1000, until);
+    buf_addf(&json,
+             "{\"id\":\"urn:srcos:delegation:given\",\"type\":\"Delegation\",\"specVersion\":"
+             "\"1.0.0\",\"depth\":0,\"issuerRef\":\"%s\",\"subjectRef\":\"" TEST_AGENT
+             "\",\"issuedAt\":\"%s\",\"notBefore\":\"%s\",\"expiresAt\":\"%s\",\"operationTypes\":"
+             "[\"agent_machine.execution.start\"],\"scope\":{\"workspaceRefs\":"
+             "[\"" TEST_WORKSPACE "\"],\"profileRefs\":[\"" TEST_PROFILE "\"],\"toolRefs\":[],"
+             "\"modelProviderRefs\":[%s],\"mounts\":[]},\"budgetCeiling\":{\"modelCalls\":100,"
+             "\"tokens\":1000,\"wallClockSeconds\":100000,\"cpuSeconds\":100000,"
+             "\"agentConcurrency\":10}}",
+             stage->user, now, now, until, providers);
+    CHECK_INT(key_open_user(stage->config, &key, NULL), 0);
+    CHECK_INT(delegation_seal(key, buf_str(&json), &envelope, NULL), 0);
+    CHECK_INT(ledger_batch_new(&batch, NULL), 0);
+    CHECK_INT(delegation_put(batch, buf_str(&envelope), clock_now_ms(), NULL), 0);
+    CHECK_INT(ledger_commit(plane_ledger(stage->plane), batch, &position, NULL), 0);
+    ledger_batch_free(batch);
+    sign_key_free(key);
+    buf_release(&json);
+    buf_release(&envelope);
+}
+
+TEST(a_delegation_that_is_named_gives_the_providers_that_it_lists)
+{
+    static const struct {
+        const char *providers;
+        int permitted;
+    } cases[] = { { "", 0 }, { "\"" HOSTED "\"", 0 }, { "\"" LOCAL "\"", 2 } };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct scene scene = { .calls = 2, .reserved = 100, .used = 10 };
+        if (!scene_begin(&scene, NULL))
+            return;
+        CHECK_INT(bind_local(&scene.stage).state, STATE_COMPLETED);
+        delegate(&scene.stage, cases[i].providers);
+        run(&scene, ",\"delegationRef\":\"urn:srcos:delegation:given\"" CEILING("100", "1000"));
+        if (scene.permitted != cases[i].permitted)
+            test_fail(__FILE__, __LINE__, "%d: %s", scene.permitted, scene.reason);
+        scene_end(&scene);
+    }
+}

@@ -81,9 +81,10 @@ static int find_url(const struct making *making, const struct model_provider *fa
         snprintf(local, sizeof(local), "http://127.0.0.1:%u", facts->default_port);
         url = str_from(local);
     } else if (secret_is_reference(url)) {
-        int r = references_secret(making->references, url, &secret, err);
-        if (r < 0)
-            return r;
+        struct err why = { 0 };
+        if (references_secret(making->references, url, &secret, &why) < 0)
+            return err_set(err, why.code, STEP_ROUTES, "%.*s, its base address: %s", STR_ARG(url),
+                           why.cause);
         url = secret_value(secret);
     } else if (str_starts(url, STR("urn:"))) {
         return err_set(err, ERR_UNSUPPORTED, STEP_ROUTES,
