@@ -18,25 +18,6 @@
 
 /* --- what both share ----------------------------------------------------------------------- */
 
-static void print_outcome_json(const struct outcome *outcome, const char *record)
-{
-    struct buf out = BUF_INIT;
-    buf_add_text(&out, "{\"operation\":");
-    json_add_string(&out, str_from(outcome->operation));
-    buf_addf(&out, ",\"state\":\"%s\"", state_names[outcome->state]);
-    if (!outcome->failure.code) {
-        buf_add_text(&out, ",\"record\":");
-        json_add_string(&out, str_from(record));
-    } else {
-        buf_addf(&out, ",\"failure\":{\"code\":\"%s\",\"message\":", err_id(outcome->failure.code));
-        json_add_string(&out, str_from(outcome->failure.cause));
-        buf_add_char(&out, '}');
-    }
-    buf_add_char(&out, '}');
-    puts(out.data);
-    buf_release(&out);
-}
-
 /* Gives the command to the plane and says what became of it. */
 static int submit(const struct invocation *invocation, const struct submission *submission,
                   enum ledger_mode mode, bool json)
@@ -58,7 +39,7 @@ static int submit(const struct invocation *invocation, const struct submission *
     const char *local = strrchr(outcome.operation, ':');
     op_urn("tool-grant-record", local ? local + 1 : "", record);
     if (json)
-        print_outcome_json(&outcome, record);
+        op_print_outcome(&outcome, record);
     else
         puts(record);
     return err_exit_status(outcome.failure.code);

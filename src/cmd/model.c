@@ -13,25 +13,6 @@ void model_profile(const char *given, char ret[PLANE_URN_MAX])
     op_urn("agent-machine-profile", given ? given : PROFILE_PERSONAL, ret);
 }
 
-static void print_outcome(const struct outcome *outcome, const char *record)
-{
-    struct buf out = BUF_INIT;
-    buf_add_text(&out, "{\"operation\":");
-    json_add_string(&out, str_from(outcome->operation));
-    buf_addf(&out, ",\"state\":\"%s\"", state_names[outcome->state]);
-    if (!outcome->failure.code) {
-        json_add_name(&out, "record");
-        json_add_string(&out, str_from(record));
-    } else {
-        buf_addf(&out, ",\"failure\":{\"code\":\"%s\",\"message\":", err_id(outcome->failure.code));
-        json_add_string(&out, str_from(outcome->failure.cause));
-        buf_add_char(&out, '}');
-    }
-    buf_add_char(&out, '}');
-    puts(out.data);
-    buf_release(&out);
-}
-
 int model_submit(const struct invocation *invocation, struct plane *plane,
                  const struct submission *submission, const struct plane_asks *asks, bool json)
 {
@@ -49,7 +30,7 @@ int model_submit(const struct invocation *invocation, struct plane *plane,
     snprintf(record, sizeof(record), "urn:srcos:model-provider-binding:%.*s",
              STR_ARG(urn_local(str_from(outcome.operation))));
     if (json)
-        print_outcome(&outcome, record);
+        op_print_outcome(&outcome, record);
     else
         puts(record);
     return err_exit_status(outcome.failure.code);

@@ -14,6 +14,8 @@ int op_open_with(const struct plane_options *options, struct plane **ret,
                  struct err *err) MUST_CHECK;
 /* A URN as it was given, or made from the part behind its type. */
 void op_urn(const char *type, const char *given, char ret[PLANE_URN_MAX]);
+/* Prints how an operation ended as a JSON object: with the record that it left, or its failure. */
+void op_print_outcome(const struct outcome *outcome, const char *record);
 /* Prints text that others wrote, wrapped to OP_COLUMNS behind a label of `indent` columns. */
 void op_print_wrapped(const char *label, int indent, struct str text);
 void op_tell_wrapped(FILE *stream, const char *label, int indent, struct str text);

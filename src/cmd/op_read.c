@@ -30,6 +30,25 @@ int op_open_with(const struct plane_options *more, struct plane **ret, struct er
     return plane_open(&options, ret, err);
 }
 
+void op_print_outcome(const struct outcome *outcome, const char *record)
+{
+    struct buf out = BUF_INIT;
+    buf_add_text(&out, "{\"operation\":");
+    json_add_string(&out, str_from(outcome->operation));
+    buf_addf(&out, ",\"state\":\"%s\"", state_names[outcome->state]);
+    if (!outcome->failure.code) {
+        buf_add_text(&out, ",\"record\":");
+        json_add_string(&out, str_from(record));
+    } else {
+        buf_addf(&out, ",\"failure\":{\"code\":\"%s\",\"message\":", err_id(outcome->failure.code));
+        json_add_string(&out, str_from(outcome->failure.cause));
+        buf_add_char(&out, '}');
+    }
+    buf_add_char(&out, '}');
+    puts(out.data);
+    buf_release(&out);
+}
+
 void op_urn(const char *type, const char *given, char ret[PLANE_URN_MAX])
 {
     if (strncmp(given, "urn:", 4) == 0)

@@ -374,22 +374,8 @@ static int write_admit(const struct work *work, yyjson_mut_val *artifact, struct
                                reason, ret, err);
 }
 
-static int write_revoke(const struct work *work, yyjson_mut_val *artifact, struct buf *ret,
-                        struct err *err)
+static int write_unbind(const yyjson_val *parameters, struct buf *ret, struct err *err)
 {
-    (void)work;
-    (void)err;
-    buf_add_text(ret, "{\"toolGrantRecordRef\":");
-    json_add_string(ret, mut_text(artifact, "artifactRef"));
-    buf_add_char(ret, '}');
-    return 0;
-}
-
-static int write_unbind(const struct work *work, yyjson_mut_val *artifact, struct buf *ret,
-                        struct err *err)
-{
-    const yyjson_val *parameters = at(work_command(work), "/parameters/modelProviderBind");
-    (void)artifact;
     if (text_is(member(parameters, "action"), "unbind"))
         return err_set(err, ERR_CONFLICT, STEP_COMPENSATE,
                        "what was unbound is bound anew by `agent-machine model bind`");
@@ -401,13 +387,23 @@ static int write_unbind(const struct work *work, yyjson_mut_val *artifact, struc
     return 0;
 }
 
+/* A grant is taken back by its record, a binding by what it ties. */
+static int write_inverse_parameters(const struct work *work, yyjson_mut_val *artifact,
+                                    struct buf *ret, struct err *err)
+{
+    if (work->type->inverse == OPERATION_MODEL_PROVIDER_BIND)
+        return write_unbind(at(work_command(work), "/parameters/modelProviderBind"), ret, err);
+    buf_add_text(ret, "{\"toolGrantRecordRef\":");
+    json_add_string(ret, mut_text(artifact, "artifactRef"));
+    buf_add_char(ret, '}');
+    return 0;
+}
+
 static int write_inverse(const struct work *work, yyjson_mut_val *artifact, struct str reason,
                          struct buf *ret, struct err *err)
 {
     _cleanup_(buf_release) struct buf parameters = BUF_INIT;
-    int r = work->type->inverse == OPERATION_TOOL_GRANT_REVOKE
-                ? write_revoke(work, artifact, &parameters, err)
-                : write_unbind(work, artifact, &parameters, err);
+    int r = write_inverse_parameters(work, artifact, &parameters, err);
     if (r < 0)
         return r;
     struct submission submission = { .type = work->type->inverse,

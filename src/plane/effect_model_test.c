@@ -192,3 +192,31 @@ TEST(a_preset_is_a_local_model_s_profile)
     CHECK(!model_preset_find("llama3.2"));
     stage_end(&stage);
 }
+
+TEST(a_runtime_without_an_endpoint_answers_at_its_port_and_never_elsewhere)
+{
+    static const struct {
+        const char *runtime;
+        int port; /* 0: it is refused */
+    } cases[] = {
+        { "{\"kind\":\"ollama\",\"endpoint\":null}", 11434 },
+        { "{\"kind\":\"llama.cpp\",\"defaultLocalPort\":9000}", 9000 },
+        { "{\"kind\":\"openai-compatible\"}", 0 },
+        { "{\"kind\":\"other\",\"defaultLocalPort\":9000}", 0 },
+        { "{\"kind\":\"ollama\",\"endpoint\":\"http://10.0.0.1:11434\"}", 0 },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct model_provider provider;
+        yyjson_doc *doc = NULL;
+        char text[256];
+        snprintf(text, sizeof(text),
+                 "{\"kind\":\"LocalModelProfile\",\"profileId\":\"" LOCAL "\",\"runtime\":%s}",
+                 cases[i].runtime);
+        CHECK_INT(json_read(str_from(text), &json_limits_default, &doc, NULL), 0);
+        CHECK_INT(model_provider_read(yyjson_doc_get_root(doc), &provider, NULL) < 0,
+                  cases[i].port == 0);
+        if (cases[i].port)
+            CHECK_INT(provider.default_port, cases[i].port);
+        yyjson_doc_free(doc);
+    }
+}

@@ -21,8 +21,10 @@
 #include "plane/model_ruling.h"
 #include "plane/work.h"
 
-#define STEP_RECORD "write down a model call"
-#define EMPTY_BODY  "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+#define STEP_RECORD     "write down a model call"
+#define REASON_MAX      1000                      /* bytes, as the schema has it */
+#define MODEL_COUNT_MAX (((uint64_t)1 << 53) - 1) /* of anything in an event */
+#define EMPTY_BODY      "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
 static int take_permit(void *context, const struct model_call *call,
                        char ret_reason[MODEL_REASON_SIZE], struct err *err);
@@ -220,15 +222,27 @@ static int take_reservation(void *context, const struct model_call *call,
     return r;
 }
 
+/* What a provider says of itself may be any number. */
+static uint64_t bounded(uint64_t number)
+{
+    return number < MODEL_COUNT_MAX ? number : MODEL_COUNT_MAX;
+}
+
+static void add_to(int64_t *total, uint64_t number)
+{
+    *total += *total < (int64_t)MODEL_COUNT_MAX ? (int64_t)number : 0;
+}
+
 /* Gives back what was not used; what was used beyond the reservation is owed. */
 static void settle(struct model_record *record, enum dimension dimension, uint64_t reserved,
                    uint64_t used, int64_t *total, int64_t *owed)
 {
-    *total += (int64_t)used;
+    used = bounded(used);
+    add_to(total, used);
     if (used < reserved)
         budget_give_back(record->work, dimension, (int64_t)(reserved - used));
     else
-        *owed += (int64_t)(used - reserved);
+        add_to(owed, used - reserved);
 }
 
 /* --- events -------------------------------------------------------------------------------- */
@@ -248,17 +262,19 @@ static void write_call(struct buf *extra, const struct model_call *call,
     add_member(extra, "model", call->model);
     buf_addf(extra, ",\"route\":\"%s\"", call->route->is_hosted ? "hosted" : "local");
     if (reason && *reason)
-        add_member(extra, "routeReason", str_from(reason));
+        add_member(extra, "routeReason", str_make(reason, strnlen(reason, REASON_MAX)));
     buf_addf(extra, ",\"promptDigest\":\"%s\",\"promptBytes\":%llu",
              call->prompt_digest ? call->prompt_digest : EMPTY_BODY,
-             (unsigned long long)call->prompt_bytes);
+             (unsigned long long)bounded(call->prompt_bytes));
     if (settlement) {
-        buf_addf(extra, ",\"answerBytes\":%llu", (unsigned long long)settlement->answer_bytes);
+        buf_addf(extra, ",\"answerBytes\":%llu",
+                 (unsigned long long)bounded(settlement->answer_bytes));
         if (settlement->input_tokens)
-            buf_addf(extra, ",\"inputTokens\":%llu", (unsigned long long)settlement->input_tokens);
+            buf_addf(extra, ",\"inputTokens\":%llu",
+                     (unsigned long long)bounded(settlement->input_tokens));
         if (settlement->output_tokens)
             buf_addf(extra, ",\"outputTokens\":%llu",
-                     (unsigned long long)settlement->output_tokens);
+                     (unsigned long long)bounded(settlement->output_tokens));
     }
     buf_addf(extra, ",\"verdict\":\"%s\"}", settlement ? "allow" : "deny");
 }

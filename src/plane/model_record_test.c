@@ -51,7 +51,7 @@ static void one_call(struct scene *scene, struct model_record *record,
     struct model_settlement settlement = { .end = CALL_COMPLETED,
                                            .calls = 1,
                                            .tokens = scene->used,
-                                           .input_tokens = 7,
+                                           .input_tokens = scene->used,
                                            .output_tokens = 3,
                                            .sent_bytes = 1000,
                                            .answer_bytes = 50,
@@ -229,6 +229,18 @@ TEST(what_a_provider_reports_above_its_reservation_is_charged_before_the_next_ca
     struct outcome outcome = run(&scene, CEILING("100", "1000"));
     CHECK_INT(scene.permitted, 2); /* 600, and then 1200: more than there is */
     CHECK_INT(used(&scene, &outcome, DIMENSION_TOKENS), 1200);
+    scene_end(&scene);
+}
+
+TEST(a_provider_that_reports_more_than_any_number_ends_the_calls_and_no_more)
+{
+    struct scene scene = { .calls = 3, .reserved = 100, .used = UINT64_MAX };
+    if (!scene_begin(&scene, NULL))
+        return;
+    CHECK_INT(bind_local(&scene.stage).state, STATE_COMPLETED);
+    struct outcome outcome = run(&scene, CEILING("100", "1000"));
+    CHECK_INT(scene.permitted, 1);
+    CHECK_INT(used(&scene, &outcome, DIMENSION_TOKENS), ((int64_t)1 << 53) - 1);
     scene_end(&scene);
 }
 
