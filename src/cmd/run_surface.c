@@ -13,8 +13,8 @@
 #include "machine/surface.h"
 
 #define STEP_SURFACE "open a tool surface"
-/* Where the Model Door will be; until a model is bound, somebody there says so (closed_door.h). */
-#define RUN_SURFACE_NO_MODEL "http://127.0.0.1:11434"
+/* Where the Model Door is. */
+#define MODEL_DOOR   "http://127.0.0.1:11434"
 
 bool run_surface_is(const char *word)
 {
@@ -189,9 +189,9 @@ int run_surface_open(struct run_surface *surface, const struct run_surface_place
     const struct embedded_surface *found = surface_find(str_from(words[0]));
     struct surface_launch launch;
     struct surface_values values = {
-        .openai = RUN_SURFACE_NO_MODEL "/v1",
-        .anthropic = RUN_SURFACE_NO_MODEL,
-        .ollama = RUN_SURFACE_NO_MODEL,
+        .openai = MODEL_DOOR "/v1",
+        .anthropic = MODEL_DOOR,
+        .ollama = MODEL_DOOR,
         .placeholder_key = "no-model-is-bound-to-this-run",
         .home = place->facts->home,
         .host_environment = place->facts->plan.environment,

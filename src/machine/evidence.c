@@ -216,7 +216,7 @@ int evidence_write_fingerprint(const struct evidence *evidence, struct buf *ret,
         buf_add_char(ret, '}');
     }
     buf_addf(ret, "],\"openDoors\":[%s]",
-             evidence->report->tier == TIER_PROCESS ? "" : "\"network\"");
+             evidence->report->tier == TIER_PROCESS ? "" : "\"network\",\"model\"");
     add_probes(ret, evidence->report);
     add_str(ret, "budgetRef", evidence->budget);
     add_amounts(ret, "budget", plan->limits.budget);
@@ -310,8 +310,16 @@ int evidence_write_execution(const struct evidence *evidence, const struct run_r
     add_moment(ret, "endedAt", result->ended_ms);
     add_exit(ret, evidence, result);
     add_amounts(ret, "usage", usage);
-    buf_add_text(ret, ",\"promptEgress\":{\"bytes\":0,\"calls\":0,\"destinations\":[]}");
-    buf_add_str(ret, evidence->network.len ? evidence->network : STR(",\"denials\":[]"));
+    if (evidence->network.len) {
+        json_add_name(ret, "network");
+        buf_add_str(ret, evidence->network);
+    }
+    json_add_name(ret, "promptEgress");
+    buf_add_str(ret, evidence->prompt_egress.len
+                         ? evidence->prompt_egress
+                         : STR("{\"bytes\":0,\"calls\":0,\"destinations\":[]}"));
+    json_add_name(ret, "denials");
+    buf_addf(ret, "[%.*s]", STR_ARG(evidence->denials));
     if (change_set.len) {
         json_add_name(ret, "changeSet");
         buf_add_str(ret, change_set);

@@ -23,7 +23,9 @@ struct evidence {
     char profile_digest[DIGEST_TEXT_SIZE], plan_digest[DIGEST_TEXT_SIZE];
     char policy_digest[DIGEST_TEXT_SIZE], previous_event[DIGEST_TEXT_SIZE];
     struct str policy_layers; /* a JSON array */
-    struct str network;       /* the members `network` and `denials`; empty: there was no door */
+    struct str network;       /* an object; empty: there was no network door */
+    struct str prompt_egress; /* an object; empty: there was no model door */
+    struct str denials;       /* the items of an array */
     char program_digest[DIGEST_TEXT_SIZE], command_digest[DIGEST_TEXT_SIZE];
 };
 

@@ -92,13 +92,17 @@ void launch_want_socket(void *launch, int family);
 
 /* What is asked of a run while it runs, by who carries it out. */
 enum run_wish { RUN_ON, RUN_PAUSE, RUN_CANCEL, RUN_CANCEL_NOW };
+#define RUN_LOOPS_MAX 4
 struct run_watch {
     void *context;
     /* Opens what is readable when `wish` is to be called, once the run has lasted for a moment. */
     int (*listen)(void *context);
     enum run_wish (*wish)(void *context);
     void (*started)(void *context); /* the command runs; may be NULL */
-    struct network_door *door;      /* served while it runs; NULL: there is none */
+    struct network_door *door;      /* for what is asked of it while it runs; NULL: there is none */
+    /* What is to be turned while it runs. */
+    struct loop *loops[RUN_LOOPS_MAX];
+    size_t loop_count;
 };
 /* Starts the command and stays with it to its end; fails only where that cannot be known. */
 int launch_run(struct launch *launch, const struct run_watch *watch, struct run_result *ret,

@@ -27,8 +27,8 @@ enum {
     POLL_LIFE,
     POLL_SIGNALS,
     POLL_DOORBELL,
-    POLL_DOOR,
-    POLL_STREAMS,
+    POLL_LOOPS,
+    POLL_STREAMS = POLL_LOOPS + RUN_LOOPS_MAX,
     POLL_CLIENTS = POLL_STREAMS + RELAY_POLLS,
     POLL_COUNT_MAX = POLL_CLIENTS + CLIENTS_POLLS
 };
@@ -156,9 +156,9 @@ static void look(struct run *run)
         run_kill(run);
     if (run->listen_ms && now >= run->listen_ms)
         run_listen(run);
-    if (run->watch->door && network_door_due(run->watch->door) &&
-        now >= network_door_due(run->watch->door))
-        network_door_turn(run->watch->door);
+    for (size_t i = 0; i < run->watch->loop_count; i++)
+        if (loop_due(run->watch->loops[i]) && now >= loop_due(run->watch->loops[i]))
+            loop_turn(run->watch->loops[i]);
     clients_look(run->clients, now);
     if (run->of->log)
         run_log_flush(run->of->log, now);
@@ -179,7 +179,8 @@ static int patience(const struct run *run)
     keep_earlier(&until, run->meter_ms);
     keep_earlier(&until, run->listen_ms);
     keep_earlier(&until, clients_due(run->clients));
-    keep_earlier(&until, run->watch->door ? network_door_due(run->watch->door) : 0);
+    for (size_t i = 0; i < run->watch->loop_count; i++)
+        keep_earlier(&until, loop_due(run->watch->loops[i]));
     keep_earlier(&until, run->of->log ? run_log_due(run->of->log) : 0);
     return until <= now ? 0 : (int)(until - now);
 }
@@ -191,9 +192,11 @@ static void loop(struct run *run)
         [POLL_LIFE] = { .fd = run->of->pidfd, .events = POLLIN },
         [POLL_SIGNALS] = { .fd = run->signals, .events = POLLIN },
         [POLL_DOORBELL] = { .fd = -1, .events = POLLIN },
-        [POLL_DOOR] = { .fd = run->watch->door ? network_door_fd(run->watch->door) : -1,
-                        .events = POLLIN },
     };
+    for (size_t i = 0; i < RUN_LOOPS_MAX; i++)
+        polls[POLL_LOOPS + i] =
+            (struct pollfd){ .fd = i < run->watch->loop_count ? loop_fd(run->watch->loops[i]) : -1,
+                             .events = POLLIN };
     while (polls[POLL_LIFE].revents == 0 || polls[POLL_CONTROL].fd >= 0) {
         polls[POLL_DOORBELL].fd = run->doorbell;
         relay_ask(run->of->relay, !clients_are_full(run->clients), polls + POLL_STREAMS);
@@ -206,8 +209,9 @@ static void loop(struct run *run)
             take_signal(run);
         if (polls[POLL_DOORBELL].revents)
             run_take_wish(run);
-        if (polls[POLL_DOOR].revents)
-            network_door_turn(run->watch->door);
+        for (size_t i = 0; i < run->watch->loop_count; i++)
+            if (polls[POLL_LOOPS + i].revents)
+                loop_turn(run->watch->loops[i]);
         if (polls[POLL_CONTROL].revents && !take_message(run))
             polls[POLL_CONTROL].fd = -1;
         look(run);

@@ -115,8 +115,21 @@ static int find_program(struct execution *execution, struct err *err)
     return err_set(err, why.code, STEP_EXECUTION, "%.200s cannot be started: %s", name, why.cause);
 }
 
+static int open_model_door(struct execution *execution, struct work *work, struct err *err)
+{
+    struct model_door_options options = { .sink = &execution->models.sink,
+                                          .references = gate_layers_references(work_plane(work)) };
+    int r = model_routes_read(work_plane(work), work_text(work, WORK_OPERATION, "subjectRef"),
+                              str_from(execution->plan->profile_id), &execution->routes, err);
+    if (r == 0)
+        r = model_record_init(&execution->models, work, &execution->routes, err);
+    options.routes = execution->routes.routes;
+    options.route_count = execution->routes.count;
+    return r < 0 ? r : model_door_open(&options, &execution->model_door, err);
+}
+
 /* With the policy that the gates were asked under: a run cannot change it. */
-static int open_door(struct execution *execution, struct work *work, struct err *err)
+static int open_doors(struct execution *execution, struct work *work, struct err *err)
 {
     struct network_door_options options = { .sink = &execution->network.sink,
                                             .ports = execution->ports,
@@ -132,18 +145,30 @@ static int open_door(struct execution *execution, struct work *work, struct err 
     options.references = gate_layers_references(work_plane(work));
     network_record_init(&execution->network, work, str_from(execution->plan->profile_id),
                         options.policy);
-    return network_door_open(&options, &execution->door, err);
+    r = network_door_open(&options, &execution->door, err);
+    return r < 0 ? r : open_model_door(execution, work, err);
 }
 
 /* The sockets that were made inside, and what the run reads of its denials. */
-static int serve_door(struct execution *execution, struct err *err)
+static int serve_doors(struct execution *execution, struct run_watch *watch, struct err *err)
 {
     struct capture sockets;
     int denials;
     if (!execution->door)
         return 0;
     int r = launch_take_network(execution->launch, &sockets, &denials, err);
-    return r < 0 ? r : network_door_serve(execution->door, &sockets, denials, err);
+    if (r < 0)
+        return r;
+    int listener = capture_take(&sockets, CAPTURE_MODEL);
+    r = network_door_serve(execution->door, &sockets, denials, err);
+    if (r < 0)
+        cleanup_close(&listener);
+    else
+        r = model_door_listen(execution->model_door, listener, err);
+    watch->door = execution->door;
+    watch->loops[watch->loop_count++] = network_door_loop(execution->door);
+    watch->loops[watch->loop_count++] = model_door_loop(execution->model_door);
+    return r;
 }
 
 static int prepare(void *context, struct work *work, struct effect_result *ret, struct err *err)
@@ -160,7 +185,7 @@ static int prepare(void *context, struct work *work, struct effect_result *ret, 
     ledger_warm(work_plane(work)->ledger);
     if (find_program(execution, &why) < 0 || digest_plan(execution, &why) < 0 ||
         file_digest(OWN_PROGRAM, execution->digests_folder, execution->own_digest, &why) < 0 ||
-        open_door(execution, work, &why) < 0 ||
+        open_doors(execution, work, &why) < 0 ||
         launch_ready(execution->launch, &execution->report, &why) < 0)
         return fail(ret, &why);
     execution->report_taken = true;
@@ -223,6 +248,8 @@ static void measure(struct execution *execution)
     execution->used.of[DIMENSION_LOCAL_DISK_BYTES] = result->usage.disk_bytes;
     execution->used.of[DIMENSION_AGENT_CONCURRENCY] = 1;
     execution->used.of[DIMENSION_CONNECTOR_CALLS] = execution->network.connector_calls;
+    execution->used.of[DIMENSION_MODEL_CALLS] = execution->models.calls;
+    execution->used.of[DIMENSION_TOKENS] = execution->models.tokens;
     if (result->started_ms) {
         int64_t ms = result->ended_ms - result->started_ms;
         execution->used.of[DIMENSION_WALL_CLOCK_SECONDS] = ms > 0 ? (ms + 999) / 1000 : 1;
@@ -269,13 +296,23 @@ static int gather_changes(struct execution *execution, struct work *work, struct
 
 static int add_record(struct execution *execution, struct work *work, struct err *err)
 {
-    _cleanup_(buf_release) struct buf json = BUF_INIT, network = BUF_INIT;
+    _cleanup_(buf_release) struct buf json = BUF_INIT, network = BUF_INIT, egress = BUF_INIT,
+                                      denials = BUF_INIT;
     char budget[PLANE_URN_MAX];
     struct evidence evidence;
     int r = gather(execution, work, budget, &evidence, err);
-    if (execution->door)
-        network_record_write(&execution->network, network_door_uses(execution->door), &network);
+    if (execution->door) {
+        const struct uses *uses = network_door_uses(execution->door);
+        network_record_write(uses, &network);
+        network_record_write_denials(&execution->network, uses, &denials);
+    }
+    if (execution->models.work) {
+        model_record_write_egress(&execution->models, &egress);
+        model_record_write_denials(&execution->models, &denials);
+    }
     evidence.network = buf_str(&network);
+    evidence.prompt_egress = buf_str(&egress);
+    evidence.denials = buf_str(&denials);
     if (r == 0)
         r = evidence_write_execution(&evidence, &execution->result, execution->used.of,
                                      buf_str(&execution->change_set), &json, err);
@@ -338,10 +375,11 @@ static int start(void *context, struct work *work, struct effect_result *ret, st
         .context = &watched, .listen = listen_for_wishes, .wish = wish, .started = tell_begun
     };
     execution->started = true;
-    if (serve_door(execution, &why) < 0)
+    if (serve_doors(execution, &watch, &why) < 0)
         return fail(ret, &why);
-    watch.door = execution->door;
-    if (launch_run(execution->launch, &watch, &execution->result, &why) < 0)
+    int r = launch_run(execution->launch, &watch, &execution->result, &why);
+    model_door_close(TAKE_PTR(execution->model_door)); /* calls on their way are settled */
+    if (r < 0)
         return fail(ret, &why);
     trace_note(execution->trace, "machine/supervise.c", "command ended");
     measure(execution);
@@ -369,6 +407,9 @@ void execution_plug(struct execution *execution, struct plane_options *options)
 void execution_release(struct execution *execution)
 {
     buf_release(&execution->change_set);
+    model_door_close(execution->model_door);
+    model_record_release(&execution->models);
+    model_routes_release(&execution->routes);
     network_door_close(execution->door);
     network_record_release(&execution->network);
 }

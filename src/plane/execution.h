@@ -9,7 +9,9 @@
 #ifndef AM_PLANE_EXECUTION_H
 #define AM_PLANE_EXECUTION_H
 
+#include "doors/model/door.h"
 #include "machine/evidence.h"
+#include "plane/model_record.h"
 #include "plane/network_record.h"
 #include "plane/plane.h"
 
@@ -44,6 +46,9 @@ struct execution {
     struct buf change_set;             /* of LocalAgentExecution; empty: nothing changed */
     struct network_record network;     /* of what the network door decided */
     struct network_door *door;         /* NULL: there was none */
+    struct model_routes routes;
+    struct model_record models;    /* of the Model Door's calls */
+    struct model_door *model_door; /* NULL: there was none */
 };
 
 /* Plugs an execution into a plane that is about to be opened. */

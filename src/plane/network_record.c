@@ -309,30 +309,31 @@ static void add_denial(const struct network_record *record, const struct use_ent
     buf_addf(ret,
              "%s{\"gate\":\"%s\",\"policyDecisionRef\":\"urn:srcos:policy-decision:%s\","
              "\"uses\":{\"count\":%llu,\"firstAt\":\"%s\",\"lastAt\":\"%s\"}}",
-             ret->data[ret->len - 1] == '[' ? "" : ",", gate_names[GATE_NETWORK_PROFILE],
+             ret->len ? "," : "", gate_names[GATE_NETWORK_PROFILE],
              record->verdicts[entry->record].decision, (unsigned long long)entry->count, first,
              last);
 }
 
-void network_record_write(const struct network_record *record, const struct uses *uses,
-                          struct buf *ret)
+void network_record_write_denials(const struct network_record *record, const struct uses *uses,
+                                  struct buf *ret)
+{
+    for (size_t i = 0; i < uses_count(uses); i++)
+        if (!uses_at(uses, i)->permitted)
+            add_denial(record, uses_at(uses, i), ret);
+}
+
+void network_record_write(const struct uses *uses, struct buf *ret)
 {
     struct use all = { 0 };
-    size_t destinations = 0, count = uses_count(uses);
-    for (size_t i = 0; i < count; i++) {
+    size_t destinations = 0;
+    for (size_t i = 0; i < uses_count(uses); i++) {
         const struct use *use = &uses_at(uses, i)->use;
         all.connections += use->connections;
         all.sent_bytes += use->sent_bytes;
         all.received_bytes += use->received_bytes;
         destinations += use->connections > 0;
     }
-    buf_addf(ret,
-             ",\"network\":{\"flows\":%llu,\"bytesSent\":%llu,\"bytesReceived\":%llu,"
-             "\"destinations\":%zu},\"denials\":[",
+    buf_addf(ret, "{\"flows\":%llu,\"bytesSent\":%llu,\"bytesReceived\":%llu,\"destinations\":%zu}",
              (unsigned long long)all.connections, (unsigned long long)all.sent_bytes,
              (unsigned long long)all.received_bytes, destinations);
-    for (size_t i = 0; i < count; i++)
-        if (!uses_at(uses, i)->permitted)
-            add_denial(record, uses_at(uses, i), ret);
-    buf_add_char(ret, ']');
 }

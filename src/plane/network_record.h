@@ -33,8 +33,10 @@ void network_record_init(struct network_record *record, struct work *work, struc
                          const struct policy *policy);
 void network_record_release(struct network_record *record);
 
-/* Appends the members `network` and `denials` of a LocalAgentExecution, each behind a comma. */
-void network_record_write(const struct network_record *record, const struct uses *uses,
-                          struct buf *ret);
+/* Appends the value of `network` of a LocalAgentExecution. */
+void network_record_write(const struct uses *uses, struct buf *ret);
+/* Appends the items of its `denials` that are this door's, a comma before each but the first. */
+void network_record_write_denials(const struct network_record *record, const struct uses *uses,
+                                  struct buf *ret);
 
 #endif

@@ -57,6 +57,11 @@ int model_door_listen(struct model_door *door, int listener, struct err *err)
     return http_server_listen(door->server, listener, err);
 }
 
+struct loop *model_door_loop(const struct model_door *door)
+{
+    return door->loop;
+}
+
 int model_door_fd(const struct model_door *door)
 {
     return loop_fd(door->loop);

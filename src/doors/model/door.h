@@ -33,7 +33,8 @@ void model_door_close(struct model_door *door);
 /* Takes connections from a listener of any family, the door's from then on, also on failure. */
 int model_door_listen(struct model_door *door, int listener, struct err *err) MUST_CHECK;
 
-/* See base/loop.h. */
+/* In which it stands; the calls behind are what its owner may do with it. */
+struct loop *model_door_loop(const struct model_door *door);
 int model_door_fd(const struct model_door *door);
 int64_t model_door_due(const struct model_door *door);
 void model_door_turn(struct model_door *door);

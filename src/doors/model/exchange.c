@@ -392,6 +392,13 @@ static bool refuses_head(struct exchanges *all, const struct http_request *reque
     if (!own_answer_token_fits(request, all->options->token))
         *ret = (struct model_problem){ FAULT_TOKEN, STR("The key is not the one of this door."),
                                        NULL };
+    else if (!all->options->route_count)
+        *ret = (struct model_problem){
+            FAULT_DENIED,
+            STR("no model is bound to this run; prompts stay here. On the host, `agent-machine model "
+                "bind` binds one."),
+            NULL
+        };
     else if (!*ret_endpoint && is_other)
         *ret =
             (struct model_problem){ FAULT_METHOD, STR("This place is for another method."), NULL };

@@ -389,19 +389,9 @@ void network_door_close(struct network_door *door)
     free(door);
 }
 
-int network_door_fd(const struct network_door *door)
+struct loop *network_door_loop(const struct network_door *door)
 {
-    return loop_fd(door->loop);
-}
-
-int64_t network_door_due(const struct network_door *door)
-{
-    return loop_due(door->loop);
-}
-
-void network_door_turn(struct network_door *door)
-{
-    loop_turn(door->loop);
+    return door->loop;
 }
 
 int network_door_deny(struct network_door *door, struct str destination, struct err *err)

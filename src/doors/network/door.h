@@ -13,6 +13,7 @@
 #include "authority/verdict.h"
 #include "base/base.h"
 #include "base/err.h"
+#include "base/loop.h"
 #include "doors/network/linux/capture.h"
 #include "doors/network/publish.h"
 #include "doors/network/uses.h"
@@ -61,10 +62,8 @@ int network_door_serve(struct network_door *door, const struct capture *sockets,
                        struct err *err) MUST_CHECK;
 /* NULL is nothing. */
 void network_door_close(struct network_door *door);
-/* See base/loop.h. */
-int network_door_fd(const struct network_door *door);
-int64_t network_door_due(const struct network_door *door);
-void network_door_turn(struct network_door *door);
+/* In which it stands; whoever owns the process turns it. */
+struct loop *network_door_loop(const struct network_door *door);
 
 #define NETWORK_DENIALS_MAX 64
 /*

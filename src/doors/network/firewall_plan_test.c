@@ -125,18 +125,16 @@ TEST(a_proxy_is_allowed_whatever_the_documents_say_of_it)
 {
     static const char map[] = "{'proxies':{'urn:srcos:proxy:corp':{'url':'http://10.0.0.5:3128'},"
                               "'urn:srcos:proxy:vpn':{'direct':true}}}";
-    static const char
-        network[] = NETWORK("deny", ENTRY("company", "corporate-firewall", "allow-listed",
-                                          ",'allowDomains':['example.com'],'proxyRef':'urn:srcos:"
-                                          "proxy:corp'") "," ENTRY("tunnel", "vpn", "allow-listed",
-                                                                   ",'proxyRef':'urn:srcos:proxy:"
-                                                                   "vpn'") "," ENTRY("lost",
-                                                                                     "proxy",
-                                                                                     "allow-listed",
-                                                                                     ",'proxyRef':'"
-                                                                                     "urn:srcos:"
-                                                                                     "proxy:"
-                                                                                     "nowhere'"));
+    static const char network[] = NETWORK(
+        "deny", ENTRY("company", "corporate-firewall", "allow-listed",
+                      ",'allowDomains':['example.com'],'proxyRef':'urn:srcos:"
+                      "proxy:corp'") "," ENTRY("tunnel", "vpn", "allow-listed",
+                                               ",'proxyRef':'urn:srcos:proxy:"
+                                               "vpn'") "," ENTRY("lost", "proxy", "allow-listed",
+                                                                 ",'proxyRef':'"
+                                                                 "urn:srcos:"
+                                                                 "proxy:"
+                                                                 "nowhere'"));
     static const char denial[] =
         FIREWALL("plan", "", R("no-inside", "deny", "*", "10.0.0.0/8", ""));
     struct firewall_scope scope = { .uid = 1000 };

@@ -6,7 +6,7 @@
 #define ID "urn:srcos:mesh-binding-profile:t"
 #define PROFILE(traffic, identity)                                                                 \
     "{'id':'" ID "','type':'MeshBindingProfile','traffic':{" traffic "},'identity':{" identity "}" \
-                                                                                               "}"
+    "}"
 #define WORKLOAD                                                                                   \
     "'serviceAccountRef':'urn:srcos:service-account:compass/runner',"                              \
     "'spiffeIdRef':'spiffe://northwind.example.com/ns/compass/sa/runner',"                         \

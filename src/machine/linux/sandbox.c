@@ -54,7 +54,6 @@ static int close_trees(struct sandbox *sandbox, struct err *err);
 static int go_to_directory(struct sandbox *sandbox, struct err *err);
 static int begin_network(struct sandbox *sandbox, struct err *err);
 static int enter_network(struct sandbox *sandbox, struct err *err);
-static int close_model_door(struct sandbox *sandbox, struct err *err);
 static int open_terminal(struct sandbox *sandbox, struct err *err);
 static int die_with_supervisor(struct sandbox *sandbox, struct err *err);
 static int restrict_use(struct sandbox *sandbox, struct err *err);
@@ -98,7 +97,6 @@ static const struct step {
     /* Nor a folder of it by its number, in which the command could be told to start. */
     { "descriptors", IN_NAMESPACES, close_trees },
     { "directory", IN_BOTH, go_to_directory },
-    { "model door", IN_NAMESPACES, close_model_door },
     { "terminal", IN_BOTH, open_terminal },
     /* After the ids have changed, which would clear it. */
     { "life", IN_BOTH, die_with_supervisor },
@@ -298,12 +296,6 @@ static int enter_network(struct sandbox *sandbox, struct err *err)
     return r < 0 ? err_set(err, ERR_IO, STEP_SPAWN, "the supervisor is gone") : 0;
 }
 
-static int close_model_door(struct sandbox *sandbox, struct err *err)
-{
-    sandbox->door.listener = -1;
-    return sandbox->plan->surface ? closed_door_open(&sandbox->door, err) : 0;
-}
-
 /* One of the sandbox's own terminals; the supervisor gets its other end. */
 static int open_terminal(struct sandbox *sandbox, struct err *err)
 {
@@ -475,8 +467,7 @@ static void give_socket(const struct sandbox *sandbox, int family)
 static int watch(struct sandbox *sandbox, int signals)
 {
     struct pollfd waits[] = { { .fd = sandbox->control, .events = POLLIN },
-                              { .fd = signals, .events = POLLIN },
-                              { .fd = sandbox->door.listener, .events = POLLIN } };
+                              { .fd = signals, .events = POLLIN } };
     struct sandbox_message message;
     struct signalfd_siginfo info;
     int status = 0, fd;
@@ -486,8 +477,6 @@ static int watch(struct sandbox *sandbox, int signals)
         if (waits[1].revents && read(signals, &info, sizeof(info)) == sizeof(info) &&
             reap(sandbox->command, &status))
             return status;
-        if (waits[2].revents)
-            closed_door_answer(&sandbox->door);
         if (!waits[0].revents)
             continue;
         if (sandbox_receive(sandbox->control, &message, &fd) != 1)

@@ -19,7 +19,6 @@
 #include "base/base.h"
 #include "base/err.h"
 #include "machine/limits.h"
-#include "machine/linux/closed_door.h"
 #include "machine/linux/network_space.h"
 #include "machine/linux/probes.h"
 #include "machine/mask.h"
@@ -48,9 +47,8 @@ struct sandbox {
     struct limits_inside inside; /* of the run's limits, what the sandbox sets on itself */
     /* Its own. */
     int landlock_abi;
-    int root, scratch, staging; /* of the view, while it is built */
-    int terminal;               /* the command's end */
-    struct closed_door door;
+    int root, scratch, staging;   /* of the view, while it is built */
+    int terminal;                 /* the command's end */
     struct network_space network; /* while it is made */
     pid_t command;
 };

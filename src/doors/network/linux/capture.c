@@ -41,7 +41,7 @@
 
 /* What is served where the kernel turns nothing: ssh, http and https, git, and what is usual. */
 static const uint16_t ports_by_routes[] = { 22, 80, 443, 3000, 5000, 8000, 8080, 8443, 9418 };
-static_assert(1 + 2 * (3 + ARRAY_LEN(ports_by_routes)) <= CAPTURE_SOCKETS_MAX, "all have room");
+static_assert(2 + 2 * (3 + ARRAY_LEN(ports_by_routes)) <= CAPTURE_SOCKETS_MAX, "all have room");
 
 /* --- interface and routes ------------------------------------------------------------------ */
 
@@ -169,17 +169,17 @@ static int add_resolver_sockets(struct capture *capture, const struct family *fa
 }
 
 /* At the loopback alone: what is dialled elsewhere with this port is captured as any other. */
-static int add_proxy_socket(struct capture *capture)
+static int add_loopback_socket(struct capture *capture, enum capture_kind kind, uint16_t port)
 {
     struct sockaddr_in loopback = { .sin_family = AF_INET,
-                                    .sin_port = htons(CAPTURE_PROXY_PORT),
+                                    .sin_port = htons(port),
                                     .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
     _cleanup_(cleanup_close) int fd =
         socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0 || bind(fd, (struct sockaddr *)&loopback, sizeof(loopback)) < 0 ||
         listen(fd, BACKLOG) < 0)
         return -errno;
-    capture->sockets[capture->count++] = (struct capture_socket){ CAPTURE_PROXY, TAKE_FD(fd) };
+    capture->sockets[capture->count++] = (struct capture_socket){ kind, TAKE_FD(fd) };
     return 0;
 }
 
@@ -279,7 +279,9 @@ int capture_open(struct capture *ret, struct err *err)
     if (r == 0)
         r = add_resolver_sockets(&capture, families, count);
     if (r == 0)
-        r = add_proxy_socket(&capture);
+        r = add_loopback_socket(&capture, CAPTURE_PROXY, CAPTURE_PROXY_PORT);
+    if (r == 0)
+        r = add_loopback_socket(&capture, CAPTURE_MODEL, CAPTURE_MODEL_PORT);
     if (r == 0)
         r = add_flow_sockets(&capture, families, count, flow_ports);
     if (r == 0)
@@ -308,6 +310,14 @@ enum capture_means capture_try(void)
     if (child < 0 || waitpid(child, &status, 0) != child || !WIFEXITED(status))
         return CAPTURE_IMPOSSIBLE;
     return (enum capture_means)WEXITSTATUS(status);
+}
+
+int capture_take(struct capture *capture, enum capture_kind kind)
+{
+    for (size_t i = 0; i < capture->count; i++)
+        if (capture->sockets[i].kind == kind)
+            return TAKE_FD(capture->sockets[i].fd);
+    return -1;
 }
 
 void capture_close(struct capture *capture)

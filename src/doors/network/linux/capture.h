@@ -17,8 +17,16 @@
 
 /* Where a proxy is found at the loopback inside, by who insists on one. */
 #define CAPTURE_PROXY_PORT 3128
+/* Where the Model Door is, which clients of models find by their settings. */
+#define CAPTURE_MODEL_PORT 11434
 
-enum capture_kind { CAPTURE_FLOWS, CAPTURE_NAMES_UDP, CAPTURE_NAMES_TCP, CAPTURE_PROXY };
+enum capture_kind {
+    CAPTURE_FLOWS,
+    CAPTURE_NAMES_UDP,
+    CAPTURE_NAMES_TCP,
+    CAPTURE_PROXY,
+    CAPTURE_MODEL, /* not the network door's */
+};
 
 struct capture_socket {
     enum capture_kind kind;
@@ -37,6 +45,8 @@ int capture_open(struct capture *ret, struct err *err) MUST_CHECK;
 /* What this host would make of it, found out by trying, in a process of its own. */
 enum capture_means { CAPTURE_BY_NETFILTER, CAPTURE_BY_ROUTES, CAPTURE_IMPOSSIBLE };
 enum capture_means capture_try(void);
+/* Takes the first socket of a kind out of it; -1: there is none. */
+int capture_take(struct capture *capture, enum capture_kind kind);
 void capture_close(struct capture *capture);
 
 #endif
