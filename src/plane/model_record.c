@@ -40,7 +40,11 @@ int model_record_init(struct model_record *record, struct work *work,
 {
     size_t count = routes->count ? routes->count : 1;
     *record = (struct model_record){
-        .sink = { record, take_permit, take_reservation, take_settlement, take_refusal },
+        .sink = { .context = record,
+                  .permit = take_permit,
+                  .reserve = take_reservation,
+                  .settle = take_settlement,
+                  .refused = take_refusal },
         .work = work,
         .routes = routes,
         .rulings = calloc(count, sizeof(*record->rulings)),
@@ -166,6 +170,15 @@ static int take_permit(void *context, const struct model_call *call,
     known->first_ms = known->denied++ ? known->first_ms : known->last_ms;
     model_ruling_explain(ruling, &verdict, ret_reason);
     return 0;
+}
+
+bool model_record_address(void *context, const struct model_call *call,
+                          const struct address_range *address)
+{
+    const struct model_record *record = context;
+    size_t route = index_of(record, call);
+    return model_ruling_address(record->work, &record->routes->origins[route],
+                                &record->rulings[route], address);
 }
 
 /* --- what it costs ------------------------------------------------------------------------- */

@@ -42,6 +42,11 @@ int model_record_init(struct model_record *record, struct work *work,
                       const struct model_routes *routes, struct err *err) MUST_CHECK;
 void model_record_release(struct model_record *record);
 
+/* Whether an address that a hosted place's name led to may be connected to; what cannot be decided
+ * may not. `context` is the record. */
+bool model_record_address(void *context, const struct model_call *call,
+                          const struct address_range *address);
+
 /* Appends the value of `promptEgress` of a LocalAgentExecution. */
 void model_record_write_egress(const struct model_record *record, struct buf *ret);
 /* Appends the items of its `denials` that are this door's, a comma before each but the first. */

@@ -84,6 +84,26 @@ static void unbind_meanwhile(struct scene *scene)
     plane_close(other.plane);
 }
 
+/* Where the name of a hosted place may lead. */
+static void check_addresses(struct model_record *record, const struct model_routes *routes)
+{
+    static const struct {
+        const char *address;
+        bool allowed;
+    } cases[] = { { "93.184.216.34", true },
+                  { "2606:2800:220:1::1", true },
+                  { "127.0.0.1", false },
+                  { "10.1.2.3", false },
+                  { "169.254.169.254", false } };
+    struct model_call call = { .route = &routes->routes[0] };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct address_range range;
+        CHECK(address_range_read(str_from(cases[i].address), &range));
+        if (model_record_address(record, &call, &range) != cases[i].allowed)
+            test_fail(__FILE__, __LINE__, "%s", cases[i].address);
+    }
+}
+
 static int effect_calls(void *context, struct work *work, struct effect_result *ret,
                         struct err *err)
 {
@@ -100,6 +120,8 @@ static int effect_calls(void *context, struct work *work, struct effect_result *
         if (i == 0 && scene->unbinds)
             unbind_meanwhile(scene);
     }
+    if (routes.routes[0].is_hosted && scene->permitted)
+        check_addresses(&record, &routes);
     model_record_write_egress(&record, &scene->egress);
     model_record_write_denials(&record, &scene->denials);
     ret->used.of[DIMENSION_MODEL_CALLS] = record.calls;

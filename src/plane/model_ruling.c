@@ -127,19 +127,28 @@ static int ask_gate(struct work *work, const struct model_routes *routes, size_t
     return 0;
 }
 
-static int ask_network(struct work *work, const struct model_origin *origin,
-                       struct model_ruling *ruling, struct err *err)
+/* `address` NULL: about the place by its name; else about an address that the name led to. */
+static int ask_place(struct work *work, const struct model_origin *origin,
+                     const struct address_range *address, struct verdict *ret, struct err *err)
 {
     const struct policy *policy;
-    struct verdict verdict;
     struct policy_destination destination = { .host = str_from(origin->host),
                                               .port = origin->port,
                                               .protocol = STR("https"),
                                               .of_door = true };
     int r = gate_layers_policy(work_plane(work), work_text(work, WORK_OPERATION, "subjectRef"),
                                &policy, err);
-    if (r == 0)
-        r = policy_decide(policy, &destination, &verdict, err);
+    if (r < 0)
+        return r;
+    return address ? policy_decide_address(policy, &destination, address, ret, err)
+                   : policy_decide(policy, &destination, ret, err);
+}
+
+static int ask_network(struct work *work, const struct model_origin *origin,
+                       struct model_ruling *ruling, struct err *err)
+{
+    struct verdict verdict;
+    int r = ask_place(work, origin, NULL, &verdict, err);
     if (r < 0)
         return r;
     for (size_t i = 0; i < LAYER_COUNT; i++) {
@@ -175,6 +184,16 @@ int model_ruling_find(struct work *work, const struct model_routes *routes, size
         r = ask_network(work, origin, ruling, err);
     ruling->is_known = r == 0;
     return r;
+}
+
+bool model_ruling_address(struct work *work, const struct model_origin *origin,
+                          const struct model_ruling *ruling, const struct address_range *address)
+{
+    struct verdict verdict;
+    if (ask_place(work, origin, address, &verdict, NULL) < 0)
+        return false;
+    return verdict.answer == ANSWER_ALLOW ||
+           (verdict.answer == ANSWER_ASK && ruling->answer == ANSWER_ASK);
 }
 
 /* --- a person ------------------------------------------------------------------------------ */

@@ -37,6 +37,9 @@ struct model_verdict {
 /* Finds it out where it is not known. */
 int model_ruling_find(struct work *work, const struct model_routes *routes, size_t route,
                       struct model_ruling *ruling, struct err *err) MUST_CHECK;
+/* Whether an address that the name of a permitted place led to may be connected to. */
+bool model_ruling_address(struct work *work, const struct model_origin *origin,
+                          const struct model_ruling *ruling, const struct address_range *address);
 /* Of a ruling that leaves it to a person: changes the verdict's answer where one has answered. */
 int model_ruling_consult(struct work *work, const struct model_routes *routes,
                          const struct model_ruling *ruling, struct model_verdict *verdict,
