@@ -19,7 +19,7 @@
 #include "base/test.h"
 #include "doors/model/door.h"
 
-#define PATIENCE_MS 20000 /* with what should come at once */
+#define PATIENCE_MS 60000 /* with what should come at once, npm apart */
 #define KEY         "key-0123456789abcdef"
 #define TOKENS_ALL  (1u << 30)
 
