@@ -32,8 +32,7 @@ void answer_stream_release(struct answer_stream *stream)
     buf_release(&stream->out);
 }
 
-/* --- where events end ---------------------------------------------------------------------------
- */
+/* --- where events end ------------------------------------------------------------------------ */
 
 /* Whether an event or a line ends with this byte. */
 static bool ends_with(struct answer_stream *stream, char c)
@@ -49,8 +48,7 @@ static bool ends_with(struct answer_stream *stream, char c)
     return was_empty && stream->line_is_empty;
 }
 
-/* --- hiding usage
- * --------------------------------------------------------------------------------- */
+/* --- hiding usage ---------------------------------------------------------------------------- */
 
 struct found_usage {
     bool has_empty_choices, has_object, has_null;
@@ -113,8 +111,7 @@ static void pass_without_usage(struct answer_stream *stream, struct str event)
     buf_add(&stream->out, to, (size_t)(event.ptr + event.len - to));
 }
 
-/* --- passing on
- * --------------------------------------------------------------------------------------- */
+/* --- passing on ------------------------------------------------------------------------------ */
 
 /* An event that is whole; what was held is its beginning. */
 static void pass(struct answer_stream *stream, struct str rest)

@@ -137,8 +137,7 @@ TEST(who_does_not_show_the_token_is_sent_away)
     scene_close(&scene);
 }
 
-/* --- routes
- * ---------------------------------------------------------------------------------------- */
+/* --- routes ---------------------------------------------------------------------------------- */
 
 TEST(a_route_that_does_not_answer_is_left_for_its_fallback_alone)
 {
@@ -199,8 +198,7 @@ TEST(a_redirect_leads_nowhere)
     scene_close(&scene);
 }
 
-/* --- limits and trust
- * ------------------------------------------------------------------------------- */
+/* --- limits and trust ------------------------------------------------------------------------ */
 
 TEST(a_body_beyond_the_limit_is_refused_at_once)
 {
@@ -216,58 +214,5 @@ TEST(a_body_beyond_the_limit_is_refused_at_once)
     CHECK_INT(scene_status(&scene), 413);
     CHECK(strstr(scene_body(&scene), "The body is too long."));
     unlink(data);
-    scene_close(&scene);
-}
-
-static void make_certificate(const struct scene *scene, char *certificate, char *key, size_t size)
-{
-    int output;
-    snprintf(certificate, size, "%s/certificate.pem", scene->folder);
-    snprintf(key, size, "%s/key.pem", scene->folder);
-    const char *const argv[] = { "openssl",
-                                 "req",
-                                 "-x509",
-                                 "-newkey",
-                                 "ec",
-                                 "-pkeyopt",
-                                 "ec_paramgen_curve:prime256v1",
-                                 "-nodes",
-                                 "-keyout",
-                                 key,
-                                 "-out",
-                                 certificate,
-                                 "-days",
-                                 "2",
-                                 "-subj",
-                                 "/CN=provider",
-                                 "-addext",
-                                 "subjectAltName=IP:127.0.0.1",
-                                 NULL };
-    pid_t child = scene_spawn(argv, &output);
-    waitpid(child, NULL, 0);
-    close(output);
-}
-
-TEST(who_is_not_vouched_for_is_not_spoken_to)
-{
-    struct scene scene;
-    char certificate[128], key[128], references[256];
-    scene_prepare(&scene);
-    make_certificate(&scene, certificate, key, sizeof(key));
-    scene_start_provider(&scene, certificate, key);
-    scene_route(&scene, 0, "b:1", "https", scene.provider_port);
-    scene_listen(&scene);
-    CHECK_INT(ask(&scene, CHAT, BODY("plain")), 502);
-    CHECK(strstr(scene_body(&scene), "did not answer"));
-    CHECK_TEXT(scene_log(&scene), "");
-    CHECK_INT(scene.last.calls, 0);
-    snprintf(references, sizeof(references), "{'authorities':['%s']}", certificate);
-    scene_refer(&scene, references);
-    model_door_close(scene.door);
-    scene_listen(&scene);
-    CHECK_INT(ask(&scene, CHAT, BODY("plain")), 200);
-    CHECK_INT(scene.last.tokens, 17);
-    unlink(certificate);
-    unlink(key);
     scene_close(&scene);
 }

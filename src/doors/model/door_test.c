@@ -4,8 +4,7 @@
 #define BODY(m)   "{\"model\":\"" m "\",\"messages\":[],\"max_tokens\":100}"
 #define STREAM(m) "{\"model\":\"" m "\",\"messages\":[],\"max_tokens\":100,\"stream\":true}"
 
-/* --- passing on ----------------------------------------------------------------------------------
- */
+/* --- passing on ------------------------------------------------------------------------------ */
 
 TEST(each_protocol_as_document_and_as_stream)
 {
@@ -122,8 +121,7 @@ TEST(names_are_mapped_and_connections_used_again)
     scene_close(&scene);
 }
 
-/* --- credentials
- * ------------------------------------------------------------------------------------ */
+/* --- credentials ----------------------------------------------------------------------------- */
 
 TEST(the_credential_is_put_in_and_those_of_the_client_stay_behind)
 {
@@ -173,8 +171,7 @@ TEST(without_its_credential_nothing_is_sent)
     scene_close(&scene);
 }
 
-/* --- ends before the end
- * ------------------------------------------------------------------------------- */
+/* --- ends before the end --------------------------------------------------------------------- */
 
 TEST(a_stream_that_is_cut_ends_with_an_error_of_its_protocol)
 {

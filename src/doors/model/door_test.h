@@ -36,7 +36,8 @@ struct scene {
     in_port_t port, provider_port;
 
     /* What the sink is told. */
-    bool denies;
+    bool denies, denies_address;
+    char last_address[ADDRESS_RANGE_TEXT_SIZE];
     uint64_t ceiling, reserved, most_reserved, spent; /* tokens */
     size_t permits, reserves, settles, refusals;
     struct model_settlement last;
@@ -66,8 +67,7 @@ static const struct model_name scene_names[] = {
 #undef NAME
 };
 
-/* --- the sink ----------------------------------------------------------------------------------
- */
+/* --- the sink -------------------------------------------------------------------------------- */
 
 static void scene_copy(char *ret, size_t size, struct str text)
 {
@@ -117,6 +117,15 @@ static void scene_settle(void *context, const struct model_call *call,
     scene->last = *settlement;
 }
 
+static bool scene_address(void *context, const struct model_call *call,
+                          const struct address_range *address)
+{
+    struct scene *scene = context;
+    (void)call;
+    address_range_text(address, scene->last_address);
+    return !scene->denies_address;
+}
+
 static void scene_refused(void *context, const struct model_call *call, enum model_fault fault,
                           const char *reason)
 {
@@ -127,8 +136,7 @@ static void scene_refused(void *context, const struct model_call *call, enum mod
     snprintf(scene->last_refusal, sizeof(scene->last_refusal), "%s", reason);
 }
 
-/* --- children ------------------------------------------------------------------------------------
- */
+/* --- children -------------------------------------------------------------------------------- */
 
 static pid_t scene_spawn(const char *const *argv, int *ret_output)
 {
@@ -220,8 +228,7 @@ static inline const char *scene_log(struct scene *scene)
     return text.data;
 }
 
-/* --- a scene
- * ---------------------------------------------------------------------------------------- */
+/* --- a scene --------------------------------------------------------------------------------- */
 
 static void scene_listen(struct scene *scene)
 {
@@ -291,7 +298,12 @@ static inline void scene_refer(struct scene *scene, const char *text)
 static void scene_prepare(struct scene *scene)
 {
     *scene = (struct scene){
-        .sink = { scene, scene_permit, scene_reserve, scene_settle, scene_refused },
+        .sink = { .context = scene,
+                  .permit = scene_permit,
+                  .reserve = scene_reserve,
+                  .settle = scene_settle,
+                  .address = scene_address,
+                  .refused = scene_refused },
         .ceiling = TOKENS_ALL,
         .answer = BUF_INIT,
         .folder = "/tmp/model-door-XXXXXX",

@@ -68,8 +68,7 @@ struct exchange {
     char message[MESSAGE_SIZE];
 };
 
-/* --- refusing
- * ------------------------------------------------------------------------------------- */
+/* --- refusing -------------------------------------------------------------------------------- */
 
 static void answer_problem(struct http_call *client, enum model_protocol protocol,
                            const struct model_problem *problem)
@@ -116,8 +115,7 @@ static void refuse(struct exchange *x)
     exchange_free(x);
 }
 
-/* --- settling
- * --------------------------------------------------------------------------------------- */
+/* --- settling -------------------------------------------------------------------------------- */
 
 static void settle(struct exchange *x, enum model_end end)
 {
@@ -152,8 +150,7 @@ static void leave(struct exchange *x)
     upstream_cancel(TAKE_PTR(x->provider));
 }
 
-/* --- trying the candidates
- * ------------------------------------------------------------------------------ */
+/* --- trying the candidates ------------------------------------------------------------------- */
 
 static bool may_take(struct exchange *x, const struct model_route *route)
 {
@@ -259,8 +256,16 @@ static void try_candidates(struct exchange *x)
     refuse(x);
 }
 
-/* --- the provider's answer
- * ---------------------------------------------------------------------------------- */
+/* Of a hosted provider's name each address is asked about; a proxy's is the layers' own. */
+static bool on_address(void *context, const struct address_range *address)
+{
+    struct exchange *x = context;
+    const struct model_sink *sink = x->all->options->sink;
+    return !sink->address || !x->record.route->is_hosted || x->record.route->proxy ||
+           sink->address(sink->context, &x->record, address);
+}
+
+/* --- the provider's answer ------------------------------------------------------------------- */
 
 /* Instead of what the provider answered, or did not. The exchange is no more after this. */
 static void answer_for_provider(struct exchange *x, enum model_end end, enum model_fault fault,
@@ -380,8 +385,7 @@ static void on_answer_ended(void *context, enum upstream_end end, uint64_t sent,
     }
 }
 
-/* --- the client's request
- * --------------------------------------------------------------------------------------- */
+/* --- the client's request -------------------------------------------------------------------- */
 
 /* What can be said by the head alone. Whether it is refused. */
 static bool refuses_head(struct exchanges *all, const struct http_request *request,
@@ -499,7 +503,8 @@ static void on_whole(void *context, struct http_call *call)
     x->all = all;
     x->client = call;
     x->endpoint = endpoint;
-    x->calls = (struct upstream_calls){ x, on_answer_head, on_answer_body, on_answer_ended };
+    x->calls =
+        (struct upstream_calls){ x, on_address, on_answer_head, on_answer_body, on_answer_ended };
     answer_stream_init(&x->stream, ANSWER_DOCUMENT, false);
     http_call_own(call, x);
     if (begin(x, request))
@@ -541,9 +546,7 @@ static void on_wrong(void *context, struct http_call *call, const struct http_fa
     buf_release(&body);
 }
 
-/* --- all of them
- * ----------------------------------------------------------------------------------------------------
- */
+/* --- all of them ----------------------------------------------------------------------------- */
 
 int exchanges_new(const struct model_door_options *options, struct loop *loop,
                   struct exchanges **ret, struct err *err)

@@ -6,9 +6,9 @@
  * wire. The lists of what stays behind are const; of the names that a client's
  * Connection header lists, none goes on either.
  *
- * Invariants: the credential stands in one line, which is wiped with the rest; no
- * header of the client's that could be a key or a cookie leaves; the provider is
- * asked not to compress, since usage is read in passing.
+ * Invariants: a local route leads nowhere but to this machine; the credential stands in one line,
+ * which is wiped with the rest; no header of the client's that could be a key or a cookie leaves;
+ * the provider is asked not to compress, since usage is read in passing.
  *
  * Threats: a client that puts line ends into a value (the reader refuses them), or
  * names the credential's header in its Connection header (the credential is not
@@ -27,8 +27,7 @@ static int too_long(struct err *err)
     return err_set(err, ERR_LIMIT, STEP_FORWARD, "the request is too long to be sent on");
 }
 
-/* --- the address
- * ---------------------------------------------------------------------------------- */
+/* --- the address ----------------------------------------------------------------------------- */
 
 static struct str without(struct str base, struct str ending)
 {
@@ -92,8 +91,7 @@ int forward_address(const struct model_route *route, const struct endpoint *endp
     return ret->error;
 }
 
-/* --- headers
- * --------------------------------------------------------------------------------------- */
+/* --- headers --------------------------------------------------------------------------------- */
 
 /* A name that ends in "*" stands for all that begin with what is before it. */
 static bool is_listed(struct str name, const char *const *list, size_t count)
@@ -221,8 +219,24 @@ static int add_credential(struct forward *forward, const struct endpoint *endpoi
     return r;
 }
 
-/* --- the request
- * -------------------------------------------------------------------------------------- */
+/*
+ * Whether a base address is one for its route: a local route leads to this machine alone, and
+ * prompts leave it by TLS alone. 1: this machine, 0: beyond it.
+ */
+static int where_to(const struct model_route *route, struct err *err)
+{
+    int r = url_is_loopback(route->base_url, err);
+    if (r < 0)
+        return r;
+    if (r == 0 && !route->is_hosted)
+        return err_set(err, ERR_DENIED, STEP_FORWARD,
+                       "its route is local, and its address is beyond this machine");
+    if (r == 0 && !str_starts(route->base_url, STR("https://")))
+        return err_set(err, ERR_DENIED, STEP_FORWARD, "prompts leave this machine by https alone");
+    return r;
+}
+
+/* --- the request ----------------------------------------------------------------------------- */
 
 static void add_pieces(struct upstream_request *request, struct str body,
                        const struct prompt_edits *edits)
@@ -247,7 +261,9 @@ int forward_make(const struct http_request *client, const struct endpoint *endpo
     *ret = (struct forward){ .url = BUF_INIT_LIMIT(URL_BYTES_MAX),
                              .lines = BUF_INIT_LIMIT(2 * HTTP_HEAD_BYTES_MAX + SECRET_BYTES_MAX) };
     /* Room for all that may come: the bytes of a secret are never left behind by a move. */
-    int r = 0;
+    int here = where_to(route, err), r = 0;
+    if (here < 0)
+        return here;
     if (route->credential_ref.len && !buf_reserve(&ret->lines, ret->lines.limit))
         r = -ENOMEM;
     if (r == 0)
@@ -265,7 +281,7 @@ int forward_make(const struct http_request *client, const struct endpoint *endpo
         request->headers[i] = str_make(ret->lines.data + from, to - from);
     }
     request->url = ret->url.data;
-    request->proxy = route->proxy;
+    request->proxy = here ? NULL : route->proxy;
     request->addresses = route->addresses;
     request->address_count = route->address_count;
     add_pieces(request, client->body, edits);
@@ -280,8 +296,7 @@ void forward_release(struct forward *forward)
     buf_release(&forward->url);
 }
 
-/* --- the answer
- * -------------------------------------------------------------------------------------------- */
+/* --- the answer ------------------------------------------------------------------------------ */
 
 int forward_answer_head(struct str headers, struct buf *ret_lines, struct forward_answer *ret)
 {

@@ -28,7 +28,8 @@ struct forward {
 
 /*
  * `client` and `edits` have to outlive the call upstream; `forward` only its start. Fails as
- * secret_resolve; ERR_DOCUMENT: the secret is none that can be shown in a header; ERR_LIMIT.
+ * secret_resolve; ERR_DENIED: the base address is none for its route; ERR_DOCUMENT: the secret is
+ * none that can be shown in a header; ERR_LIMIT.
  */
 int forward_make(const struct http_request *client, const struct endpoint *endpoint,
                  const struct model_route *route, struct str upstream_model,

@@ -50,7 +50,7 @@ static struct http_reader *reader_of(llhttp_t *parser)
     return parser->data;
 }
 
-/* --- the head ------------------------------------------------------------------------------- */
+/* --- the head -------------------------------------------------------------------------------- */
 
 static int take(struct http_reader *reader, struct place *place, const char *at, size_t len)
 {
@@ -188,7 +188,7 @@ static int on_head_end(llhttp_t *parser)
     return HPE_PAUSED;
 }
 
-/* --- the body ------------------------------------------------------------------------------- */
+/* --- the body -------------------------------------------------------------------------------- */
 
 static int on_body(llhttp_t *parser, const char *at, size_t len)
 {
@@ -218,7 +218,7 @@ static int on_end(llhttp_t *parser)
     return HPE_PAUSED;
 }
 
-/* --- the reader ----------------------------------------------------------------------------- */
+/* --- the reader ------------------------------------------------------------------------------ */
 
 static const llhttp_settings_t settings = {
     .on_message_begin = on_begin,

@@ -10,8 +10,7 @@
 
 #define PATIENCE_MS 10000 /* with what should come at once */
 
-/* --- a scene: a server that tells what it was asked --------------------------------------------
- */
+/* --- a scene: a server that tells what it was asked ------------------------------------------ */
 
 struct scene {
     struct loop *loop;
@@ -164,8 +163,7 @@ static void say(struct scene *scene, const char *text)
     CHECK_INT(send(scene->client, text, strlen(text), MSG_NOSIGNAL), (ssize_t)strlen(text));
 }
 
-/* --- what clients see --------------------------------------------------------------------------
- */
+/* --- what clients see ------------------------------------------------------------------------ */
 
 TEST(three_requests_at_once_are_answered_in_their_order)
 {
@@ -289,8 +287,7 @@ TEST(a_long_answer_goes_as_fast_as_the_client_reads)
     scene_close(&scene);
 }
 
-/* --- limits ------------------------------------------------------------------------------------
- */
+/* --- limits ---------------------------------------------------------------------------------- */
 
 TEST(who_is_slow_is_left)
 {

@@ -300,8 +300,7 @@ static int code_byte(struct json_scan *scan, char c)
     return 0;
 }
 
-/* --- numbers and words -------------------------------------------------------------------------
- */
+/* --- numbers and words ----------------------------------------------------------------------- */
 
 static size_t digits(struct str s, size_t at)
 {
@@ -364,8 +363,7 @@ static int literal_byte(struct json_scan *scan, char c)
     return 0;
 }
 
-/* --- bytes -------------------------------------------------------------------------------------
- */
+/* --- bytes ----------------------------------------------------------------------------------- */
 
 static int structure_byte(struct json_scan *scan, char c)
 {
@@ -462,8 +460,7 @@ int json_scan_end(struct json_scan *scan)
     return scan->error;
 }
 
-/* --- what a visitor asks ------------------------------------------------------------------------
- */
+/* --- what a visitor asks --------------------------------------------------------------------- */
 
 bool json_scan_is_at(const struct json_scan *scan, const struct json_scan_value *value,
                      const char *path)

@@ -82,8 +82,7 @@ static void fault(struct reading *reading, const char *member, const char *what)
         snprintf(reading->fault, PROMPT_FAULT_SIZE, "The member `%s` %s.", member, what);
 }
 
-/* --- members ------------------------------------------------------------------------------------
- */
+/* --- members --------------------------------------------------------------------------------- */
 
 static void take_model(struct reading *reading, const struct json_scan_value *value)
 {
@@ -214,8 +213,7 @@ static void look_for_members(struct reading *reading, const struct json_scan *sc
     }
 }
 
-/* --- what costs more than its bytes
- * --------------------------------------------------------------- */
+/* --- what costs more than its bytes ---------------------------------------------------------- */
 
 static void unbounded(struct reading *reading, struct str name)
 {
@@ -295,8 +293,7 @@ static void look_for_costs(struct reading *reading, const struct json_scan *scan
         look_at_part(reading, value);
 }
 
-/* --- reading
- * ---------------------------------------------------------------------------------------- */
+/* --- reading --------------------------------------------------------------------------------- */
 
 static void see(void *context, const struct json_scan *scan, const struct json_scan_value *value)
 {
@@ -346,8 +343,7 @@ int prompt_read(struct str body, const struct endpoint *endpoint, struct prompt 
     return 0;
 }
 
-/* --- amending
- * ---------------------------------------------------------------------------------------- */
+/* --- amending -------------------------------------------------------------------------------- */
 
 static bool makes_tokens(const struct endpoint *endpoint)
 {
@@ -449,8 +445,7 @@ void prompt_amend(const struct prompt *prompt, const struct endpoint *endpoint,
     amend_usage(prompt, endpoint, ret);
 }
 
-/* --- the estimate
- * -------------------------------------------------------------------------------------- */
+/* --- the estimate ---------------------------------------------------------------------------- */
 
 static uint64_t add(uint64_t a, uint64_t b)
 {

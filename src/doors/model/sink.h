@@ -95,6 +95,12 @@ struct model_sink {
                    struct err *err);
     void (*settle)(void *context, const struct model_call *call,
                    const struct model_settlement *settlement);
+    /*
+     * Whether one of the addresses that a hosted provider's name led to may be connected to; asked
+     * where the door resolves it. NULL: whatever permit allowed is allowed at every address.
+     */
+    bool (*address)(void *context, const struct model_call *call,
+                    const struct address_range *address);
     /* A call that was not made: no route, not permitted, beyond a limit or a budget. */
     void (*refused)(void *context, const struct model_call *call, enum model_fault fault,
                     const char *reason);

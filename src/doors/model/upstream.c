@@ -18,7 +18,9 @@
 #include "doors/model/upstream.h"
 
 #define CURL_DISABLE_TYPECHECK
+#include <arpa/inet.h>
 #include <curl/curl.h>
+#include <sys/socket.h>
 
 #include "base/clock.h"
 #include "base/file.h"
@@ -73,8 +75,7 @@ struct upstream {
     bool has_cancelled;
 };
 
-/* --- libcurl's turn ------------------------------------------------------------------------------
- */
+/* --- libcurl's turn -------------------------------------------------------------------------- */
 
 static void call_free(struct upstream_call *call)
 {
@@ -97,24 +98,13 @@ static void call_free(struct upstream_call *call)
 
 static enum upstream_end end_of(const struct upstream_call *call)
 {
-    static const CURLcode unreached[] = {
-        CURLE_COULDNT_RESOLVE_PROXY,    CURLE_COULDNT_RESOLVE_HOST,
-        CURLE_COULDNT_CONNECT,          CURLE_SSL_CONNECT_ERROR,
-        CURLE_PEER_FAILED_VERIFICATION, CURLE_PROXY,
-        CURLE_SSL_CACERT_BADFILE,       CURLE_URL_MALFORMAT,
-        CURLE_UNSUPPORTED_PROTOCOL,
-    };
-    long request_bytes = 0;
+    curl_off_t ready_us = 0; /* when there was a connection, and the request was about to be sent */
     if (call->result == CURLE_OK)
         return UPSTREAM_WHOLE;
-    for (size_t i = 0; i < ARRAY_LEN(unreached); i++)
-        if (call->result == unreached[i] && !call->sent)
-            return UPSTREAM_UNREACHABLE;
-    /* A time-out before there was a connection, or after there was one. */
-    (void)curl.curl_easy_getinfo(call->easy, CURLINFO_REQUEST_SIZE, &request_bytes);
-    if (call->result == CURLE_OPERATION_TIMEDOUT)
-        return request_bytes > 0 ? UPSTREAM_SILENT : UPSTREAM_UNREACHABLE;
-    return UPSTREAM_CUT;
+    (void)curl.curl_easy_getinfo(call->easy, CURLINFO_PRETRANSFER_TIME_T, &ready_us);
+    if (!ready_us && !call->sent)
+        return UPSTREAM_UNREACHABLE;
+    return call->result == CURLE_OPERATION_TIMEDOUT ? UPSTREAM_SILENT : UPSTREAM_CUT;
 }
 
 /* What has been cancelled from within libcurl. */
@@ -216,8 +206,7 @@ static void timer_due(struct loop_timer *timer)
     take_turn(LOOP_OWNER(timer, struct upstream, timer), CURL_SOCKET_TIMEOUT, 0);
 }
 
-/* --- what libcurl asks of a call
- * -------------------------------------------------------------------- */
+/* --- what libcurl asks of a call ------------------------------------------------------------- */
 
 static size_t on_read(char *room, size_t size, size_t count, void *context)
 {
@@ -247,6 +236,37 @@ static int on_seek(void *context, curl_off_t offset, int origin)
     call->piece = call->piece_at = 0;
     call->sent = 0;
     return CURL_SEEKFUNC_OK;
+}
+
+static bool read_address(const struct curl_sockaddr *socket, struct address_range *ret)
+{
+    union {
+        struct sockaddr any;
+        struct sockaddr_in ipv4;
+        struct sockaddr_in6 ipv6;
+    } address = { 0 };
+    char text[INET6_ADDRSTRLEN];
+    memcpy(&address, &socket->addr,
+           socket->addrlen < sizeof(address) ? socket->addrlen : sizeof(address));
+    const void *bytes = socket->family == AF_INET6 ? (const void *)&address.ipv6.sin6_addr
+                                                   : (const void *)&address.ipv4.sin_addr;
+    return (socket->family == AF_INET || socket->family == AF_INET6) &&
+           inet_ntop(socket->family, bytes, text, sizeof(text)) &&
+           address_range_read(str_from(text), ret);
+}
+
+static curl_socket_t on_open(void *context, curlsocktype purpose, struct curl_sockaddr *address)
+{
+    struct upstream_call *call = context;
+    const struct upstream_calls *calls = call->calls;
+    struct address_range range;
+    (void)purpose;
+    if (call->is_cancelled)
+        return CURL_SOCKET_BAD;
+    if (calls->address &&
+        (!read_address(address, &range) || !calls->address(calls->context, &range)))
+        return CURL_SOCKET_BAD;
+    return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 }
 
 static unsigned status_of(struct str line)
@@ -296,8 +316,7 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *context)
     return call->is_cancelled ? 0 : size * count;
 }
 
-/* --- a call
- * -------------------------------------------------------------------------------------------- */
+/* --- a call ---------------------------------------------------------------------------------- */
 
 static int add_line(struct curl_slist **list, const char *line)
 {
@@ -335,8 +354,9 @@ static int add_addresses(struct upstream_call *call, const struct upstream_reque
     if (str_index(authority, ':', 0) == authority.len)
         buf_add_text(&line, str_starts(url, STR("https")) ? ":443" : ":80");
     for (size_t i = 0; i < request->address_count; i++) {
-        char text[ADDRESS_RANGE_TEXT_SIZE];
-        address_range_text(&request->addresses[i], text);
+        const struct address_range *address = &request->addresses[i];
+        char text[INET6_ADDRSTRLEN];
+        inet_ntop(address->is_ipv6 ? AF_INET6 : AF_INET, address->address, text, sizeof(text));
         buf_addf(&line, "%c%s", i ? ',' : ':', text);
     }
     int r = line.error ? line.error : add_line(&call->resolved, line.data);
@@ -417,6 +437,8 @@ static void set_options(struct upstream_call *call, const struct upstream_reques
     curl.curl_easy_setopt(easy, CURLOPT_READDATA, call);
     curl.curl_easy_setopt(easy, CURLOPT_SEEKFUNCTION, on_seek);
     curl.curl_easy_setopt(easy, CURLOPT_SEEKDATA, call);
+    curl.curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open);
+    curl.curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, call);
     curl.curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
     curl.curl_easy_setopt(easy, CURLOPT_HEADERDATA, call);
     curl.curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
@@ -492,8 +514,7 @@ uint64_t upstream_sent(const struct upstream_call *call)
     return call->sent;
 }
 
-/* --- all of them
- * ------------------------------------------------------------------------------------------ */
+/* --- all of them ----------------------------------------------------------------------------- */
 
 /* The host's certificates and those of the layers; none where no layer has any. */
 static int gather_authorities(struct upstream *upstream, const struct references *references,

@@ -42,6 +42,8 @@ struct upstream_answer {
 
 struct upstream_calls {
     void *context;
+    /* Whether to connect to an address of the host, or of the proxy. NULL: always. */
+    bool (*address)(void *context, const struct address_range *address);
     void (*head)(void *context, const struct upstream_answer *answer);
     /* False: not now, the same bytes come again after upstream_go_on. */
     bool (*body)(void *context, struct str bytes);

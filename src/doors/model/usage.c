@@ -79,8 +79,7 @@ static void feed_document(struct usage_reader *reader, struct str bytes)
         reader->is_bad = true;
 }
 
-/* --- lines and events ---------------------------------------------------------------------------
- */
+/* --- lines and events ------------------------------------------------------------------------ */
 
 enum line_state {
     LINE_BEGINS,
@@ -157,8 +156,7 @@ static void feed_lines(struct usage_reader *reader, struct str bytes)
     }
 }
 
-/* --- the reader
- * ----------------------------------------------------------------------------------- */
+/* --- the reader ------------------------------------------------------------------------------ */
 
 enum answer_form answer_form_of(struct str content_type)
 {
