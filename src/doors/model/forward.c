@@ -298,6 +298,22 @@ void forward_release(struct forward *forward)
 
 /* --- the answer ------------------------------------------------------------------------------ */
 
+static bool is_name(struct str name)
+{
+    for (size_t i = 0; i < name.len; i++)
+        if ((unsigned char)name.ptr[i] <= ' ' || (unsigned char)name.ptr[i] >= 0x7f)
+            return false;
+    return name.len > 0;
+}
+
+static bool has_controls(struct str value)
+{
+    for (size_t i = 0; i < value.len; i++)
+        if (((unsigned char)value.ptr[i] < ' ' && value.ptr[i] != '\t') || value.ptr[i] == 0x7f)
+            return true;
+    return false;
+}
+
 int forward_answer_head(struct str headers, struct buf *ret_lines, struct forward_answer *ret)
 {
     static const char *const stays[] = {
@@ -338,7 +354,8 @@ int forward_answer_head(struct str headers, struct buf *ret_lines, struct forwar
             ret->is_encoded = !http_name_equal(value, STR("identity"));
         if (http_name_equal(name, STR("content-length")) && value.len && value.len < 19)
             ret->length = strtoull(value.ptr, NULL, 10); /* a line end follows it */
-        if (!name.len || colon == line.len || is_listed(name, stays, ARRAY_LEN(stays)))
+        if (!is_name(name) || colon == line.len || has_controls(value) ||
+            is_listed(name, stays, ARRAY_LEN(stays)))
             continue;
         buf_add_str(ret_lines, line);
         buf_add_text(ret_lines, "\r\n");

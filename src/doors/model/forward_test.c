@@ -69,6 +69,7 @@ TEST(azure_is_shown_its_key_in_its_own_header)
     const struct http_request client = { .method = STR("POST"), .body = STR("{}") };
     const struct model_route route = {
         .provider = provider_class_find(STR("azure-openai"), false),
+        .is_hosted = true,
         .base_url = STR("https://r.openai.azure.com"),
         .credential_ref = STR("secret://test/azure"),
     };
@@ -107,7 +108,8 @@ TEST(of_an_answers_head_what_is_the_clients_goes_on)
     CHECK_INT(forward_answer_head(STR("Content-Type: text/event-stream\r\nContent-Length: 12\r\n"
                                       "Set-Cookie: a=b\r\nset-cookie2: c\r\nX-Id:  7\r\n"
                                       "Connection: close\r\nContent-Encoding: gzip\r\nno colon\r\n"
-                                      "WWW-Authenticate: Bearer\r\nLocation: /x\r\n"),
+                                      "X-Split: a\rSet-Cookie: b\r\n folded: "
+                                      "c\r\nWWW-Authenticate: Bearer\r\nLocation: /x\r\n"),
                                   &lines, &answer),
               0);
     CHECK_TEXT(lines.data, "Content-Type: text/event-stream\r\nX-Id:  7\r\n"

@@ -26,7 +26,8 @@
 #include "base/file.h"
 #include "base/lazy.h"
 
-#define STEP_UPSTREAM "reach the model provider"
+#define STEP_UPSTREAM       "reach the model provider"
+#define UPSTREAM_JOINED_MAX ((size_t)48 << 10)
 
 #define CURL_FUNCTIONS(X)                                                                          \
     X(curl_easy_cleanup)                                                                           \
@@ -57,7 +58,7 @@ struct upstream_call {
     struct curl_slist *headers, *proxy_headers, *resolved;
     struct str pieces[UPSTREAM_PIECES_MAX];
     size_t piece_count, piece, piece_at; /* what is sent next */
-    uint64_t sent;
+    struct buf joined;                   /* a small body: it goes out with the head */
     struct buf head;
     unsigned status;
     bool has_head, is_paused, is_cancelled;
@@ -90,6 +91,7 @@ static void call_free(struct upstream_call *call)
     curl.curl_slist_free_all(call->proxy_headers);
     curl.curl_slist_free_all(call->resolved);
     buf_release(&call->head);
+    buf_release(&call->joined);
     *(call->before ? &call->before->next : &upstream->first) = call->next;
     if (call->next)
         call->next->before = call->before;
@@ -102,7 +104,7 @@ static enum upstream_end end_of(const struct upstream_call *call)
     if (call->result == CURLE_OK)
         return UPSTREAM_WHOLE;
     (void)curl.curl_easy_getinfo(call->easy, CURLINFO_PRETRANSFER_TIME_T, &ready_us);
-    if (!ready_us && !call->sent)
+    if (!ready_us && !upstream_sent(call))
         return UPSTREAM_UNREACHABLE;
     return call->result == CURLE_OPERATION_TIMEDOUT ? UPSTREAM_SILENT : UPSTREAM_CUT;
 }
@@ -134,7 +136,7 @@ static void settle(struct upstream *upstream)
         call->result = result;
         const enum upstream_end end = end_of(call);
         const struct upstream_calls *calls = call->calls;
-        const uint64_t sent = call->sent;
+        const uint64_t sent = upstream_sent(call);
         call_free(call);
         calls->ended(calls->context, end, sent, curl.curl_easy_strerror(result));
     }
@@ -223,7 +225,6 @@ static size_t on_read(char *room, size_t size, size_t count, void *context)
             call->piece_at = 0;
         }
     }
-    call->sent += len;
     return len;
 }
 
@@ -234,7 +235,6 @@ static int on_seek(void *context, curl_off_t offset, int origin)
     if (offset != 0 || origin != SEEK_SET)
         return CURL_SEEKFUNC_CANTSEEK;
     call->piece = call->piece_at = 0;
-    call->sent = 0;
     return CURL_SEEKFUNC_OK;
 }
 
@@ -412,12 +412,29 @@ static void set_trust(struct upstream_call *call)
     curl.curl_easy_setopt(call->easy, CURLOPT_PROXY_CAINFO_BLOB, &blob);
 }
 
+static size_t body_size(const struct upstream_request *request)
+{
+    size_t size = 0;
+    for (size_t i = 0; i < request->piece_count; i++)
+        size += request->pieces[i].len;
+    return size;
+}
+
+/* libcurl sends a body that it has at hand in one with the head. */
+static int join_small(struct upstream_call *call, const struct upstream_request *request)
+{
+    call->joined = BUF_INIT_LIMIT(UPSTREAM_JOINED_MAX);
+    if (body_size(request) > UPSTREAM_JOINED_MAX)
+        return 0;
+    for (size_t i = 0; i < request->piece_count; i++)
+        buf_add_str(&call->joined, request->pieces[i]);
+    return call->joined.error;
+}
+
 static void set_options(struct upstream_call *call, const struct upstream_request *request)
 {
     CURL *easy = call->easy;
-    curl_off_t size = 0;
-    for (size_t i = 0; i < request->piece_count; i++)
-        size += (curl_off_t)request->pieces[i].len;
+    size_t size = body_size(request);
     curl.curl_easy_setopt(easy, CURLOPT_PRIVATE, call);
     curl.curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     curl.curl_easy_setopt(easy, CURLOPT_URL, request->url);
@@ -432,7 +449,9 @@ static void set_options(struct upstream_call *call, const struct upstream_reques
     curl.curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
     curl.curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, (long)UPSTREAM_SILENCE_S);
     curl.curl_easy_setopt(easy, CURLOPT_POST, 1L);
-    curl.curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, size);
+    curl.curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)size);
+    if (call->joined.len)
+        curl.curl_easy_setopt(easy, CURLOPT_POSTFIELDS, call->joined.data);
     curl.curl_easy_setopt(easy, CURLOPT_READFUNCTION, on_read);
     curl.curl_easy_setopt(easy, CURLOPT_READDATA, call);
     curl.curl_easy_setopt(easy, CURLOPT_SEEKFUNCTION, on_seek);
@@ -470,7 +489,8 @@ int upstream_start(struct upstream *upstream, const struct upstream_request *req
     if (call->next)
         call->next->before = call;
     upstream->first = call;
-    int r = call->easy && add_headers(call, request) == 0 && add_addresses(call, request) == 0
+    int r = call->easy && join_small(call, request) == 0 && add_headers(call, request) == 0 &&
+                    add_addresses(call, request) == 0
                 ? 0
                 : no_memory(err);
     if (r == 0)
@@ -511,7 +531,9 @@ void upstream_go_on(struct upstream_call *call)
 
 uint64_t upstream_sent(const struct upstream_call *call)
 {
-    return call->sent;
+    curl_off_t sent = 0;
+    (void)curl.curl_easy_getinfo(call->easy, CURLINFO_SIZE_UPLOAD_T, &sent);
+    return sent > 0 ? (uint64_t)sent : 0;
 }
 
 /* --- all of them ----------------------------------------------------------------------------- */

@@ -1,0 +1,74 @@
+/* exchange_internal: an exchange, for exchange.c and exchange_provider.c alone. */
+#ifndef AM_DOORS_MODEL_EXCHANGE_INTERNAL_H
+#define AM_DOORS_MODEL_EXCHANGE_INTERNAL_H
+
+#include "base/digest.h"
+#include "doors/model/answer_stream.h"
+#include "doors/model/exchange.h"
+#include "doors/model/prompt.h"
+#include "doors/model/route_use.h"
+#include "doors/model/settle.h"
+#include "doors/model/upstream.h"
+#include "doors/model/usage.h"
+
+#define EXCHANGE_MESSAGE_SIZE 1024
+
+struct exchanges {
+    const struct model_door_options *options;
+    struct loop *loop;
+    struct http_server_calls calls;
+    struct upstream *upstream; /* NULL until it is needed */
+    struct route_use *uses;    /* one for each route */
+    struct model_door_counts counts;
+    uint64_t numbers;
+    bool is_closing;
+};
+
+struct exchange {
+    struct exchanges *all;
+    struct http_call *client;
+    const struct endpoint *endpoint;
+    struct prompt prompt;
+    struct prompt_edits edits;
+    struct prompt_cost cost;
+    struct route_choice choice;
+    size_t candidate; /* that is being tried */
+    struct model_call record;
+    char digest[DIGEST_TEXT_SIZE];
+
+    struct upstream_calls calls;
+    struct upstream_call *provider; /* NULL: none is being asked */
+    bool is_reserved, has_head, streams;
+    unsigned status;
+    uint64_t sent_bytes, answer_bytes;
+    struct usage_reader usage;
+    struct answer_stream stream;
+
+    /* Why no candidate was taken: the first one's fault, and what each said. */
+    enum model_fault fault;
+    struct model_ceiling ceiling;
+    char message[EXCHANGE_MESSAGE_SIZE];
+};
+
+/* --- exchange.c ---------------------------------------------------------------------------- */
+
+/* Answers with a problem in the protocol's form; the call is no more after this. */
+void exchange_answer_problem(struct http_call *client, enum model_protocol protocol,
+                             const struct model_problem *problem);
+/* Notes why a candidate was not taken. */
+void exchange_fail(struct exchange *x, enum model_fault fault, const char *message);
+/* Tells the client why none was taken; the exchange is no more after this. */
+void exchange_refuse(struct exchange *x);
+/* Says what a call cost, where something is reserved for it. */
+void exchange_settle(struct exchange *x, enum model_end end);
+/* Leaves the provider, if one is being asked. */
+void exchange_leave(struct exchange *x);
+void exchange_free(struct exchange *x);
+
+/* --- exchange_provider.c ------------------------------------------------------------------- */
+
+/* Tries the candidates from x->candidate on, until one is being asked. */
+void exchange_try(struct exchange *x);
+void exchange_set_calls(struct exchange *x);
+
+#endif

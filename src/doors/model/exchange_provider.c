@@ -1,0 +1,259 @@
+/*
+ * exchange_provider: an exchange on its provider's side.
+ *
+ * Theory of operation. The candidates are taken one after another: each is asked
+ * about, paid for and sent to; only where nothing of the request had been sent is
+ * there a next one. What the provider answers is passed on as it comes, or replaced
+ * where a client must not have it: a redirect, and what it says to the credential.
+ *
+ * Invariants: those of exchange.c. These functions are called by libcurl's side, so
+ * whatever ends the exchange here leaves its provider first.
+ */
+#include "doors/model/exchange_internal.h"
+#include "doors/model/forward.h"
+
+/* --- trying the candidates ------------------------------------------------------------------- */
+
+static bool may_take(struct exchange *x, const struct model_route *route)
+{
+    const struct model_sink *sink = x->all->options->sink;
+    char text[PROMPT_FAULT_SIZE > MODEL_REASON_SIZE ? PROMPT_FAULT_SIZE : MODEL_REASON_SIZE] = "";
+    struct err why = { 0 };
+    if (!prompt_estimate(&x->prompt, x->endpoint, route, x->record.prompt_bytes, &x->cost, text)) {
+        exchange_fail(x, FAULT_REQUEST, text);
+        return false;
+    }
+    x->record.reserved_calls = 1;
+    x->record.reserved_tokens =
+        x->cost.input > UINT64_MAX - x->cost.output ? UINT64_MAX : x->cost.input + x->cost.output;
+    int r = sink->permit(sink->context, &x->record, text, &why);
+    if (r > 0)
+        return true;
+    if (r < 0)
+        snprintf(text, sizeof(text),
+                 "It could not be decided whether the route may be used: %.300s", why.cause);
+    exchange_fail(x, FAULT_DENIED, text);
+    return false;
+}
+
+static bool reserve(struct exchange *x)
+{
+    const struct model_sink *sink = x->all->options->sink;
+    char text[EXCHANGE_MESSAGE_SIZE / 2];
+    struct err why = { 0 };
+    int r = sink->reserve(sink->context, &x->record, &x->ceiling, &why);
+    if (r == 0)
+        return x->is_reserved = true;
+    if (why.code == ERR_BUDGET) {
+        snprintf(text, sizeof(text),
+                 "The budget does not cover this call: of %s it may take up to %llu, and %llu are "
+                 "left (%s).",
+                 x->ceiling.dimension, (unsigned long long)x->ceiling.requested,
+                 (unsigned long long)x->ceiling.left, x->ceiling.budget_ref);
+        exchange_fail(x, FAULT_BUDGET, text);
+    } else {
+        x->ceiling.dimension[0] = '\0';
+        snprintf(text, sizeof(text), "Nothing could be reserved for this call: %.300s", why.cause);
+        exchange_fail(x, FAULT_INTERNAL, text);
+    }
+    return false;
+}
+
+/* Whether the request is on its way to a route's provider. */
+static bool send_request(struct exchange *x, const struct model_route *route)
+{
+    struct exchanges *all = x->all;
+    const struct references *references = all->options->references;
+    char text[EXCHANGE_MESSAGE_SIZE / 2];
+    struct forward forward;
+    struct err why = { 0 };
+    int r = 0;
+    prompt_amend(&x->prompt, x->endpoint, route, x->record.upstream_model, &x->edits);
+    if (!all->upstream)
+        r = upstream_new(all->loop, references, &all->upstream, &why);
+    if (r == 0)
+        r = forward_make(http_call_request(x->client), x->endpoint, route, x->record.upstream_model,
+                         &x->edits, references, &forward, &why);
+    if (r == 0) {
+        r = upstream_start(all->upstream, &forward.request, &x->calls, &x->provider, &why);
+        forward_release(&forward);
+    }
+    if (r == 0)
+        return true;
+    exchange_settle(x, CALL_UNREACHABLE);
+    snprintf(text, sizeof(text), "The provider %.*s could not be asked: %.300s.",
+             STR_ARG(route->provider_ref), why.cause);
+    exchange_fail(x, FAULT_UPSTREAM, text);
+    return false;
+}
+
+/* Whether the candidate is being asked. */
+static bool try_candidate(struct exchange *x)
+{
+    const struct route_candidate *candidate = &x->choice.candidates[x->candidate];
+    const struct model_route *route = &x->all->options->routes[candidate->route];
+    struct route_use *use = &x->all->uses[candidate->route];
+    x->record.route = route;
+    x->record.upstream_model = candidate->upstream_model;
+    x->record.route_reason = candidate->reason;
+    if (!route_use_has_room(use, route)) {
+        exchange_fail(x, FAULT_RATE, "The binding's limit on calls is reached.");
+        return false;
+    }
+    if (!may_take(x, route))
+        return false;
+    if (!reserve(x)) {
+        x->candidate = x->choice.count; /* the same budget pays for all */
+        return false;
+    }
+    route_use_begin(use);
+    return send_request(x, route);
+}
+
+void exchange_try(struct exchange *x)
+{
+    for (; x->candidate < x->choice.count; x->candidate++)
+        if (try_candidate(x))
+            return;
+    exchange_refuse(x);
+}
+
+/* Of a hosted provider's name each address is asked about; a proxy's is the layers' own. */
+static bool on_address(void *context, const struct address_range *address)
+{
+    struct exchange *x = context;
+    const struct model_sink *sink = x->all->options->sink;
+    return !sink->address || !x->record.route->is_hosted || x->record.route->proxy ||
+           sink->address(sink->context, &x->record, address);
+}
+
+/* --- the provider's answer ------------------------------------------------------------------- */
+
+/* Instead of what the provider answered, or did not. The exchange is no more after this. */
+static void answer_for_provider(struct exchange *x, enum model_end end, enum model_fault fault,
+                                const char *message)
+{
+    const struct model_problem problem = { fault, str_from(message), NULL };
+    exchange_leave(x);
+    exchange_settle(x, end);
+    exchange_answer_problem(x->client, x->endpoint->protocol, &problem);
+    exchange_free(x);
+}
+
+static void on_answer_head(void *context, const struct upstream_answer *answer)
+{
+    struct exchange *x = context;
+    struct buf lines = BUF_INIT_LIMIT(UPSTREAM_HEAD_BYTES_MAX);
+    struct forward_answer head;
+    x->status = answer->status;
+    if (answer->status / 100 == 3) {
+        answer_for_provider(x, CALL_PROVIDER_REFUSED, FAULT_UPSTREAM,
+                            "The provider redirects to another place, and redirects are not "
+                            "followed: its binding has to name the place itself.");
+        return;
+    }
+    if ((answer->status == 401 || answer->status == 403) && x->record.route->credential_ref.len) {
+        answer_for_provider(x, CALL_PROVIDER_REFUSED, FAULT_UPSTREAM,
+                            "The provider refuses the credential of its binding: renew it, or see "
+                            "what it permits.");
+        return;
+    }
+    if (forward_answer_head(answer->headers, &lines, &head) < 0) {
+        buf_release(&lines);
+        answer_for_provider(x, CALL_PROVIDER_CUT, FAULT_UPSTREAM,
+                            "The head of the provider's answer is too long.");
+        return;
+    }
+    x->has_head = true;
+    enum answer_form form = answer_form_of(head.content_type);
+    usage_reader_init(&x->usage, x->endpoint->protocol, x->endpoint->kind, form);
+    x->streams = form != ANSWER_DOCUMENT && !head.is_encoded && answer->status < 300;
+    answer_stream_init(&x->stream, form, x->edits.asks_usage);
+    http_call_answer(x->client, answer->status, buf_str(&lines),
+                     x->streams              ? HTTP_LENGTH_UNKNOWN
+                     : answer->status == 204 ? 0
+                                             : head.length);
+    buf_release(&lines);
+}
+
+static bool on_answer_body(void *context, struct str bytes)
+{
+    struct exchange *x = context;
+    struct str passed = bytes;
+    if (http_call_is_full(x->client))
+        return false;
+    usage_reader_feed(&x->usage, bytes);
+    if (x->streams && answer_stream_feed(&x->stream, bytes, &passed) < 0) {
+        exchange_leave(x);
+        exchange_settle(x, CALL_PROVIDER_CUT);
+        http_call_break(x->client);
+        exchange_free(x);
+        return true;
+    }
+    x->answer_bytes += passed.len;
+    http_call_send(x->client, passed);
+    return true;
+}
+
+/* The provider's answer ended in its midst. */
+static void end_cut(struct exchange *x, enum upstream_end end)
+{
+    const struct model_problem problem = { end == UPSTREAM_SILENT ? FAULT_TIMEOUT : FAULT_UPSTREAM,
+                                           STR("The provider's answer ended before its end."),
+                                           NULL };
+    struct buf event = BUF_INIT;
+    exchange_settle(x, end == UPSTREAM_SILENT ? CALL_TIMED_OUT : CALL_PROVIDER_CUT);
+    if (x->streams && !answer_stream_is_within(&x->stream) &&
+        model_problem_add_event(&event, x->endpoint->protocol, x->endpoint->kind, &problem) == 0) {
+        http_call_send(x->client, buf_str(&event));
+        http_call_finish(x->client);
+    } else {
+        http_call_break(x->client);
+    }
+    buf_release(&event);
+    exchange_free(x);
+}
+
+static void end_whole(struct exchange *x)
+{
+    if (x->streams) {
+        struct str rest = answer_stream_rest(&x->stream);
+        x->answer_bytes += rest.len;
+        http_call_send(x->client, rest);
+    }
+    exchange_settle(x, x->status >= 400 ? CALL_PROVIDER_REFUSED : CALL_COMPLETED);
+    http_call_finish(x->client);
+    exchange_free(x);
+}
+
+static void on_answer_ended(void *context, enum upstream_end end, uint64_t sent, const char *cause)
+{
+    struct exchange *x = context;
+    char text[EXCHANGE_MESSAGE_SIZE / 2];
+    x->provider = NULL;
+    x->sent_bytes = sent;
+    snprintf(text, sizeof(text), "The provider %.*s did not answer: %s.",
+             STR_ARG(x->record.route->provider_ref), cause);
+    if (x->has_head && end == UPSTREAM_WHOLE) {
+        end_whole(x);
+    } else if (x->has_head) {
+        end_cut(x, end);
+    } else if (end == UPSTREAM_UNREACHABLE) {
+        exchange_settle(x, CALL_UNREACHABLE);
+        exchange_fail(x, FAULT_UPSTREAM, text);
+        x->candidate++;
+        exchange_try(x);
+    } else {
+        answer_for_provider(x, end == UPSTREAM_SILENT ? CALL_TIMED_OUT : CALL_PROVIDER_CUT,
+                            end == UPSTREAM_SILENT ? FAULT_TIMEOUT : FAULT_UPSTREAM, text);
+    }
+}
+
+void exchange_set_calls(struct exchange *x)
+{
+    x->calls = (struct upstream_calls){ .context = x,
+                                        .address = on_address,
+                                        .head = on_answer_head,
+                                        .body = on_answer_body,
+                                        .ended = on_answer_ended };
+}
