@@ -266,6 +266,21 @@ static void add_member(struct buf *json, const char *name, struct str text)
     json_add_string(json, text);
 }
 
+/* What the scanner found in a prompt that was about to leave. */
+static void write_findings(struct buf *extra, const struct egress_findings *findings)
+{
+    bool first = true;
+    for (enum redact_kind i = 0; i < REDACT_KIND_COUNT; i++) {
+        if (!findings->counts[i])
+            continue;
+        buf_addf(extra, "%s\"%s\":%llu", first ? ",\"redactions\":{" : ",", redact_kind_name(i),
+                 (unsigned long long)bounded(findings->counts[i]));
+        first = false;
+    }
+    if (!first)
+        buf_add_char(extra, '}');
+}
+
 /* `settlement` NULL: the call was refused. */
 static void write_call(struct buf *extra, const struct model_call *call,
                        const struct model_settlement *settlement, const char *reason)
@@ -289,6 +304,8 @@ static void write_call(struct buf *extra, const struct model_call *call,
             buf_addf(extra, ",\"outputTokens\":%llu",
                      (unsigned long long)bounded(settlement->output_tokens));
     }
+    if (call->secrets)
+        write_findings(extra, call->secrets);
     buf_addf(extra, ",\"verdict\":\"%s\"}", settlement ? "allow" : "deny");
 }
 

@@ -216,6 +216,8 @@ static void read_binding(const yyjson_val *binding, struct model_route *route)
         .binding_ref = text_of(member(binding, "id")),
         .provider_ref = text_of(member(binding, "providerRef")),
         .is_hosted = !text_is(member(binding, "route"), "local"),
+        .on_secret =
+            egress_on_secret_find(text_of(member(member(binding, "promptEgress"), "onSecret"))),
         .provider = &provider_classes[0], /* of a refused route, for whoever looks */
         .priority = count_of(member(binding, "priority")),
         .prompt_tokens = count_of(member(reservation, "promptTokens")),

@@ -40,6 +40,7 @@ struct scene {
     char last_address[ADDRESS_RANGE_TEXT_SIZE];
     uint64_t ceiling, reserved, most_reserved, spent; /* tokens */
     size_t permits, reserves, settles, refusals;
+    uint64_t last_secrets;
     struct model_settlement last;
     char last_model[64], last_binding[64], last_reason[256], last_refusal[512];
     enum model_fault last_fault;
@@ -80,6 +81,7 @@ static int scene_permit(void *context, const struct model_call *call,
     struct scene *scene = context;
     (void)err;
     scene->permits++;
+    scene->last_secrets = call->secrets ? call->secrets->total : 0;
     scene_copy(scene->last_model, sizeof(scene->last_model), call->model);
     scene_copy(scene->last_binding, sizeof(scene->last_binding), call->route->binding_ref);
     snprintf(scene->last_reason, sizeof(scene->last_reason), "%s", call->route_reason);

@@ -140,6 +140,33 @@ TEST(prompts_leave_by_tls_alone_and_local_routes_lead_here_alone)
     beyond_close(&beyond);
 }
 
+TEST(secrets_do_not_leave)
+{
+    struct beyond beyond;
+    struct buf body = BUF_INIT;
+    struct scene *scene = &beyond.scene;
+    const struct redact_rule *rule = redact_rule_at(0);
+    beyond_open(&beyond, NULL);
+    CHECK(!rule->before && !rule->after);
+    buf_addf(&body, "{\"model\":\"echo\",\"messages\":[{\"content\":\"use %s\"}]}", rule->example);
+    CHECK_INT(ask(scene, CHAT, body.data), 403);
+    CHECK(strstr(scene_body(scene), "holds what looks like a secret (1 "));
+    CHECK(!strstr(scene->answer.data, rule->example));
+    CHECK_TEXT(scene_log(scene), "");
+    CHECK_INT(scene->permits + scene->reserves, 0);
+    scene->routes[0].on_secret = EGRESS_MASK;
+    CHECK_INT(ask(scene, CHAT, body.data), 200);
+    CHECK(strstr(scene_body(scene), "[redacted:"));
+    CHECK(strstr(scene_body(scene), "max_tokens"));
+    CHECK(!strstr(scene_log(scene), rule->example));
+    scene->routes[0].on_secret = EGRESS_REPORT;
+    CHECK_INT(ask(scene, CHAT, body.data), 200);
+    CHECK(strstr(scene_body(scene), rule->example));
+    CHECK_INT(scene->last_secrets, 1);
+    buf_release(&body);
+    beyond_close(&beyond);
+}
+
 /* --- other programs -------------------------------------------------------------------------- */
 
 struct helper {

@@ -55,6 +55,7 @@ void exchange_fail(struct exchange *x, enum model_fault fault, const char *messa
 void exchange_free(struct exchange *x)
 {
     answer_stream_release(&x->stream);
+    buf_release(&x->masked);
     free(x);
 }
 
@@ -115,12 +116,11 @@ static bool refuses_head(struct exchanges *all, const struct http_request *reque
         *ret = (struct model_problem){ FAULT_TOKEN, STR("The key is not the one of this door."),
                                        NULL };
     else if (!all->options->route_count)
-        *ret = (struct model_problem){
-            FAULT_DENIED,
-            STR("no model is bound to this run; prompts stay here. On the host, `agent-machine model "
-                "bind` binds one."),
-            NULL
-        };
+        *ret = (struct model_problem){ FAULT_DENIED,
+                                       STR("no model is bound to this run; prompts stay here. On "
+                                           "the host, `agent-machine model "
+                                           "bind` binds one."),
+                                       NULL };
     else if (!*ret_endpoint && is_other)
         *ret =
             (struct model_problem){ FAULT_METHOD, STR("This place is for another method."), NULL };
@@ -222,6 +222,7 @@ static void on_whole(void *context, struct http_call *call)
     x->client = call;
     x->endpoint = endpoint;
     exchange_set_calls(x);
+    x->masked = BUF_INIT_LIMIT(2 * HTTP_BODY_BYTES_MAX);
     answer_stream_init(&x->stream, ANSWER_DOCUMENT, false);
     http_call_own(call, x);
     if (begin(x, request))
@@ -293,6 +294,7 @@ void exchanges_free(struct exchanges *exchanges)
     if (!exchanges)
         return;
     upstream_free(exchanges->upstream);
+    redact_scanner_free(exchanges->scanner);
     free(exchanges->uses);
     free(exchanges);
 }

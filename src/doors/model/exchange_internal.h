@@ -20,6 +20,7 @@ struct exchanges {
     struct upstream *upstream; /* NULL until it is needed */
     struct route_use *uses;    /* one for each route */
     struct model_door_counts counts;
+    struct redact_scanner *scanner; /* likewise */
     uint64_t numbers;
     bool is_closing;
 };
@@ -30,6 +31,8 @@ struct exchange {
     const struct endpoint *endpoint;
     struct prompt prompt;
     struct prompt_edits edits;
+    struct egress_findings secrets;
+    struct buf masked; /* the body that leaves in the place of the client's; empty: there is none */
     struct prompt_cost cost;
     struct route_choice choice;
     size_t candidate; /* that is being tried */

@@ -1,18 +1,62 @@
 /*
  * exchange_provider: an exchange on its provider's side.
  *
- * Theory of operation. The candidates are taken one after another: each is asked
- * about, paid for and sent to; only where nothing of the request had been sent is
- * there a next one. What the provider answers is passed on as it comes, or replaced
- * where a client must not have it: a redirect, and what it says to the credential.
+ * Theory of operation. The candidates are taken one after another: what would leave
+ * this machine is looked through for secrets, the call is asked about, paid for and
+ * sent; only where nothing of the request had been sent is there a next one. What the
+ * provider answers is passed on as it comes, or replaced where a client must not have
+ * it: a redirect, and what it says to the credential.
  *
  * Invariants: those of exchange.c. These functions are called by libcurl's side, so
  * whatever ends the exchange here leaves its provider first.
  */
+#include "doors/model/egress.h"
 #include "doors/model/exchange_internal.h"
 #include "doors/model/forward.h"
 
 /* --- trying the candidates ------------------------------------------------------------------- */
+
+static int look_for_secrets(struct exchange *x, bool masks, struct err *err)
+{
+    struct exchanges *all = x->all;
+    int r = all->scanner ? 0 : redact_scanner_new(&all->scanner, err);
+    if (r == 0)
+        r = egress_scan(all->scanner, http_call_request(x->client)->body, masks, &x->secrets,
+                        &x->masked, err);
+    if (r == 0 && x->masked.len) /* members stand elsewhere now */
+        r = prompt_read(buf_str(&x->masked), x->endpoint, &x->prompt, err->cause);
+    if (r == 0)
+        x->record.secrets = &x->secrets;
+    return r;
+}
+
+/* Whether the prompt may leave this machine, as far as secrets in it go. */
+static bool may_leave(struct exchange *x, const struct model_route *route)
+{
+    bool masks = route->on_secret == EGRESS_MASK;
+    bool is_known = x->record.secrets && (!masks || !x->secrets.total || x->masked.len);
+    struct buf found = BUF_INIT;
+    char text[EXCHANGE_MESSAGE_SIZE / 2];
+    struct err why = { 0 };
+    if (!route->is_hosted)
+        return true;
+    if (!is_known && look_for_secrets(x, masks, &why) < 0) {
+        snprintf(text, sizeof(text), "The prompt could not be looked through for secrets: %.300s",
+                 why.cause);
+        exchange_fail(x, FAULT_DENIED, text);
+        return false;
+    }
+    if (!x->secrets.total || route->on_secret != EGRESS_DENY)
+        return true;
+    egress_add_findings(&found, &x->secrets);
+    snprintf(text, sizeof(text),
+             "The prompt holds what looks like a secret (%.200s), and its route leaves this "
+             "machine: take it out, or bind the provider with `mask`.",
+             found.data);
+    buf_release(&found);
+    exchange_fail(x, FAULT_DENIED, text);
+    return false;
+}
 
 static bool may_take(struct exchange *x, const struct model_route *route)
 {
@@ -67,13 +111,16 @@ static bool send_request(struct exchange *x, const struct model_route *route)
     char text[EXCHANGE_MESSAGE_SIZE / 2];
     struct forward forward;
     struct err why = { 0 };
+    struct http_request request = *http_call_request(x->client);
     int r = 0;
+    if (x->masked.len)
+        request.body = buf_str(&x->masked);
     prompt_amend(&x->prompt, x->endpoint, route, x->record.upstream_model, &x->edits);
     if (!all->upstream)
         r = upstream_new(all->loop, references, &all->upstream, &why);
     if (r == 0)
-        r = forward_make(http_call_request(x->client), x->endpoint, route, x->record.upstream_model,
-                         &x->edits, references, &forward, &why);
+        r = forward_make(&request, x->endpoint, route, x->record.upstream_model, &x->edits,
+                         references, &forward, &why);
     if (r == 0) {
         r = upstream_start(all->upstream, &forward.request, &x->calls, &x->provider, &why);
         forward_release(&forward);
@@ -100,7 +147,7 @@ static bool try_candidate(struct exchange *x)
         exchange_fail(x, FAULT_RATE, "The binding's limit on calls is reached.");
         return false;
     }
-    if (!may_take(x, route))
+    if (!may_leave(x, route) || !may_take(x, route))
         return false;
     if (!reserve(x)) {
         x->candidate = x->choice.count; /* the same budget pays for all */

@@ -12,6 +12,7 @@
 #include "base/base.h"
 #include "base/str.h"
 #include "contract/destination.h"
+#include "doors/model/egress.h"
 #include "doors/model/protocol.h"
 #include "doors/model/provider.h"
 
@@ -50,6 +51,8 @@ struct model_route {
     const struct reference_proxy *proxy;                 /* NULL: directly */
     struct address_range addresses[MODEL_ADDRESSES_MAX]; /* that a layer gives its host */
     size_t address_count;
+
+    enum egress_on_secret on_secret; /* of a hosted route: what is done with one in a prompt */
 
     /* ModelProviderBinding's `reservation` and `limits`; 0: not said. */
     uint64_t prompt_tokens, output_tokens, image_tokens, held_context_tokens;

@@ -31,6 +31,7 @@ struct model_call {
     const char *route_reason;        /* why this one: modelCall's `routeReason` */
     uint64_t prompt_bytes;           /* of the body as it came */
     const char *prompt_digest;       /* of the same, "sha256:…"; NULL where there was no body */
+    const struct egress_findings *secrets; /* in the prompt; NULL: nobody has looked */
     /* What the call may cost at most: DESIGN's reservation. */
     uint64_t reserved_calls, reserved_tokens;
 };
