@@ -230,6 +230,7 @@ class Provider(http.server.BaseHTTPRequestHandler):
 
 
 def main():
+    http.server.ThreadingHTTPServer.request_queue_size = 256
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Provider)
     server.daemon_threads = True
     if len(sys.argv) > 2:

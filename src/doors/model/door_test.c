@@ -106,6 +106,25 @@ TEST(a_long_stream_arrives_whole)
     scene_close(&scene);
 }
 
+TEST(many_streams_at_once)
+{
+    struct scene scene;
+    char url[80];
+    size_t whole = 0;
+    scene_open(&scene);
+    snprintf(url, sizeof(url), "http://127.0.0.1:%u/v1/messages?[1-200]", ntohs(scene.port));
+    scene_run(&scene, (const char *const[]){ CURL, "--no-progress-meter", "--parallel",
+                                             "--parallel-immediate", "--parallel-max", "64", url,
+                                             "-d", STREAM("plain"), NULL });
+    for (const char *at = scene.answer.data; (at = strstr(at, "event: message_stop\n")); at++)
+        whole++;
+    CHECK_INT(scene.exit_status, 0);
+    CHECK_INT(whole, 200);
+    CHECK_INT(scene.settles, 200);
+    CHECK_INT(scene.spent, 200 * 17);
+    scene_close(&scene);
+}
+
 TEST(names_are_mapped_and_connections_used_again)
 {
     struct scene scene;

@@ -117,6 +117,19 @@ static int collect(yyjson_doc *doc, struct scanning *scanning, struct err *err)
     return 0;
 }
 
+static int end_masking(struct scanning *scanning, struct err *err)
+{
+    _cleanup_(cleanup_json_doc) yyjson_doc *doc = NULL;
+    end_text(scanning);
+    buf_add_str(scanning->masked, str_from_offset(scanning->body, scanning->written));
+    if (scanning->masked->error || scanning->text.error)
+        return err_set(err, ERR_MEMORY, STEP_EGRESS, "there is not enough memory");
+    /* Names of members that were secrets may have become one and the same. */
+    if (json_read(buf_str(scanning->masked), &json_limits_default, &doc, NULL) < 0)
+        return err_set(err, ERR_LIMIT, STEP_EGRESS, "what is masked would not be read as before");
+    return 0;
+}
+
 int egress_scan(struct redact_scanner *scanner, struct str body, bool masks,
                 struct egress_findings *ret, struct buf *ret_masked, struct err *err)
 {
@@ -132,12 +145,8 @@ int egress_scan(struct redact_scanner *scanner, struct str body, bool masks,
         r = collect(doc, &scanning, err);
     if (r == 0)
         r = redact_scan_strings(scanner, scanning.texts, scanning.count, visit, &scanning, err);
-    if (r == 0 && masks && findings.total) {
-        end_text(&scanning);
-        buf_add_str(ret_masked, str_from_offset(body, scanning.written));
-        if (ret_masked->error || scanning.text.error)
-            r = err_set(err, ERR_MEMORY, STEP_EGRESS, "there is not enough memory");
-    }
+    if (r == 0 && masks && findings.total)
+        r = end_masking(&scanning, err);
     if (r == 0)
         *ret = findings;
     return r;

@@ -39,7 +39,7 @@ struct egress_findings {
 
 /*
  * Looks through a body. Where it is to be masked and something is found, *ret_masked has the body
- * without it, else nothing. ERR_SYNTAX: it is no JSON; ERR_LIMIT: it has more than can be masked;
+ * without it, else nothing. ERR_SYNTAX: it is no JSON; ERR_LIMIT: it cannot be masked;
  * ERR_UNSUPPORTED, ERR_MEMORY: it could not be looked through.
  */
 int egress_scan(struct redact_scanner *scanner, struct str body, bool masks,

@@ -69,6 +69,27 @@ TEST(escapes_hide_nothing)
     redact_scanner_free(scanner);
 }
 
+TEST(names_that_would_become_one_are_not_masked)
+{
+    struct redact_scanner *scanner = scanner_new();
+    struct buf body = BUF_INIT, masked = BUF_INIT;
+    struct egress_findings findings = { 0 };
+    struct err err = { 0 };
+    buf_add_text(&body, "{\"");
+    add_key(&body);
+    buf_add_text(&body, "\":1,\"");
+    add_key(&body);
+    add_key(&body);
+    buf_add_text(&body, "\":2}");
+    CHECK_INT(egress_scan(scanner, buf_str(&body), false, &findings, &masked, &err), 0);
+    CHECK(findings.total > 1);
+    CHECK(egress_scan(scanner, buf_str(&body), true, &findings, &masked, &err) < 0);
+    CHECK_INT(err.code, ERR_LIMIT);
+    buf_release(&body);
+    buf_release(&masked);
+    redact_scanner_free(scanner);
+}
+
 TEST(what_is_clean_stays_as_it_is)
 {
     struct redact_scanner *scanner = scanner_new();

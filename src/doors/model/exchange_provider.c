@@ -23,6 +23,8 @@ static int look_for_secrets(struct exchange *x, bool masks, struct err *err)
     if (r == 0)
         r = egress_scan(all->scanner, http_call_request(x->client)->body, masks, &x->secrets,
                         &x->masked, err);
+    if (r < 0)
+        buf_reset(&x->masked);   /* half of a body is none */
     if (r == 0 && x->masked.len) /* members stand elsewhere now */
         r = prompt_read(buf_str(&x->masked), x->endpoint, &x->prompt, err->cause);
     if (r == 0)
