@@ -142,7 +142,7 @@ check "and the signals" test -e "$HOME/control-outside/visits.signal"
 # ---- terminals ----
 
 cd "$repository" || exit
-try script -qec "'$program' run -m '$helpers:/escape:read-only' -- sh -c '
+try script -qec "'$program' run --discard -m '$helpers:/escape:read-only' -- sh -c '
     /escape/attempts inside /escape/world read-only=/escape; tty'" /dev/null </dev/null
 tr -d '\r' <"$scratch/out" >"$scratch/inside"
 check "the command has a terminal of the sandbox's own" grep -qx /dev/pts/0 "$scratch/inside"
