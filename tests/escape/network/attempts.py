@@ -150,7 +150,7 @@ def listener_of_the_door():
         rows = [line.split() for line in table][1:]
     for row in rows:
         port = int(row[1].split(":")[1], 16)
-        if row[3] == "0A" and port not in (53, 3128):  # the resolver's, and the proxy's
+        if row[3] == "0A" and port not in (53, 3128, 11434):  # resolver, proxy and Model Door
             must_fail(speak, "127.0.0.1", port)
 
 
