@@ -24,7 +24,8 @@ import tempfile
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 CONTRACTS = sorted((ROOT / "examples").glob("operation-contract.*.json"))  # the rules compare with them
 # The plane's notes to itself.
-OWN = {"Supervision", "SupervisionEnded", "DecisionOpen", "DecisionClosed", "DecisionQuestion", "DecisionLease"}
+OWN = {"Supervision", "SupervisionEnded", "DecisionOpen", "DecisionClosed", "DecisionQuestion", "DecisionLease",
+       "ModelBound"}
 RECEIPTS = {"RunReceipt", "FirewallReceipt"}  # no contracts: the verbs that read them say what they must hold
 ELSEWHERE = "document.references-resolve"
 

@@ -19,7 +19,7 @@ collect=${AM_TEST_COLLECT:-} collected=0
 
 run() { # ARGUMENT…
     try "$program" "$@"
-    [ -z "$collect" ] || collect_printed
+    [ -z "$collect" ] || collect_printed "$@"
 }
 
 # The same with a command other than the program.
@@ -98,7 +98,12 @@ finish() {
 }
 
 # From here on: not for tests to call.
-collect_printed() {
+# What a run prints is its command's, but for a plan.
+collect_printed() { # ARGUMENT…
+    case " $* " in
+    " run "*" --dry-run "*) ;;
+    " run "*) return ;;
+    esac
     case $(head -c 1 "$scratch/out") in
     '{' | '[')
         collected=$((collected + 1))
