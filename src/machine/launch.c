@@ -333,8 +333,11 @@ static void close_streams(struct launch *launch)
 
 static int open_decoys(struct launch *launch, struct err *err)
 {
-    return decoys_open(&launch->decoys, launch->folder, launch->options.secret,
-                       &launch->sandbox.probes, err);
+    int r = decoys_open(&launch->decoys, launch->folder, launch->options.secret,
+                        &launch->sandbox.probes, err);
+    /* A listener of the doors inside may have the decoy's port: the decoy knows who came by. */
+    launch->sandbox.probes.connections_are_captured = launch->plan->tier >= TIER_NAMESPACES;
+    return r;
 }
 
 static void close_decoys(struct launch *launch)
