@@ -1,24 +1,10 @@
 # A run and its models: what is bound answers inside, within its budget, and is on record.
 # shellcheck shell=sh disable=SC2317 # check calls functions
 . "$(dirname "$0")/lib.sh"
-export HOME="$scratch/home" XDG_STATE_HOME="$scratch/home/.local/state"
-export XDG_CONFIG_HOME="$scratch/home/.config"
-mkdir -p "$HOME/src/compass"
-cd "$HOME/src/compass" || exit
+. "$(dirname "$0")/model_lib.sh"
 git init -q .
 run init
-
-mkfifo "$scratch/life"
-python3 -B "$tree/tests/model_run/provider.py" "$scratch" <"$scratch/life" &
-provider=$!
-exec 7>"$scratch/life"
-until [ -f "$scratch/port" ] || ! kill -0 "$provider" 2>/dev/null; do
-    sleep 0.01
-done
-port=$(cat "$scratch/port")
-sed -e 's/"kind": "ollama"/"kind": "openai-compatible"/' \
-    -e "s|http://127.0.0.1:11434|http://127.0.0.1:$port/v1|" \
-    "$tree/examples/local-model-profile.llama32-1b.json" >"$scratch/tiny.json"
+start_provider
 
 cat >ask <<'END'
 #!/bin/sh
@@ -27,9 +13,6 @@ curl -sS -w ' %{http_code}' -H 'Authorization: Bearer from-the-client' \
     -d "{\"model\":\"$1\",\"max_tokens\":${2:-20},\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}"
 END
 chmod +x ask
-calls() { # COUNT
-    [ "$(wc -l <"$scratch/log" 2>/dev/null || echo 0)" -eq "$1" ]
-}
 
 # The last run's record.
 record() {
@@ -89,6 +72,5 @@ check "and is not asked" calls 3
 run ledger verify
 check "the ledger is whole" exits 0
 
-exec 7>&-
-wait "$provider"
+end_provider
 finish

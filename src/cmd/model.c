@@ -316,6 +316,24 @@ static const struct verb verbs[] = {
         .run = run_route,
     },
     {
+        .name = "serve",
+        .summary = "Offer the models of a profile outside a run",
+        .description =
+            "Stands on loopback or at a Unix socket until it is ended (SIGTERM, `stop`), or its "
+            "time is over, and answers clients of OpenAI (with /v1 behind the address), Anthropic "
+            "and Ollama by the routes of a machine profile. It is an operation as a run is: "
+            "delegated, gated, recorded, and within a budget, by default the profile's.\n\n"
+            "Clients have to show the token that is printed once, or stands in a file. Each call "
+            "that no budget covers is refused in the client's own protocol. At the end it says "
+            "what left this machine.\n\n"
+            "The exit status is 0 where a signal asked it to end, 78 where its time was over, and "
+            "130 "
+            "where it was stopped, or what it runs under was taken back.",
+        .options = model_serve_options,
+        .option_count = MODEL_SERVE_OPTION_COUNT,
+        .run = run_model_serve,
+    },
+    {
         .name = "usage",
         .summary = "Show what calls of models have used",
         .description = "Adds up the calls that the ledger's events have, by model and binding. "
@@ -328,7 +346,7 @@ static const struct verb verbs[] = {
 
 const struct verb verb_model = {
     .name = "model",
-    .summary = "Bind model providers to profiles, and see routes and use",
+    .summary = "Bind model providers to profiles, serve them, see routes and use",
     .description = "Models are reached through the Model Door alone, by routes: each is a provider "
                    "that was bound to the machine profile of the run.",
     .verbs = verbs,

@@ -18,6 +18,10 @@ int run_model_bind(const struct invocation *invocation);
 #define MODEL_BIND_OPTION_COUNT 19
 extern const struct option_row model_bind_options[MODEL_BIND_OPTION_COUNT];
 
+int run_model_serve(const struct invocation *invocation);
+#define MODEL_SERVE_OPTION_COUNT 8
+extern const struct option_row model_serve_options[MODEL_SERVE_OPTION_COUNT];
+
 int run_model_usage(const struct invocation *invocation);
 #define MODEL_USAGE_OPTION_COUNT 2
 extern const struct option_row model_usage_options[MODEL_USAGE_OPTION_COUNT];

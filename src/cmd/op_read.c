@@ -57,6 +57,29 @@ void op_urn(const char *type, const char *given, char ret[PLANE_URN_MAX])
         snprintf(ret, PLANE_URN_MAX, "urn:srcos:%s:%s", type, given);
 }
 
+bool op_read_budget(const char *text, int64_t ret[DIMENSION_COUNT])
+{
+    struct str name = str_make(text, str_index(str_from(text), '=', 0));
+    int dimension = vocabulary_index(dimension_names, DIMENSION_COUNT, name);
+    char *end = NULL;
+    errno = 0;
+    long long value = text[name.len] ? strtoll(text + name.len + 1, &end, 10) : -1;
+    if (dimension < 0 || errno || !end || *end || end == text + name.len + 1 || value < 0)
+        return false;
+    ret[dimension] = value;
+    return true;
+}
+
+const char *op_delegation(const char *given, const yyjson_val *profile)
+{
+    const yyjson_val *named = at(profile, "/userPlane/delegation");
+    if (given)
+        return given;
+    return text_is(member(named, "source"), "named")
+               ? yyjson_get_str(member(named, "delegationRef"))
+               : NULL;
+}
+
 static void tell_str(FILE *stream, struct str text)
 {
     struct buf copy = BUF_INIT;

@@ -174,19 +174,6 @@ static int read_publish(struct running *run, const char *text, struct err *err)
     return 0;
 }
 
-static int read_budget(struct running *run, const char *text, struct err *err)
-{
-    struct str name = str_make(text, str_index(str_from(text), '=', 0));
-    int dimension = vocabulary_index(dimension_names, DIMENSION_COUNT, name);
-    char *end = NULL;
-    errno = 0;
-    long long value = text[name.len] ? strtoll(text + name.len + 1, &end, 10) : -1;
-    if (dimension < 0 || errno || !end || *end || end == text + name.len + 1 || value < 0)
-        return usage(err, "--budget takes DIMENSION=N, such as wallClockSeconds=60");
-    run->ceiling[dimension] = value;
-    return 0;
-}
-
 static int read_options(struct running *run, struct err *err)
 {
     const struct invocation *invocation = run->invocation;
@@ -207,7 +194,8 @@ static int read_options(struct running *run, struct err *err)
         else if (invocation->given[i].option == OPTION_PUBLISH)
             r = read_publish(run, value, err);
         else if (invocation->given[i].option == OPTION_BUDGET)
-            r = read_budget(run, value, err);
+            r = op_read_budget(value, run->ceiling) ? 0
+                                                    : usage(err, "--budget takes " OP_BUDGET_FORM);
     }
     for (size_t i = 0; i < PROXY_VARIABLES && invocation->values[OPTION_PROXY_ENV]; i++)
         run->variables[variables++] = proxy_variables[i];
@@ -390,23 +378,13 @@ static int name_workspace(const struct running *run, char ret[PLANE_URN_MAX], st
     return r;
 }
 
-/* The command line's, or the one that the profile names; NULL: one is minted for this run. */
-static const char *name_delegation(const struct running *run)
-{
-    const yyjson_val *named = at(run->profile.root, "/userPlane/delegation");
-    if (run->invocation->values[OPTION_DELEGATION])
-        return run->invocation->values[OPTION_DELEGATION];
-    return text_is(member(named, "source"), "named")
-               ? yyjson_get_str(member(named, "delegationRef"))
-               : NULL;
-}
-
 static int write_command(const struct running *run, struct buf *ret, struct err *err)
 {
     _cleanup_(buf_release) struct buf parameters = BUF_INIT, ceiling = BUF_INIT;
     const struct invocation *invocation = run->invocation;
     const char *key = invocation->values[OPTION_KEY], *reason = invocation->values[OPTION_REASON];
-    const char *delegation = name_delegation(run);
+    const char *delegation =
+        op_delegation(invocation->values[OPTION_DELEGATION], run->profile.root);
     char workspace[PLANE_URN_MAX], urn[PLANE_URN_MAX];
     int r = write_parameters(run, &parameters, err);
     if (r == 0)

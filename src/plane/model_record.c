@@ -356,14 +356,20 @@ static void take_refusal(void *context, const struct model_call *call, enum mode
 
 /* --- the end ------------------------------------------------------------------------------- */
 
-void model_record_write_egress(const struct model_record *record, struct buf *ret)
+struct model_egress model_record_egress(const struct model_record *record)
 {
     struct model_egress all = { 0 };
-    const char *separator = "";
     for (size_t i = 0; i < record->routes->count; i++) {
         all.calls += record->egress[i].calls;
         all.bytes += record->egress[i].bytes;
     }
+    return all;
+}
+
+void model_record_write_egress(const struct model_record *record, struct buf *ret)
+{
+    const struct model_egress all = model_record_egress(record);
+    const char *separator = "";
     buf_addf(ret, "{\"bytes\":%llu,\"calls\":%llu,\"destinations\":[",
              (unsigned long long)all.bytes, (unsigned long long)all.calls);
     for (size_t i = 0; i < record->routes->count; i++) {

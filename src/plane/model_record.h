@@ -47,6 +47,8 @@ void model_record_release(struct model_record *record);
 bool model_record_address(void *context, const struct model_call *call,
                           const struct address_range *address);
 
+/* What left this machine, to whomever. */
+struct model_egress model_record_egress(const struct model_record *record);
 /* Appends the value of `promptEgress` of a LocalAgentExecution. */
 void model_record_write_egress(const struct model_record *record, struct buf *ret);
 /* Appends the items of its `denials` that are this door's, a comma before each but the first. */
