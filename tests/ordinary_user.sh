@@ -18,7 +18,7 @@ cp -r "$tree/tests" "$tree/schemas" "$tree/examples" "$tree/docs" \
     "$(dirname "$program")"/escape-attempts "$(dirname "$program")"/escape-whoami "$scratch/tree/"
 chmod -R a+rX "$scratch"
 for name in contract run mounts receipt detach escape tier phase preflight network network_escape \
-    routes worktree worktree_apply; do
+    routes worktree worktree_apply worktree_git; do
     set -- env -u AM_TEST_COLLECT AM_PROGRAM="$prefix/bin/agent-machine" AM_ESCAPE="$scratch/tree" \
         sh "$scratch/tree/tests/$name.sh"
     [ "$(id -u)" -ne 0 ] || set -- runuser -u nobody -- "$@"

@@ -294,6 +294,8 @@ static int make_plan(struct running *run, struct err *err)
         r = plan_build(&run->facts.plan, &run->request, &run->plan, err);
     }
     trace_note(&run->trace, "machine/plan.c", "plan made");
+    if (r == 0)
+        run_tell_git(&run->facts.git, run->plan);
     return r;
 }
 

@@ -3,6 +3,7 @@
 
 #include "base/json.h"
 #include "cmd/tell.h"
+#include "contract/host_path.h"
 
 #define LABEL_WIDTH 12
 
@@ -266,4 +267,19 @@ void run_print_trace(const struct trace *trace)
         fprintf(stderr, "%9.3f ms  %-28s %s\n",
                 (double)(trace->stops[i].at_ns - trace->stops[0].at_ns) / 1e6, trace->stops[i].stop,
                 trace->stops[i].what);
+}
+
+/* --- git ----------------------------------------------------------------------------------- */
+
+void run_tell_git(const struct git_link *git, const struct plan *plan)
+{
+    bool shown = !git->path[0];
+    for (size_t i = 0; i < plan->mount_count && !shown; i++)
+        shown = host_path_is_within(str_from(git->path), str_from(plan->mounts[i].agent_path));
+    if (!shown)
+        fprintf(stderr,
+                "agent-machine: git finds no repository inside: .git names a directory that does "
+                "not name this work tree in turn. `git worktree repair` may mend that, and --mount "
+                "%s:%s:staged shows it all the same\n",
+                git->path, git->path);
 }

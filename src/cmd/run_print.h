@@ -2,6 +2,7 @@
 #ifndef AM_CMD_RUN_PRINT_H
 #define AM_CMD_RUN_PRINT_H
 
+#include "machine/git_link.h"
 #include "plane/execution.h"
 
 struct run_report {
@@ -18,5 +19,7 @@ int run_print_plan(const struct plan *plan, bool as_json);
 void run_print_end(const struct run_report *report);
 void run_print_json(const struct run_report *report);
 void run_print_trace(const struct trace *trace);
+/* On standard error, where a work tree's git data lies elsewhere and the plan does not show it. */
+void run_tell_git(const struct git_link *git, const struct plan *plan);
 
 #endif

@@ -184,8 +184,8 @@ static int find_commits(struct taking *taking, struct err *err)
 
 static bool is_git_data(void *context, const char *path)
 {
-    (void)context;
-    return held_is_git_data(path);
+    const struct worktree *worktree = context;
+    return held_is_git_data(path, worktree->changes.of_git);
 }
 
 /* What was taken as commits is not offered as files of git's any more. */
@@ -200,7 +200,8 @@ static int take_commits(struct taking *taking, struct err *err)
             continue;
         r = git_commits_take(&taking->set.mounts[i], &taking->commits[i], prefix, err);
         if (r == 0)
-            r = worktree_discard(&taking->set.mounts[i], is_git_data, NULL, &gone, err);
+            r = worktree_discard(&taking->set.mounts[i], is_git_data, &taking->set.mounts[i], &gone,
+                                 err);
     }
     return r;
 }

@@ -83,6 +83,7 @@ struct changes {
     size_t count, capacity;
     size_t counts[CHANGE_TYPE_COUNT]; /* of all but directories */
     uint64_t bytes;                   /* of files added and modified */
+    bool of_git;         /* the tree is a directory of git's own, whatever it is called */
     int64_t launched_ns; /* when the layer was made, on its file system's clock; 0: not known */
     char digest[DIGEST_TEXT_SIZE];
 };

@@ -26,11 +26,15 @@ int facts_resolve(const char *path, char ret[FACTS_PATH_SIZE], struct err *err)
 static void find_repository(struct facts *facts)
 {
     char marker[FACTS_PATH_SIZE + 8];
+    facts->git.path[0] = '\0';
+    facts->git.believed = false;
     memcpy(facts->repository, facts->directory, sizeof(facts->repository));
     while (facts->repository[1]) {
         snprintf(marker, sizeof(marker), "%s/.git", facts->repository);
-        if (access(marker, F_OK) == 0)
+        if (access(marker, F_OK) == 0) {
+            (void)git_link_find(facts->repository, &facts->git);
             return;
+        }
         char *slash = strrchr(facts->repository, '/');
         slash[slash == facts->repository] = '\0';
     }
@@ -87,6 +91,7 @@ int facts_read(struct facts *ret, struct err *err)
         .user = ret->user,
         .directory = ret->directory,
         .repository = ret->repository,
+        .git = ret->git.believed ? ret->git.path : NULL,
         .uid = geteuid(),
         .gid = getegid(),
         .has_groups = getgroups(0, NULL) > 0,

@@ -2,6 +2,7 @@
 #ifndef AM_MACHINE_FACTS_H
 #define AM_MACHINE_FACTS_H
 
+#include "machine/git_link.h"
 #include "machine/plan.h"
 
 #define FACTS_PATH_SIZE 4096
@@ -9,6 +10,7 @@
 struct facts {
     struct plan_facts plan; /* points into the rest */
     char home[FACTS_PATH_SIZE], directory[FACTS_PATH_SIZE], repository[FACTS_PATH_SIZE];
+    struct git_link git; /* of the repository, where its data lies elsewhere; else empty */
     char user[64];
 };
 

@@ -48,14 +48,15 @@ static bool is_secret_name(const char *path, bool directory)
     return row && row->content == SECRET_ALWAYS;
 }
 
-static struct held look_at_path(const struct changed_path *change)
+/* What a directory of git's own has in it is looked at as if it were called .git. */
+static struct held look_at_path(const struct changed_path *change, bool of_git)
 {
-    char path[CHANGES_PATH_MAX + 1];
+    char path[CHANGES_PATH_MAX + 8];
     bool directory = change->kind == CHANGED_DIRECTORY;
     for (const unsigned char *c = (const unsigned char *)change->path; *c; c++)
         if (*c < ' ' || *c == 0x7f)
             return because("control-characters", "its name has control characters");
-    snprintf(path, sizeof(path), "%s", change->path);
+    snprintf(path, sizeof(path), "%s%s", of_git ? ".git/" : "", change->path);
     for (char *c = path; *c; c++)
         if (*c >= 'A' && *c <= 'Z')
             *c = (char)(*c - 'A' + 'a');
@@ -67,10 +68,10 @@ static struct held look_at_path(const struct changed_path *change)
                : (struct held){ 0 };
 }
 
-bool held_is_git_data(const char *path)
+bool held_is_git_data(const char *path, bool of_git)
 {
     struct changed_path change = { .path = path, .kind = CHANGED_FILE };
-    struct held held = look_at_path(&change);
+    struct held held = look_at_path(&change, of_git);
     return held.rule && strcmp(held.rule, "git-data") == 0;
 }
 
@@ -102,7 +103,7 @@ static struct held look_at_link(const struct worktree *worktree, const struct ch
     if (len < 0 || leads_out(change->path, target))
         return because("link-out", "the link leads out of the tree");
     struct changed_path there = { .path = target, .kind = CHANGED_FILE };
-    return worktree_is_of_git(target) || look_at_path(&there).never
+    return worktree_is_of_git(target) || look_at_path(&there, worktree->changes.of_git).never
                ? because("link-to-git", "the link leads into git's own data")
                : (struct held){ 0 };
 }
@@ -130,7 +131,7 @@ size_t held_count(const struct changes *changes)
         const struct changed_path *change = &changes->items[i];
         if (change->kind == CHANGED_DIRECTORY)
             continue;
-        bool held = look_at_path(change).rule;
+        bool held = look_at_path(change, changes->of_git).rule;
         if (!held && change->type != CHANGE_DELETED && change->kind != CHANGED_LINK)
             held = look_at_kind(NULL, change).rule;
         count += held;
@@ -234,7 +235,7 @@ int held_look(const struct worktree *worktree, const struct changed_path *change
               struct redact_scanner *scanner, struct held *ret, struct err *err)
 {
     bool written = change->type == CHANGE_ADDED || change->type == CHANGE_MODIFIED;
-    struct held held = look_at_path(change);
+    struct held held = look_at_path(change, worktree->changes.of_git);
     if (!held.rule && change->type != CHANGE_DELETED)
         held = look_at_kind(worktree, change);
     int r = !held.rule && written && change->kind == CHANGED_FILE && change->size

@@ -39,7 +39,7 @@ int held_look(const struct worktree *worktree, const struct changed_path *change
               struct redact_scanner *scanner, struct held *ret, struct err *err) MUST_CHECK;
 
 /* Whether a path is that of git's own data, which is never copied. */
-bool held_is_git_data(const char *path);
+bool held_is_git_data(const char *path, bool of_git);
 /* How many files are held for their path, kind or mode alone. */
 size_t held_count(const struct changes *changes);
 

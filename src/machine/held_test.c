@@ -2,10 +2,10 @@
 
 #include "base/test.h"
 
-static const char *rule_of(const char *path, enum changed_kind kind, enum change_type type,
-                           unsigned mode)
+static const char *rule_in(bool of_git, const char *path, enum changed_kind kind,
+                           enum change_type type, unsigned mode)
 {
-    struct worktree worktree = { .upper = -1, .host = -1, .copies = -1 };
+    struct worktree worktree = { .upper = -1, .host = -1, .copies = -1, .changes.of_git = of_git };
     struct changed_path change = {
         .path = path, .kind = kind, .type = type, .mode = mode, .mode_before = 0644
     };
@@ -14,6 +14,32 @@ static const char *rule_of(const char *path, enum changed_kind kind, enum change
     CHECK_INT(held_look(&worktree, &change, NULL, &held, &err), 0);
     CHECK(!held.rule == !held.reason);
     return held.rule ? held.rule : "";
+}
+
+static const char *rule_of(const char *path, enum changed_kind kind, enum change_type type,
+                           unsigned mode)
+{
+    return rule_in(false, path, kind, type, mode);
+}
+
+TEST(what_is_in_a_directory_of_gits_own_is_held_whatever_that_is_called)
+{
+    static const struct {
+        const char *path, *rule;
+    } rows[] = {
+        { "hooks/pre-commit", "git-hooks" },
+        { "config", "git-config" },
+        { "worktrees/a/config.worktree", "git-config" },
+        { "modules/a/hooks/x", "git-hooks" },
+        { "objects/info/alternates", "git-alternates" },
+        { "worktrees/a/gitdir", "git-alternates" },
+        { "info/attributes", "git-attributes" },
+        { "HEAD", "git-data" },
+        { "refs/heads/main", "git-data" },
+        { "anything", "git-data" },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        CHECK_TEXT(rule_in(true, rows[i].path, CHANGED_FILE, CHANGE_MODIFIED, 0644), rows[i].rule);
 }
 
 TEST(a_path_is_held_wherever_it_lies_and_however_it_is_spelled)

@@ -47,6 +47,8 @@ struct plan_facts {
     const char *own_places[PLAN_OWN_PLACES]; /* this program's: its key, its ledger; resolved */
     const char *directory;                   /* where the caller stands */
     const char *repository;                  /* its repository's root; without one, the directory */
+    const char
+        *git; /* git's data of it, where that lies elsewhere (git_link.h); NULL: it does not */
     uid_t uid;
     gid_t gid;
     bool has_groups;                /* supplementary ones */

@@ -269,6 +269,32 @@ static int add_repository(struct plan_context *context, struct err *err)
     return asked && semantics >= 0 ? add_mount(context, &mount, err) : 0;
 }
 
+/*
+ * Git's data, where it lies elsewhere than the work tree that is mounted: at its own place, since
+ * the work tree's file names that. The host's is never written, whatever is done with the files.
+ */
+static int add_git(struct plan_context *context, struct err *err)
+{
+    const struct plan *plan = &context->planning->plan;
+    const char *git = context->facts->git, *repository = context->facts->repository;
+    const struct plan_mount *work = NULL;
+    for (size_t i = 0; i < plan->mount_count && git; i++) {
+        const struct plan_mount *mount = &context->mounts[i];
+        if (host_path_is_within(str_from(git), str_from(mount->agent_path)))
+            return 0;
+        if (strcmp(mount->host_path, repository) == 0 && strcmp(mount->agent_path, repository) == 0)
+            work = mount;
+    }
+    if (!git || !work)
+        return 0;
+    bool read_only = work->semantics == MOUNT_READ_ONLY || plan->tier == TIER_PROCESS;
+    struct plan_mount mount = { .host_path = git,
+                                .agent_path = git,
+                                .semantics = read_only ? MOUNT_READ_ONLY : MOUNT_STAGED,
+                                .secrets_prohibited = work->secrets_prohibited };
+    return add_mount(context, &mount, err);
+}
+
 int plan_add_mounts(struct plan_context *context, struct err *err)
 {
     struct plan *plan = &context->planning->plan;
@@ -286,5 +312,7 @@ int plan_add_mounts(struct plan_context *context, struct err *err)
                       plan->home);
     for (size_t i = 0; i < context->request->mount_count && r == 0; i++)
         r = add_mount(context, &context->request->mounts[i], err);
-    return r < 0 ? r : add_repository(context, err);
+    if (r == 0)
+        r = add_repository(context, err);
+    return r < 0 ? r : add_git(context, err);
 }

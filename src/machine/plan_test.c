@@ -99,6 +99,44 @@ TEST(a_mount_is_made_or_refused_by_its_rule)
     }
 }
 
+TEST(where_gits_data_lies_elsewhere_it_is_mounted_at_its_place_and_never_written)
+{
+    static const struct {
+        const char *git;
+        enum semantics asked, got;
+        bool mounted;
+        const char *says;
+    } rows[] = {
+        { HOME "/src/main/.git", MOUNT_STAGED, MOUNT_STAGED, true, NULL },
+        { HOME "/src/main/.git", MOUNT_READ_WRITE, MOUNT_STAGED, true, NULL },
+        { HOME "/src/main/.git", MOUNT_READ_ONLY, MOUNT_READ_ONLY, true, NULL },
+        { REPOSITORY "/sub/.git", MOUNT_STAGED, MOUNT_STAGED, false, NULL },
+        { HOME "/other/.git", MOUNT_STAGED, MOUNT_STAGED, false, "[mount-not-allowed]" },
+        { HOME, MOUNT_STAGED, MOUNT_STAGED, false, "[mount-secret]" },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        _cleanup_(cleanup_plan) struct plan *plan = NULL;
+        struct err err = { 0 };
+        struct plan_facts facts = usual;
+        struct plan_mount work = { .host_path = REPOSITORY,
+                                   .agent_path = REPOSITORY,
+                                   .semantics = rows[i].asked };
+        struct plan_request request = { .mounts = &work, .mount_count = 1 };
+        facts.git = rows[i].git;
+        CHECK_INT(build(&facts, &request, &plan, &err) < 0, rows[i].says != NULL);
+        CHECK(!rows[i].says || strstr(err.cause, rows[i].says));
+        if (!plan)
+            continue;
+        const struct plan_mount *last = &plan->mounts[plan->mount_count - 1];
+        CHECK_INT(plan->mount_count, rows[i].mounted ? 2 : 1);
+        if (rows[i].mounted) {
+            CHECK_TEXT(last->host_path, rows[i].git);
+            CHECK_TEXT(last->agent_path, rows[i].git);
+            CHECK_INT(last->semantics, rows[i].got);
+        }
+    }
+}
+
 static const char *const secret_variable[] = { "API_TOKEN=x", NULL };
 static const char *const empty[] = { "", NULL };
 

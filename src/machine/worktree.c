@@ -100,9 +100,10 @@ static int parse_list(struct worktree *worktree, struct str text, struct err *er
     struct str head = str_make(text.ptr, str_index(text, '\n', 0));
     struct stat status;
     char *end = NULL;
-    if (!str_starts(head, STR(HEAD_WORD)) || head.len == text.len)
+    bool of_git = str_starts(head, STR(HEAD_GIT));
+    if ((!of_git && !str_starts(head, STR(HEAD_WORD))) || head.len == text.len)
         return err_set(err, ERR_SYNTAX, STEP_WORKTREE, "its first line is missing");
-    unsigned long long inode = strtoull(head.ptr + strlen(HEAD_WORD), &end, 10);
+    unsigned long long inode = strtoull(head.ptr + strlen(of_git ? HEAD_GIT : HEAD_WORD), &end, 10);
     long long launched = strtoll(end, &end, 10);
     if (end != head.ptr + head.len)
         return err_set(err, ERR_SYNTAX, STEP_WORKTREE, "its first line is wrong");
@@ -110,6 +111,7 @@ static int parse_list(struct worktree *worktree, struct str text, struct err *er
         worktree->host >= 0 && fstat(worktree->host, &status) == 0 && status.st_ino != inode;
     int r = changes_parse(str_from_offset(text, head.len + 1), &worktree->changes, err);
     worktree->changes.launched_ns = launched;
+    worktree->changes.of_git = of_git;
     return r;
 }
 

@@ -44,6 +44,11 @@ bool worktree_is_of_git(const char *path)
     return false;
 }
 
+static bool is_of_git(const struct worktree *worktree, const struct changed_path *change)
+{
+    return worktree->changes.of_git || worktree_is_of_git(change->path);
+}
+
 static unsigned git_mode(enum changed_kind kind, unsigned mode)
 {
     if (kind == CHANGED_LINK)
@@ -118,7 +123,7 @@ static bool may_be_renamed(const struct pass *pass, const struct changed_path *c
                            enum change_type type)
 {
     return change->type == type && change->kind == CHANGED_FILE && change->size > 0 &&
-           !worktree_is_of_git(change->path) &&
+           !is_of_git(pass->worktree, change) &&
            pass->diff->chooses(pass->diff->chooses_context, change->path);
 }
 
@@ -220,9 +225,10 @@ static int write_change(struct pass *pass, const struct changed_path *change,
 }
 
 /* Whether a change can be in a patch; one that cannot is counted. */
-static bool can_be_written(struct worktree_diff *diff, const struct changed_path *change)
+static bool can_be_written(const struct worktree *worktree, struct worktree_diff *diff,
+                           const struct changed_path *change)
 {
-    size_t *count = worktree_is_of_git(change->path)    ? &diff->of_git
+    size_t *count = is_of_git(worktree, change)         ? &diff->of_git
                     : change->kind == CHANGED_SPECIAL   ? &diff->special
                     : change->kind == CHANGED_DIRECTORY ? &diff->bare
                                                         : NULL;
@@ -240,7 +246,8 @@ int worktree_diff(const struct worktree *worktree, struct worktree_diff *diff, s
                           : err_set(err, ERR_MEMORY, STEP, "there is not enough memory");
     for (size_t i = 0; i < changes->count && r == 0; i++) {
         const struct changed_path *change = &changes->items[i];
-        if (!diff->chooses(diff->chooses_context, change->path) || !can_be_written(diff, change))
+        if (!diff->chooses(diff->chooses_context, change->path) ||
+            !can_be_written(worktree, diff, change))
             continue;
         bool renamed = pass.partners[i] != NO_PARTNER;
         if (renamed && change->type == CHANGE_DELETED)

@@ -67,8 +67,8 @@ static int write_list(int layer, int host, const struct changes *changes)
     FILE *file = fd < 0 ? NULL : fdopen(fd, "w");
     if (!file || fstat(host, &status) < 0)
         return -errno;
-    fprintf(file, HEAD_WORD "%llu %lld\n", (unsigned long long)status.st_ino,
-            (long long)changes->launched_ns);
+    fprintf(file, "%s%llu %lld\n", changes->of_git ? HEAD_GIT : HEAD_WORD,
+            (unsigned long long)status.st_ino, (long long)changes->launched_ns);
     int r = changes_write_text(changes, write_piece, file);
     return fclose(file) < 0 ? -errno : r;
 }

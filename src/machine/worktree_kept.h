@@ -14,6 +14,7 @@
 #define PATH_BYTES_MAX   8192
 #define NS_PER_SECOND    INT64_C(1000000000)
 #define HEAD_WORD        "tree "
+#define HEAD_GIT         "git " /* of a tree that is a directory of git's own */
 
 /* The folder of a layer, or another one. */
 int kept_open_folder(const char *path, struct err *err) MUST_CHECK;

@@ -15,6 +15,7 @@
  * was seen.
  */
 #include "machine/changes.h"
+#include "machine/git_link.h"
 
 #include <sys/xattr.h>
 
@@ -420,7 +421,8 @@ static int64_t made_ns(int upper)
 int changes_read(int upper_fd, int lower_fd, const struct mask_list *hidden, int64_t launched_ns,
                  struct changes *ret, struct err *err)
 {
-    struct changes list = { .launched_ns = launched_ns ?: made_ns(upper_fd) };
+    struct changes list = { .launched_ns = launched_ns ?: made_ns(upper_fd),
+                            .of_git = git_is_directory(lower_fd) };
     struct scan scan = { .list = &list, .path = BUF_INIT_LIMIT(CHANGES_PATH_MAX + 1), .err = err };
     struct layers roots = { .upper = upper_fd, .lower = lower_fd };
     int r = start(&scan, hidden);

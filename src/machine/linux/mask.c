@@ -34,6 +34,7 @@
 
 #include "base/file.h"
 #include "machine/beneath.h"
+#include "machine/git_link.h"
 #include "machine/mask_cache.h"
 #include "machine/secret_names.h"
 
@@ -583,7 +584,8 @@ static int start(struct walk *walk, struct statx *ret_root, struct err *err)
         grown(&walk->list->arena, NULL, sizeof(*walk->pending), 0, &walk->pending_capacity);
     if (!walk->dirents || !walk->pending)
         return out_of_memory(err);
-    walk->pending[walk->pending_count++] = (struct pending){ .path = "" };
+    walk->pending[walk->pending_count++] =
+        (struct pending){ .path = "", .context = git_is_directory(walk->tree) ? CONTEXT_GIT : 0 };
     mask_cache_begin(&walk->next);
     return 0;
 }
