@@ -12,6 +12,9 @@ JSON to LOG for each request and for each client that went away.
   hold       says nothing until the client goes away
   echo       answers with what it was sent
   refuse     429, with Retry-After
+  busy       503 twice, for a moment, then as plain
+  rest       503, for a second
+  greedy     answers, and says that it took 100,000 tokens
   key        401, and shows the key that it got
   redirect   307 to another place
 """
@@ -25,6 +28,7 @@ import threading
 
 LOG = open(sys.argv[1], "a", buffering=1, encoding="utf-8")
 LOCK = threading.Lock()
+BUSY = [2]
 
 
 def log(**what):
@@ -208,6 +212,14 @@ class Provider(http.server.BaseHTTPRequestHandler):
                                      "body": data.decode()})
         elif model == "refuse":
             self.send_document(429, {"error": {"message": "slow down"}}, Retry_After="7")
+        elif model == "busy" and BUSY[0]:
+            BUSY[0] -= 1
+            self.send_document(503, {"error": {"message": "not now"}}, Retry_After_Ms="30")
+        elif model == "rest":
+            self.send_document(503, {"error": {"message": "not now"}}, Retry_After="1")
+        elif model == "greedy":
+            self.send_document(200, document(self.path, model, True)
+                               | {"usage": {"prompt_tokens": 100000, "completion_tokens": 6}})
         elif model == "key":
             self.send_document(401, {"error": {"message": "wrong key: " +
                                                str(self.headers.get("Authorization"))}})

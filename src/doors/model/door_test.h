@@ -37,6 +37,8 @@ struct scene {
 
     /* What the sink is told. */
     bool denies, denies_address;
+    size_t permits_left;        /* after which it denies; 0: none is counted */
+    char last_call_reason[512]; /* at its settlement */
     char last_address[ADDRESS_RANGE_TEXT_SIZE];
     uint64_t ceiling, reserved, most_reserved, spent; /* tokens */
     size_t permits, reserves, settles, refusals;
@@ -54,17 +56,13 @@ static const struct model_name scene_names[] = {
     {                                                                                              \
         STR(name), STR(name)                                                                       \
     }
-    NAME("plain"),
-    NAME("no-usage"),
-    NAME("long"),
-    NAME("cut"),
-    NAME("slow"),
-    NAME("hold"),
-    NAME("echo"),
-    NAME("refuse"),
-    NAME("redirect"),
-    NAME("key"),
-    { STR("alias"), STR("echo") },
+    NAME("plain"),    NAME("no-usage"),
+    NAME("long"),     NAME("cut"),
+    NAME("slow"),     NAME("hold"),
+    NAME("echo"),     NAME("refuse"),
+    NAME("redirect"), NAME("key"),
+    NAME("busy"),     NAME("rest"),
+    NAME("greedy"),   { STR("alias"), STR("echo") },
 #undef NAME
 };
 
@@ -87,6 +85,8 @@ static int scene_permit(void *context, const struct model_call *call,
     snprintf(scene->last_reason, sizeof(scene->last_reason), "%s", call->route_reason);
     if (scene->denies)
         snprintf(ret_reason, MODEL_REASON_SIZE, "The enterprise's layer denies it.");
+    if (scene->permits_left && scene->permits > scene->permits_left)
+        return 0;
     return !scene->denies;
 }
 
@@ -117,6 +117,7 @@ static void scene_settle(void *context, const struct model_call *call,
     scene->reserved -= call->reserved_tokens;
     scene->spent += settlement->tokens;
     scene->last = *settlement;
+    snprintf(scene->last_call_reason, sizeof(scene->last_call_reason), "%s", call->route_reason);
 }
 
 static bool scene_address(void *context, const struct model_call *call,

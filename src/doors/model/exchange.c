@@ -54,6 +54,7 @@ void exchange_fail(struct exchange *x, enum model_fault fault, const char *messa
 
 void exchange_free(struct exchange *x)
 {
+    loop_timer_stop(x->all->loop, &x->again);
     answer_stream_release(&x->stream);
     buf_release(&x->masked);
     free(x);
@@ -100,7 +101,7 @@ void exchange_leave(struct exchange *x)
 {
     if (!x->provider)
         return;
-    x->sent_bytes = upstream_sent(x->provider);
+    x->sent_bytes = x->sent_before + upstream_sent(x->provider);
     upstream_cancel(TAKE_PTR(x->provider));
 }
 

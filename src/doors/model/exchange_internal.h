@@ -42,6 +42,10 @@ struct exchange {
     struct upstream_calls calls;
     struct upstream_call *provider; /* NULL: none is being asked */
     bool is_reserved, has_head, streams;
+    struct loop_timer again;        /* while a provider that refused is let rest */
+    unsigned retries;               /* of this candidate */
+    uint64_t sent_before;           /* by tries that were refused */
+    char reason[MODEL_REASON_SIZE]; /* why the candidate is tried, and how often */
     unsigned status;
     uint64_t sent_bytes, answer_bytes;
     struct usage_reader usage;

@@ -5,7 +5,10 @@
  * this machine is looked through for secrets, the call is asked about, paid for and
  * sent; only where nothing of the request had been sent is there a next one. What the
  * provider answers is passed on as it comes, or replaced where a client must not have
- * it: a redirect, and what it says to the credential.
+ * it: a redirect, and what it says to the credential. One that says that it has done
+ * nothing yet is let rest and asked again (retry.h), within the same reservation: a
+ * call is charged once, however often it is tried, and what left for each try is
+ * counted.
  *
  * Invariants: those of exchange.c. These functions are called by libcurl's side, so
  * whatever ends the exchange here leaves its provider first.
@@ -13,6 +16,7 @@
 #include "doors/model/egress.h"
 #include "doors/model/exchange_internal.h"
 #include "doors/model/forward.h"
+#include "doors/model/retry.h"
 
 /* --- trying the candidates ------------------------------------------------------------------- */
 
@@ -60,18 +64,11 @@ static bool may_leave(struct exchange *x, const struct model_route *route)
     return false;
 }
 
-static bool may_take(struct exchange *x, const struct model_route *route)
+static bool is_permitted(struct exchange *x)
 {
     const struct model_sink *sink = x->all->options->sink;
-    char text[PROMPT_FAULT_SIZE > MODEL_REASON_SIZE ? PROMPT_FAULT_SIZE : MODEL_REASON_SIZE] = "";
+    char text[MODEL_REASON_SIZE] = "";
     struct err why = { 0 };
-    if (!prompt_estimate(&x->prompt, x->endpoint, route, x->record.prompt_bytes, &x->cost, text)) {
-        exchange_fail(x, FAULT_REQUEST, text);
-        return false;
-    }
-    x->record.reserved_calls = 1;
-    x->record.reserved_tokens =
-        x->cost.input > UINT64_MAX - x->cost.output ? UINT64_MAX : x->cost.input + x->cost.output;
     int r = sink->permit(sink->context, &x->record, text, &why);
     if (r > 0)
         return true;
@@ -80,6 +77,19 @@ static bool may_take(struct exchange *x, const struct model_route *route)
                  "It could not be decided whether the route may be used: %.300s", why.cause);
     exchange_fail(x, FAULT_DENIED, text);
     return false;
+}
+
+static bool may_take(struct exchange *x, const struct model_route *route)
+{
+    char text[PROMPT_FAULT_SIZE] = "";
+    if (!prompt_estimate(&x->prompt, x->endpoint, route, x->record.prompt_bytes, &x->cost, text)) {
+        exchange_fail(x, FAULT_REQUEST, text);
+        return false;
+    }
+    x->record.reserved_calls = 1;
+    x->record.reserved_tokens =
+        x->cost.input > UINT64_MAX - x->cost.output ? UINT64_MAX : x->cost.input + x->cost.output;
+    return is_permitted(x);
 }
 
 static bool reserve(struct exchange *x)
@@ -129,7 +139,7 @@ static bool send_request(struct exchange *x, const struct model_route *route)
     }
     if (r == 0)
         return true;
-    exchange_settle(x, CALL_UNREACHABLE);
+    exchange_settle(x, x->retries ? CALL_PROVIDER_REFUSED : CALL_UNREACHABLE);
     snprintf(text, sizeof(text), "The provider %.*s could not be asked: %.300s.",
              STR_ARG(route->provider_ref), why.cause);
     exchange_fail(x, FAULT_UPSTREAM, text);
@@ -144,7 +154,10 @@ static bool try_candidate(struct exchange *x)
     struct route_use *use = &x->all->uses[candidate->route];
     x->record.route = route;
     x->record.upstream_model = candidate->upstream_model;
-    x->record.route_reason = candidate->reason;
+    snprintf(x->reason, sizeof(x->reason), "%s", candidate->reason);
+    x->record.route_reason = x->reason;
+    x->sent_bytes = x->sent_before = 0;
+    x->status = x->retries = 0;
     if (!route_use_has_room(use, route)) {
         exchange_fail(x, FAULT_RATE, "The binding's limit on calls is reached.");
         return false;
@@ -176,6 +189,34 @@ static bool on_address(void *context, const struct address_range *address)
            sink->address(sink->context, &x->record, address);
 }
 
+/* --- once more ------------------------------------------------------------------------------- */
+
+/* What it ran under may have been taken back meanwhile. */
+static void try_again(struct loop_timer *timer)
+{
+    struct exchange *x = LOOP_OWNER(timer, struct exchange, again);
+    if (is_permitted(x) && send_request(x, x->record.route))
+        return;
+    exchange_settle(x, CALL_PROVIDER_REFUSED);
+    exchange_refuse(x);
+}
+
+/* Whether a provider that refused is asked again later: it is left, and the call goes on. */
+static bool rests(struct exchange *x, const struct upstream_answer *answer)
+{
+    int64_t wait = retry_wait_ms(answer->status, answer->headers, x->retries, clock_now_ms(),
+                                 x->record.number);
+    if (wait < 0 || loop_timer_set(x->all->loop, &x->again, clock_passed_ms() + wait) < 0)
+        return false;
+    exchange_leave(x);
+    x->sent_before = x->sent_bytes;
+    x->retries++;
+    size_t len = strlen(x->reason);
+    snprintf(x->reason + len, sizeof(x->reason) - len, " It answered %u, and was asked again.",
+             answer->status);
+    return true;
+}
+
 /* --- the provider's answer ------------------------------------------------------------------- */
 
 /* Instead of what the provider answered, or did not. The exchange is no more after this. */
@@ -195,6 +236,8 @@ static void on_answer_head(void *context, const struct upstream_answer *answer)
     struct buf lines = BUF_INIT_LIMIT(UPSTREAM_HEAD_BYTES_MAX);
     struct forward_answer head;
     x->status = answer->status;
+    if (rests(x, answer))
+        return;
     if (answer->status / 100 == 3) {
         answer_for_provider(x, CALL_PROVIDER_REFUSED, FAULT_UPSTREAM,
                             "The provider redirects to another place, and redirects are not "
@@ -280,14 +323,14 @@ static void on_answer_ended(void *context, enum upstream_end end, uint64_t sent,
     struct exchange *x = context;
     char text[EXCHANGE_MESSAGE_SIZE / 2];
     x->provider = NULL;
-    x->sent_bytes = sent;
+    x->sent_bytes = x->sent_before + sent;
     snprintf(text, sizeof(text), "The provider %.*s did not answer: %s.",
              STR_ARG(x->record.route->provider_ref), cause);
     if (x->has_head && end == UPSTREAM_WHOLE) {
         end_whole(x);
     } else if (x->has_head) {
         end_cut(x, end);
-    } else if (end == UPSTREAM_UNREACHABLE) {
+    } else if (end == UPSTREAM_UNREACHABLE && !x->retries) {
         exchange_settle(x, CALL_UNREACHABLE);
         exchange_fail(x, FAULT_UPSTREAM, text);
         x->candidate++;
@@ -305,4 +348,5 @@ void exchange_set_calls(struct exchange *x)
                                         .head = on_answer_head,
                                         .body = on_answer_body,
                                         .ended = on_answer_ended };
+    x->again.due = try_again;
 }
