@@ -4,7 +4,8 @@
 usage: provider.py FOLDER
 
 FOLDER/port is its port, and FOLDER/log has a line for each call: the path, the credential that came
-with it, and the model. Every answer says "ok" and costs 7 tokens in and 3 out.
+with it, and the model. Every answer says "ok" and costs 7 tokens in and 3 out; of the model `greedy`
+5,003 in and 3 out.
 """
 
 import http.server
@@ -14,6 +15,7 @@ import sys
 import threading
 
 FOLDER = pathlib.Path(sys.argv[1])
+LOCK = threading.Lock()
 ANSWER = {
     "id": "c1", "object": "chat.completion", "created": 1, "model": "tiny",
     "choices": [{"index": 0, "finish_reason": "stop",
@@ -27,9 +29,12 @@ class Provider(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        with open(FOLDER / "log", "a", encoding="utf-8") as log:
-            print(self.path, self.headers.get("Authorization", "-"), body["model"], file=log)
-        answer = json.dumps(ANSWER).encode()
+        line = f"{self.path} {self.headers.get('Authorization', '-')} {body['model']}\n"
+        with LOCK, open(FOLDER / "log", "a", encoding="utf-8") as log:
+            log.write(line)
+        usage = ANSWER["usage"] | ({"prompt_tokens": 5003, "total_tokens": 5006}
+                                   if body["model"] == "greedy" else {})
+        answer = json.dumps(ANSWER | {"usage": usage}).encode()
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(answer)))
