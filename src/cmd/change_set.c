@@ -8,6 +8,7 @@
 #include "contract/host_path.h"
 #include "contract/rules.h"
 #include "machine/worktree_apply.h"
+#include "plane/work.h"
 
 #define STEP_SET   "find a change set"
 #define LAYER_SIZE (PLACE_SIZE + 32)
@@ -305,6 +306,22 @@ int change_set_open(struct plane *plane, char *const *words, int count, struct c
 const char *change_set_name(const struct change_set *set)
 {
     return strrchr(set->run.urn, ':') + 1;
+}
+
+const yyjson_val *change_set_artifact(const yyjson_val *operation, const char *run)
+{
+    yyjson_val *artifacts = (yyjson_val *)member(operation, "artifacts"), *artifact;
+    char urn[PLANE_URN_MAX];
+    size_t i, count;
+    urn_make("change-set", str_from(run), urn);
+    if (!artifacts)
+        return NULL;
+    yyjson_arr_foreach(artifacts, i, count, artifact)
+    {
+        if (text_is(member(artifact, "artifactRef"), urn))
+            return artifact;
+    }
+    return NULL;
 }
 
 void change_set_close(struct change_set *set)

@@ -39,6 +39,8 @@ int change_set_find(struct plane *plane, char *const *words, int count, struct r
 /* The id of its run, without what stands before it in a URN. */
 const char *change_set_name(const struct change_set *set);
 void change_set_close(struct change_set *set);
+/* The artifact of a run's change set in its operation; NULL: there is none. */
+const yyjson_val *change_set_artifact(const yyjson_val *operation, const char *run);
 
 /* Whether a path of a mount was chosen. */
 bool change_set_chooses(struct change_set *set, size_t mount, const char *path);

@@ -11,8 +11,6 @@
 #include "contract/rules.h"
 #include "plane/work.h"
 
-#define AGE_SIZE 24
-
 enum { PS_JSON, PS_ALL };
 
 static const struct option_row ps_options[] = {
@@ -47,18 +45,6 @@ static yyjson_doc *read_document(struct plane *plane, struct str urn)
 
 /* --- for people ---------------------------------------------------------------------------- */
 
-static void write_age(int64_t seconds, char ret[AGE_SIZE])
-{
-    static const struct {
-        int64_t seconds;
-        char unit;
-    } units[] = { { 86400, 'd' }, { 3600, 'h' }, { 60, 'm' }, { 1, 's' } };
-    size_t i = 0;
-    while (i < ARRAY_LEN(units) - 1 && seconds < units[i].seconds)
-        i++;
-    snprintf(ret, AGE_SIZE, "%lld%c", (long long)(seconds / units[i].seconds), units[i].unit);
-}
-
 static void print_safe(struct str text)
 {
     _cleanup_(buf_release) struct buf copy = BUF_INIT;
@@ -74,10 +60,10 @@ static struct str last_part(struct str path)
 
 static void print_run(const struct told *told)
 {
-    char age[AGE_SIZE];
+    char age[TELL_AGE_SIZE];
     size_t index, count;
     yyjson_val *mount, *mounts = (yyjson_val *)member(told->fingerprint, "mounts");
-    write_age(told->age_seconds, age);
+    tell_age(told->age_seconds, age);
     printf("%-28.*s %-23.*s %4s %-10.*s ",
            STR_ARG(urn_local(text_of(member(told->operation, "id")))),
            STR_ARG(text_of(member(told->operation, "state"))), age, STR_ARG(told->tier));

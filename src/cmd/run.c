@@ -47,6 +47,7 @@ enum {
     OPTION_REASON,
     OPTION_CONTINUE,
     OPTION_DISCARD,
+    OPTION_ASK,
     OPTION_DETACH,
     OPTION_INTERACTIVE,
     OPTION_DRY_RUN,
@@ -80,6 +81,9 @@ static const struct option_row options[OPTION_COUNT] = {
     [OPTION_REASON] = { "reason", 0, "TEXT", "why, for the record" },
     [OPTION_CONTINUE] = { "continue", 0, "CHANGESET", "go on from a change set that is kept" },
     [OPTION_DISCARD] = { "discard", 0, NULL, "throw away what it changes, when it has ended" },
+    [OPTION_ASK] = { "ask", 0, "SECONDS",
+                     "on a terminal, how long to wait for what becomes of its changes; 600 unless "
+                     "given, 0 to keep them" },
     [OPTION_DETACH] = { "detach", 'd', NULL,
                         "print its ID when it has started, and leave it alone" },
     [OPTION_INTERACTIVE] = { "interactive", 'i', NULL,
@@ -130,6 +134,7 @@ struct running {
     struct outcome outcome;
     struct detached detached; /* where it is to be */
     struct run_ask ask;
+    int ask_ms; /* about what it changed */
 };
 
 /* --- options ------------------------------------------------------------------------------- */
@@ -174,6 +179,20 @@ static int read_publish(struct running *run, const char *text, struct err *err)
     return 0;
 }
 
+/* How long a person is waited for at the end. */
+static int read_ask(struct running *run, struct err *err)
+{
+    const char *given = run->invocation->values[OPTION_ASK];
+    char *end = NULL;
+    errno = 0;
+    long long seconds = given ? strtoll(given, &end, 10) : WORKTREE_ASK_MS / 1000;
+    if (given &&
+        (errno || end == given || *end || seconds < 0 || seconds > WORKTREE_ASK_MS_MAX / 1000))
+        return usage(err, "--ask takes seconds, up to %d", WORKTREE_ASK_MS_MAX / 1000);
+    run->ask_ms = (int)seconds * 1000;
+    return 0;
+}
+
 static int read_options(struct running *run, struct err *err)
 {
     const struct invocation *invocation = run->invocation;
@@ -203,6 +222,8 @@ static int read_options(struct running *run, struct err *err)
     int minimum = tier ? vocabulary_index(tier_names, TIER_COUNT, str_from(tier)) : 0;
     if (r == 0 && minimum < 0)
         r = usage(err, "--tier takes process, namespaces, container or vm");
+    if (r == 0)
+        r = read_ask(run, err);
     run->request.minimum_tier = (enum tier)minimum;
     run->request.variables = run->variables;
     run->request.ceiling = run->ceiling;
@@ -594,10 +615,11 @@ static int run_run(const struct invocation *invocation)
     if (r == 0 && run->execution.change_set.len && !invocation->values[OPTION_JSON] &&
         !invocation->values[OPTION_DETACH])
         snprintf(changed, sizeof(changed), "%s", strrchr(run->outcome.operation, ':') + 1);
+    int ask_ms = run->ask_ms;
     release(run);
     free(run);
     if (changed[0])
-        worktree_ask(invocation, changed);
+        worktree_ask(invocation, changed, ask_ms);
     return status;
 }
 

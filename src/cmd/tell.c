@@ -60,3 +60,15 @@ int tell_usage(const char *path, const char *format, ...)
     fprintf(stderr, "\nTry: agent-machine help%s%s\n", path[0] ? " " : "", path);
     return EXIT_USAGE;
 }
+
+void tell_age(int64_t seconds, char ret[TELL_AGE_SIZE])
+{
+    static const struct {
+        int64_t seconds;
+        char unit;
+    } units[] = { { 86400, 'd' }, { 3600, 'h' }, { 60, 'm' }, { 1, 's' } };
+    size_t i = 0;
+    while (i < ARRAY_LEN(units) - 1 && seconds < units[i].seconds)
+        i++;
+    snprintf(ret, TELL_AGE_SIZE, "%lld%c", (long long)(seconds / units[i].seconds), units[i].unit);
+}

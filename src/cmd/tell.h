@@ -21,6 +21,10 @@ const char *tell_colour_end(FILE *stream);
  */
 void tell_text(FILE *stream, const char *text);
 
+/* "3d", "5h": a length of time in its largest unit. */
+#define TELL_AGE_SIZE 24
+void tell_age(int64_t seconds, char ret[TELL_AGE_SIZE]);
+
 /* Says an error on standard error, once, and returns the exit status that belongs to it. */
 int tell_error(const struct invocation *invocation, const struct err *err);
 /* Says that the command line is wrong, and where to read on; returns EXIT_USAGE. */

@@ -1,14 +1,9 @@
 /* worktree: the change sets that runs have left. */
 #include "cmd/worktree.h"
 
-#include <dirent.h>
-
 #include "base/json.h"
 #include "cmd/change_set.h"
 #include "cmd/tell.h"
-
-#define STEP_WORKTREE "read a change set"
-#define RUN_PATH_MAX  (PLACE_SIZE + PLANE_URN_MAX + 64)
 
 enum { OPTION_JSON };
 
@@ -77,37 +72,34 @@ static int run_status(const struct invocation *invocation)
     return r < 0 ? tell_error(invocation, &err) : EXIT_OK;
 }
 
-/* --- list ------------------------------------------------------------------------------------ */
-
-static int run_list(const struct invocation *invocation)
-{
-    char state[PLACE_SIZE], path[PLACE_SIZE + 16], folder[RUN_PATH_MAX];
-    struct err err = { 0 };
-    struct dirent **entries = NULL;
-    if (place_state(state, sizeof(state), &err) < 0)
-        return tell_error(invocation, &err);
-    snprintf(path, sizeof(path), "%s/runs", state);
-    int count = scandir(path, &entries, NULL, alphasort);
-    if (count < 0 && errno != ENOENT) {
-        err_set_errno(&err, errno, STEP_WORKTREE, "%s", path);
-        return tell_error(invocation, &err);
-    }
-    for (int i = 0; i < count; i++) {
-        snprintf(folder, sizeof(folder), "%s/%s", path, entries[i]->d_name);
-        if (entries[i]->d_name[0] != '.' && change_set_is_kept(folder))
-            puts(entries[i]->d_name);
-        free(entries[i]);
-    }
-    free(entries);
-    return EXIT_OK;
-}
-
 static const struct verb verbs[] = {
     {
         .name = "list",
         .summary = "List the change sets that are kept",
-        .description = "Prints the name of each run that changed something and kept it.",
-        .run = run_list,
+        .description =
+            "Prints each change set of which something is neither taken nor thrown away: its id, "
+            "whether it is pending (nothing was taken), admitted (parts were, or it was taken "
+            "elsewhere) or unrecorded (the host went down while it ran: `export` alone serves), "
+            "its "
+            "age, the bytes of what it adds and modifies, and where.\n\n"
+            "A kept one stays until somebody takes it or throws it away. A profile says how many "
+            "there may be (worktreePlane.keptChangeSets); where that is reached, a run that would "
+            "leave another one is refused.",
+        .options = worktree_list_options,
+        .option_count = WORKTREE_LIST_OPTIONS,
+        .run = worktree_run_list,
+    },
+    {
+        .name = "gc",
+        .summary = "Remove what is left of change sets that are done with",
+        .description =
+            "A crash may leave the files of a change set that was taken or thrown away, or folders "
+            "of runs that changed nothing. They are removed, and named. What is kept (see "
+            "`worktree "
+            "list`) is never touched, nor is a run that goes on, nor a log.",
+        .options = worktree_gc_options,
+        .option_count = WORKTREE_GC_OPTIONS,
+        .run = worktree_run_gc,
     },
     {
         .name = "status",

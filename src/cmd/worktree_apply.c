@@ -11,6 +11,7 @@
 #include "contract/rules.h"
 #include "machine/held.h"
 #include "machine/run_folder.h"
+#include "plane/change_set.h"
 
 #define STEP_TAKE      "take a change set"
 #define HELD_PATHS_MAX 10000 /* as the command's schema has it */
@@ -52,28 +53,27 @@ static int recover_begun(const char *folder, struct err *err)
 /* ERR_DAMAGED where the lists are not those that the run's end recorded. */
 static int check_digest(struct taking *taking, struct err *err)
 {
-    _cleanup_(buf_release) struct buf digests = BUF_INIT;
     _cleanup_(buf_release) struct buf text = BUF_INIT;
     _cleanup_(cleanup_json_doc) yyjson_doc *doc = NULL;
-    char digest[DIGEST_TEXT_SIZE], urn[PLANE_URN_MAX];
-    size_t lists = 0;
+    struct change_sum sum = CHANGE_SUM_INIT;
     int64_t revision;
     for (size_t i = 0; i < taking->set.mount_count; i++)
-        if (taking->set.mounts[i].recorded) {
-            buf_addf(&digests, "%s\n", taking->set.mounts[i].digest);
-            memcpy(digest, taking->set.mounts[i].digest, sizeof(digest));
-            lists++;
-        }
-    if (!lists)
-        return 0;
-    int r = lists == 1 ? 0 : digest_text(buf_str(&digests), digest, err);
-    snprintf(urn, sizeof(urn), "urn:srcos:local-agent-execution:%s", change_set_name(&taking->set));
-    if (r == 0)
-        r = ledger_get_document(plane_ledger(taking->plane), str_from(urn), &text, &revision, err);
+        if (taking->set.mounts[i].recorded)
+            change_sum_add_digest(&sum, taking->set.mounts[i].digest);
+    size_t lists = sum.lists;
+    int r = change_sum_end(&sum, err);
+    if (r < 0 || !lists)
+        return r;
+    r = ledger_get_document(plane_ledger(taking->plane), str_from(taking->set.run.urn), &text,
+                            &revision, err);
     if (r == 0)
         r = json_read(buf_str(&text), &json_limits_default, &doc, err);
-    if (r < 0 || text_is(at(yyjson_doc_get_root(doc), "/changeSet/digest"), digest))
+    if (r < 0)
         return r;
+    const yyjson_val *artifact =
+        change_set_artifact(yyjson_doc_get_root(doc), change_set_name(&taking->set));
+    if (text_is(member(artifact, "digest"), sum.digest))
+        return 0;
     return err_set(err, ERR_DAMAGED, STEP_TAKE,
                    "the list of what the run changed is not the one that was recorded");
 }
@@ -193,15 +193,16 @@ static int take_commits(struct taking *taking, struct err *err)
 {
     char prefix[GIT_PREFIX_MAX];
     int r = 0;
-    bool gone;
+    taking->whole = true;
     taking_prefix(taking, prefix);
     for (size_t i = 0; i < taking->set.mount_count && r == 0; i++) {
-        if (!taking->commits[i].count)
-            continue;
-        r = git_commits_take(&taking->set.mounts[i], &taking->commits[i], prefix, err);
-        if (r == 0)
-            r = worktree_discard(&taking->set.mounts[i], is_git_data, &taking->set.mounts[i], &gone,
-                                 err);
+        bool gone = false;
+        if (taking->commits[i].count)
+            r = git_commits_take(&taking->set.mounts[i], &taking->commits[i], prefix, err);
+        if (r == 0 && taking->commits[i].count)
+            r = worktree_discard(&taking->set.mounts[i], is_git_data,
+                                 &taking->set.mounts[i], &gone, err);
+        taking->whole = taking->whole && gone;
     }
     return r;
 }

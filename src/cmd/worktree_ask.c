@@ -1,6 +1,8 @@
 /* worktree_ask: see the header. What it does, the verbs below `worktree` do. */
 #include "cmd/worktree_ask.h"
 
+#include <poll.h>
+
 #include "cmd/change_set.h"
 #include "cmd/tell.h"
 #include "cmd/worktree.h"
@@ -8,11 +10,27 @@
 #define ANSWER_SIZE 64
 #define PATH_SIZE   (WORKTREE_PATH_SIZE + CHANGES_PATH_MAX + 2)
 
-char worktree_ask_letter(const char *question)
+/* Whether somebody answers in time. Nothing else has read ahead of what is typed: stdin is asked
+ * line by line. */
+static bool is_answered(int timeout_ms)
+{
+    struct pollfd input = { .fd = STDIN_FILENO, .events = POLLIN };
+    int r;
+    do
+        r = poll(&input, 1, timeout_ms);
+    while (r < 0 && errno == EINTR);
+    return r != 0;
+}
+
+char worktree_ask_letter(const char *question, int timeout_ms)
 {
     char answer[ANSWER_SIZE];
     fprintf(stderr, "agent-machine: %s: ", question);
     fflush(stderr);
+    if (!is_answered(timeout_ms)) {
+        fputs("\nagent-machine: nobody answered\n", stderr);
+        return 0;
+    }
     if (!fgets(answer, sizeof(answer), stdin)) {
         fputc('\n', stderr);
         return 0;
@@ -43,7 +61,7 @@ static void call(const struct invocation *of_run, const char *name, char **opera
 struct choosing {
     const struct invocation *of_run;
     char *operands[CHANGE_SET_PATHS_MAX + 1]; /* the run, then what was chosen */
-    int count;
+    int count, timeout_ms;
 };
 
 /* Whether to go on. */
@@ -60,7 +78,7 @@ static bool choose_path(struct choosing *choosing, const struct worktree *worktr
         tell_text(stderr, change->path);
         fputc('\n', stderr);
         snprintf(question, sizeof(question), "take it? [y]es, [n]o, [d]iff, [q]uit");
-        char answer = worktree_ask_letter(question);
+        char answer = worktree_ask_letter(question, choosing->timeout_ms);
         char *operands[] = { choosing->operands[0], path };
         if (answer == 'd') {
             call(choosing->of_run, "diff", operands, 2);
@@ -75,10 +93,12 @@ static bool choose_path(struct choosing *choosing, const struct worktree *worktr
 }
 
 /* False where nothing was chosen. */
-static bool choose(const struct invocation *of_run, char *run)
+static bool choose(const struct invocation *of_run, char *run, int timeout_ms)
 {
     _cleanup_(cleanup_plane) struct plane *plane = NULL;
-    struct choosing choosing = { .of_run = of_run, .operands = { run }, .count = 1 };
+    struct choosing choosing = {
+        .of_run = of_run, .operands = { run }, .count = 1, .timeout_ms = timeout_ms
+    };
     struct change_set set;
     struct err err = { 0 };
     int r = runs_open(&plane, &err);
@@ -103,15 +123,22 @@ static bool choose(const struct invocation *of_run, char *run)
     return choosing.count > 1;
 }
 
-void worktree_ask(const struct invocation *of_run, const char *run)
+/* A run in the background of its terminal would be stopped by reading from it. */
+static bool is_watched(void)
+{
+    return isatty(STDIN_FILENO) && isatty(STDERR_FILENO) && tcgetpgrp(STDIN_FILENO) == getpgrp();
+}
+
+void worktree_ask(const struct invocation *of_run, const char *run, int timeout_ms)
 {
     char name[PLANE_URN_MAX];
     char *operands[] = { name };
-    if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO))
+    if (!is_watched() || timeout_ms == 0)
         return;
     snprintf(name, sizeof(name), "%s", run);
     for (;;) {
-        switch (worktree_ask_letter("[a]pply, [c]hoose, [d]iff, [k]eep, or discard [x]")) {
+        switch (
+            worktree_ask_letter("[a]pply, [c]hoose, [d]iff, [k]eep, or discard [x]", timeout_ms)) {
         case 'd':
             call(of_run, "diff", operands, 1);
             continue;
@@ -119,7 +146,7 @@ void worktree_ask(const struct invocation *of_run, const char *run)
             call(of_run, "apply", operands, 1);
             return;
         case 'c':
-            if (choose(of_run, name))
+            if (choose(of_run, name, timeout_ms))
                 return;
             continue;
         case 'x':

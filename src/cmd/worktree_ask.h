@@ -4,13 +4,19 @@
 
 #include "cmd/verb.h"
 
-/*
- * Asks the person, and does it. Nothing is asked where input or error output is no terminal: then
- * the change set is kept, as it is where nothing is answered.
- */
-void worktree_ask(const struct invocation *of_run, const char *run);
+#define WORKTREE_ASK_MS     (10 * 60 * 1000) /* for one answer, where nothing else is said */
+#define WORKTREE_ASK_MS_MAX (24 * 60 * 60 * 1000)
 
-/* Asks on error output; the first letter of what the person types, 0 at the end of the input. */
-char worktree_ask_letter(const char *question);
+/*
+ * Asks the person, and does it. Nothing is asked where input or error output is no terminal, or
+ * somebody else has it: then the change set is kept, as it is where nothing is answered in time.
+ */
+void worktree_ask(const struct invocation *of_run, const char *run, int timeout_ms);
+
+/*
+ * Asks on error output; the first letter of what the person types, 0 at the end of the input, or
+ * where nobody answers in time.
+ */
+char worktree_ask_letter(const char *question, int timeout_ms);
 
 #endif

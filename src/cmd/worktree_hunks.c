@@ -122,7 +122,8 @@ static char ask_change(struct hunks *hunks, char *rest)
 {
     while (!*rest) {
         char answer = worktree_ask_letter(
-            "take it? [y]es, [n]o, [a]ll of the file, [d]one with the file, [q]uit");
+            "take it? [y]es, [n]o, [a]ll of the file, [d]one with the file, [q]uit",
+            WORKTREE_ASK_MS);
         if (answer == 'y' || answer == 'n')
             return answer;
         hunks->quit = answer == 'q' || answer == 0;
@@ -158,7 +159,7 @@ static void ask_text(struct hunks *hunks, struct hunk_file *file, const struct d
 static void ask_whole(struct hunks *hunks, struct hunk_file *file)
 {
     for (;;) {
-        char answer = worktree_ask_letter("take it? [y]es, [n]o, [q]uit");
+        char answer = worktree_ask_letter("take it? [y]es, [n]o, [q]uit", WORKTREE_ASK_MS);
         if (answer == 'y')
             file->take = TAKE_ALL;
         hunks->quit = answer == 'q' || answer == 0;

@@ -166,12 +166,25 @@ static int make_private(struct launch *launch, struct err *err)
     return file_make_folder(launch->private_folder, err);
 }
 
+/* Whether one more change set may be left. */
+static int check_kept(const struct launch *launch, struct err *err)
+{
+    bool staged = false;
+    for (size_t i = 0; i < launch->plan->mount_count; i++)
+        staged = staged || launch->plan->mounts[i].semantics == MOUNT_STAGED;
+    return staged && !launch->options.discard
+               ? kept_check(launch->options.state_folder, &launch->plan->limits.kept, err)
+               : 0;
+}
+
 static int make_folder(struct launch *launch, struct err *err)
 {
     if (!run_folder_path(launch->options.state_folder, str_from(launch->options.name),
                          launch->folder))
         return err_set(err, ERR_LIMIT, STEP_LAUNCH, "the run's folder has no path that fits");
-    int r = run_folder_make(launch->options.state_folder, launch->folder, err);
+    int r = check_kept(launch, err);
+    if (r == 0)
+        r = run_folder_make(launch->options.state_folder, launch->folder, err);
     for (size_t i = 0; i < launch->plan->mount_count && r == 0; i++)
         if (launch->plan->mounts[i].semantics == MOUNT_STAGED)
             r = make_layer(launch, i, err);
@@ -221,6 +234,8 @@ static int find_masks(struct launch *launch, struct err *err)
             r = mask_find(tree, cache, &launch->masks[i], err);
         if (r == 0 && filtered)
             r = mask_exclude(tree, &patterns, &launch->masks[i], err);
+        if (r == 0 && filtered && mount->semantics == MOUNT_STAGED)
+            r = worktree_note_hidden(launch->layers[i], &launch->masks[i], err);
         /* Root's own files the command's identity could not reach. */
         if (r == 0 && mount->semantics == MOUNT_STAGED && !launch->plan->as_root &&
             mask_keep(cache, &launch->masks[i], launch->mask_paths[i]))

@@ -185,11 +185,14 @@ static int set_limits(struct plan_context *context, struct err *err)
 {
     struct plan_limits *limits = &context->planning->plan.limits;
     const yyjson_val *asked = at(context->request->profile, "/containerPlane/limits");
+    const yyjson_val *kept = at(context->request->profile, "/worktreePlane/keptChangeSets");
     const yyjson_val *budget = at(context->request->profile, "/agentPlane/budget");
     (void)err;
     limits->processes = limit_of(asked, "processes", PROCESSES_USUAL);
     limits->open_files = limit_of(asked, "openFiles", OPEN_FILES_USUAL);
     limits->output_bytes = limit_of(asked, "outputBytes", OUTPUT_BYTES_USUAL);
+    limits->kept.count = limit_of(kept, "count", KEPT_COUNT_USUAL);
+    limits->kept.bytes = limit_of(kept, "bytes", KEPT_BYTES_USUAL);
     for (size_t i = 0; i < DIMENSION_COUNT; i++) {
         int64_t own = (int64_t)count_of(member(budget, dimension_names[i]));
         int64_t given = context->request->ceiling ? context->request->ceiling[i] : -1;

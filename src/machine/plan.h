@@ -17,6 +17,7 @@
 #include "base/err.h"
 #include "base/str.h"
 #include "contract/vocabulary.h"
+#include "machine/kept.h"
 #include "machine/tier.h"
 
 #define PLAN_ARGUMENTS_MAX   4096
@@ -92,6 +93,7 @@ struct plan_request {
 
 struct plan_limits {
     int64_t processes, open_files, output_bytes;
+    struct kept_sum kept; /* change sets that may be kept, all runs' together */
     int64_t budget[DIMENSION_COUNT];
 };
 

@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "machine/control.h"
+#include "machine/kept.h"
 
 #define PATH_BYTES_MAX (RUN_FOLDER_SIZE + NAME_MAX + 16)
 #define FIRST_LAYER    "0"
@@ -19,6 +20,18 @@ static bool is_plain_word(struct str name)
 {
     return name.len && name.ptr[0] != '.' && str_index(name, '/', 0) == name.len &&
            name.len < NAME_MAX;
+}
+
+bool run_folder_has_layers(const char *folder)
+{
+    DIR *entries = opendir(folder);
+    struct dirent *entry;
+    bool found = !entries && errno != ENOENT;
+    while (entries && !found && (entry = readdir(entries)))
+        found = entry->d_name[0] >= '0' && entry->d_name[0] <= '9';
+    if (entries)
+        closedir(entries);
+    return found;
 }
 
 bool run_folder_path(const char *state_folder, struct str name, char ret[RUN_FOLDER_SIZE])
@@ -114,14 +127,16 @@ void run_folder_sweep(const char *state_folder)
 
 /* --- away with it -------------------------------------------------------------------------- */
 
-/* What the kernel made for the overlay; and the layer, where nothing is to be kept of it. */
-static void clear_layer(const char *folder, const char *layer, bool discard)
+/*
+ * What the kernel made for the overlay; and the layer, where nothing is to be kept of it. Whether
+ * it is gone.
+ */
+static bool clear_layer(const char *folder, const char *layer, bool discard)
 {
     char path[PATH_BYTES_MAX];
     if (discard) {
         snprintf(path, sizeof(path), "%s/%s", folder, layer);
-        (void)!file_remove_tree(path, NULL);
-        return;
+        return file_remove_tree(path, NULL) == 0;
     }
     snprintf(path, sizeof(path), "%s/%s/work", folder, layer);
     (void)!file_remove_tree(path, NULL);
@@ -129,9 +144,11 @@ static void clear_layer(const char *folder, const char *layer, bool discard)
     if (rmdir(path) == 0 || errno == ENOENT) {
         snprintf(path, sizeof(path), "%s/%s/continued", folder, layer);
         unlink(path); /* what it went on from was undone */
+        snprintf(path, sizeof(path), "%s/%s/hidden", folder, layer);
+        unlink(path);
     }
     snprintf(path, sizeof(path), "%s/%s", folder, layer);
-    rmdir(path); /* stays where the layer has something in it */
+    return rmdir(path) == 0; /* stays where the layer has something in it */
 }
 
 void run_folder_clear(const char *folder, bool discard)
@@ -139,11 +156,14 @@ void run_folder_clear(const char *folder, bool discard)
     char path[PATH_BYTES_MAX];
     struct dirent *entry;
     DIR *entries = folder[0] ? opendir(folder) : NULL;
+    bool gone = true;
     if (!entries)
         return;
     while ((entry = readdir(entries)))
         if (entry->d_name[0] >= '0' && entry->d_name[0] <= '9')
-            clear_layer(folder, entry->d_name, discard);
+            gone = clear_layer(folder, entry->d_name, discard) && gone;
+    if (gone)
+        kept_forget(folder);
     unlinkat(dirfd(entries), CONTROL_SOCKET, 0);
     closedir(entries);
     snprintf(path, sizeof(path), "%s/private", folder);

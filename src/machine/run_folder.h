@@ -16,6 +16,8 @@ bool run_folder_path(const char *state_folder, struct str name, char ret[RUN_FOL
  * is dear, on some file systems the more so the more there were lately.
  */
 int run_folder_make(const char *state_folder, const char *folder, struct err *err) MUST_CHECK;
+/* Whether there are layers in it, with something in them or without. */
+bool run_folder_has_layers(const char *folder);
 /*
  * Its run is over: as run_folder_clear, but that a folder of one layer, and nothing else, which
  * nobody wrote to is put aside.

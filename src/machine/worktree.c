@@ -139,10 +139,9 @@ static int read_now(struct worktree *worktree, bool secrets_prohibited, struct e
     if (worktree->host < 0)
         return err_set(err, ERR_NOT_FOUND, STEP_WORKTREE,
                        "%s is gone, and no list of the changes was kept", worktree->host_path);
-    int r = secrets_prohibited ? mask_find(worktree->host, NULL, &hidden, err) : 0;
-    if (r < 0)
-        return r;
-    r = changes_read(worktree->upper, worktree->host, &hidden, 0, &worktree->changes, err);
+    int r = kept_find_hidden(worktree->layer, worktree->host, secrets_prohibited, &hidden, err);
+    if (r == 0)
+        r = changes_read(worktree->upper, worktree->host, &hidden, 0, &worktree->changes, err);
     mask_list_release(&hidden);
     return r;
 }
@@ -210,24 +209,9 @@ static bool is_done(const struct worktree *worktree, const struct changed_path *
     return false;
 }
 
-/* The paths that were thrown away: a length, a blank, the path, a line feed. */
-static int read_discarded(const struct worktree *worktree, struct buf *text, struct map *ret,
-                          struct err *err)
+static int note_discarded(void *context, struct str path)
 {
-    char path[PATH_BYTES_MAX];
-    snprintf(path, sizeof(path), "%s/" DISCARDED_FILE, worktree->layer);
-    int r = access(path, F_OK) < 0 && errno == ENOENT ? 0 : file_read(path, text, err);
-    for (size_t at = 0; at < text->len && r == 0;) {
-        char *end = NULL;
-        unsigned long long len = strtoull(text->data + at, &end, 10);
-        size_t from = (size_t)(end - text->data) + 1;
-        if (*end != ' ' || len > CHANGES_PATH_MAX || from + len >= text->len)
-            return err_set(err, ERR_DAMAGED, STEP_WORKTREE, "%s cannot be read", path);
-        if (map_put(ret, str_make(text->data + from, len), 0) == -ENOMEM)
-            return err_set(err, ERR_MEMORY, STEP_WORKTREE, "there is not enough memory");
-        at = from + len + 1;
-    }
-    return r;
+    return map_put(context, path, 0);
 }
 
 static int leave_out_discarded(struct worktree *worktree, struct err *err)
@@ -237,7 +221,8 @@ static int leave_out_discarded(struct worktree *worktree, struct err *err)
     struct map discarded = MAP_INIT;
     size_t left = 0;
     uint32_t unused;
-    int r = read_discarded(worktree, &text, &discarded, err);
+    int r =
+        kept_read_paths(worktree->layer, DISCARDED_FILE, &text, note_discarded, &discarded, err);
     for (size_t i = 0; i < changes->count && r == 0; i++)
         if (!map_get(&discarded, str_from(changes->items[i].path), &unused))
             changes->items[left++] = changes->items[i];
@@ -300,13 +285,11 @@ int worktree_open(const char *layer, const char *host_path, bool secrets_prohibi
 static int append_discarded(const struct worktree *worktree, const struct buf *lines,
                             struct err *err)
 {
-    char path[PATH_BYTES_MAX];
-    snprintf(path, sizeof(path), "%s/" DISCARDED_FILE, worktree->layer);
-    _cleanup_(cleanup_close) int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-    if (fd < 0 || lines->error || write(fd, lines->data, lines->len) != (ssize_t)lines->len ||
-        fsync(fd) < 0)
-        return err_set_errno(err, lines->error ? ENOMEM : errno, STEP_WORKTREE, "write %s", path);
-    return 0;
+    _cleanup_(cleanup_close) int fd =
+        kept_append_paths(worktree->layer, DISCARDED_FILE, lines, err);
+    return fd < 0          ? fd
+           : fsync(fd) < 0 ? err_set_errno(err, errno, STEP_WORKTREE, "what was thrown away")
+                           : 0;
 }
 
 int worktree_discard(struct worktree *worktree, bool (*chooses)(void *context, const char *path),
@@ -323,7 +306,7 @@ int worktree_discard(struct worktree *worktree, bool (*chooses)(void *context, c
             left++;
     }
     *ret_gone = left == 0;
-    return left ? append_discarded(worktree, &lines, err) : file_remove_tree(worktree->layer, err);
+    return append_discarded(worktree, &lines, err);
 }
 
 void worktree_close(struct worktree *worktree)

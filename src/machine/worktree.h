@@ -25,9 +25,22 @@ int worktree_keep(const char *layer, const char *host_path, const struct mask_li
                   struct changes *ret, struct err *err) MUST_CHECK;
 
 /*
- * Fills the layer of a run that is being launched with what another one left: it goes on from there,
- * and what both have changed is one change set, of the new run. The other layer stays as it is.
- * ERR_CONFLICT where parts of that were thrown away.
+ * What a mount's patterns hide from a run, noted in its layer when it is launched: for who ends the
+ * run if its supervisor is killed.
+ */
+int worktree_note_hidden(const char *layer, const struct mask_list *hidden,
+                         struct err *err) MUST_CHECK;
+/*
+ * As worktree_keep, of a run whose supervisor was killed; 0 with an empty list also where there is
+ * no such layer. ERR_CONFLICT where somebody else is at it.
+ */
+int worktree_keep_left(const char *layer, const char *host_path, bool secrets_prohibited,
+                       struct changes *ret, struct err *err) MUST_CHECK;
+
+/*
+ * Fills the layer of a run that is being launched with what another one left: it goes on from
+ * there, and what both have changed is one change set, of the new run. The other layer stays as it
+ * is. ERR_CONFLICT where parts of that were thrown away.
  */
 int worktree_continue(const char *from, const char *to, struct err *err) MUST_CHECK;
 
@@ -55,7 +68,8 @@ void worktree_close(struct worktree *worktree);
 
 /*
  * Throws away the changes that are chosen: they are not in the list any more, also when it is
- * opened again; where all of it was, the layer goes. Durable when it returns. Says whether it went.
+ * opened again. Durable when it returns. Says whether any are left; the layer is the caller's to
+ * remove, once nothing is left of the others of the change set either.
  */
 int worktree_discard(struct worktree *worktree, bool (*chooses)(void *context, const char *path),
                      void *context, bool *ret_gone, struct err *err) MUST_CHECK;

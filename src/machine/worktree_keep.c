@@ -5,6 +5,8 @@
  * is something. The list comes last, by a rename: a layer without one is that of a supervisor that
  * died.
  */
+#include <sys/file.h>
+
 #include "base/file.h"
 #include "machine/beneath.h"
 #include "machine/layer.h"
@@ -151,5 +153,77 @@ int worktree_keep(const char *layer, const char *host_path, const struct mask_li
         r = keep(layer, upper, host, ret, err);
     if (r < 0)
         changes_release(ret);
+    return r;
+}
+
+/* --- where the supervisor was killed -------------------------------------------------------- */
+
+int worktree_note_hidden(const char *layer, const struct mask_list *hidden, struct err *err)
+{
+    _cleanup_(buf_release) struct buf lines = BUF_INIT_LIMIT(CHANGES_TEXT_MAX);
+    for (size_t i = 0; i < hidden->count; i++)
+        if (hidden->entries[i].action == MASK_HIDE)
+            buf_addf(&lines, "%zu %s\n", strlen(hidden->entries[i].path), hidden->entries[i].path);
+    _cleanup_(cleanup_close) int fd = kept_append_paths(layer, HIDDEN_FILE, &lines, err);
+    return fd < 0 ? fd : 0;
+}
+
+static int add_hidden(void *context, struct str path)
+{
+    struct mask_list *list = context;
+    struct mask_entry *entry = &list->entries[list->count++];
+    *entry = (struct mask_entry){ .path = arena_copy(&list->arena, path), .action = MASK_HIDE };
+    return entry->path ? 0 : -ENOMEM;
+}
+
+static int count_path(void *context, struct str path)
+{
+    (void)path;
+    ++*(size_t *)context;
+    return 0;
+}
+
+/* Those of the patterns as the launch found them, and what are secrets by name now. */
+int kept_find_hidden(const char *layer, int host, bool secrets_prohibited, struct mask_list *ret,
+                     struct err *err)
+{
+    _cleanup_(buf_release) struct buf text = BUF_INIT_LIMIT(CHANGES_TEXT_MAX);
+    struct mask_list list = { 0 };
+    size_t noted = 0;
+    int r = secrets_prohibited ? mask_find(host, NULL, &list, err) : 0;
+    if (r == 0)
+        r = kept_read_paths(layer, HIDDEN_FILE, &text, count_path, &noted, err);
+    if (r == 0 && noted) {
+        struct mask_entry *all = arena_array(&list.arena, struct mask_entry, list.count + noted);
+        if (all && list.count)
+            memcpy(all, list.entries, list.count * sizeof(*all));
+        list.entries = all;
+        buf_reset(&text);
+        r = all ? kept_read_paths(layer, HIDDEN_FILE, &text, add_hidden, &list, err)
+                : err_set(err, ERR_MEMORY, STEP_WORKTREE, "there is not enough memory");
+        mask_list_finish(&list);
+    }
+    if (r < 0)
+        mask_list_release(&list);
+    else
+        *ret = list;
+    return r;
+}
+
+int worktree_keep_left(const char *layer, const char *host_path, bool secrets_prohibited,
+                       struct changes *ret, struct err *err)
+{
+    struct mask_list hidden = { 0 };
+    *ret = (struct changes){ 0 };
+    _cleanup_(cleanup_close) int folder = open(layer, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (folder < 0)
+        return errno == ENOENT ? 0 : err_set_errno(err, errno, STEP_WORKTREE, "%s", layer);
+    if (flock(folder, LOCK_EX | LOCK_NB) < 0) /* or it would be read twice at the same time */
+        return err_set(err, ERR_CONFLICT, STEP_WORKTREE, "somebody else reads %s just now", layer);
+    _cleanup_(cleanup_close) int host = kept_open_folder(host_path, err);
+    int r = host < 0 ? host : kept_find_hidden(layer, host, secrets_prohibited, &hidden, err);
+    if (r == 0)
+        r = worktree_keep(layer, host_path, &hidden, ret, err);
+    mask_list_release(&hidden);
     return r;
 }

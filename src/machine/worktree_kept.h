@@ -11,6 +11,7 @@
 #define BEFORE_HEAD_SIZE (DIGEST_TEXT_SIZE + 24)
 #define CONTINUED_FILE   "continued" /* the first line of the list that a run went on from */
 #define DISCARDED_FILE   "discarded"
+#define HIDDEN_FILE      "hidden" /* what the patterns of a mount hid from the run */
 #define PATH_BYTES_MAX   8192
 #define NS_PER_SECOND    INT64_C(1000000000)
 #define HEAD_WORD        "tree "
@@ -20,5 +21,16 @@
 int kept_open_folder(const char *path, struct err *err) MUST_CHECK;
 /* What a run wrote; -ENOENT where there is no such folder. */
 int kept_open_upper(const char *layer, struct err *err) MUST_CHECK;
+
+/* A descriptor of the file that was appended to, for who makes it durable. */
+int kept_append_paths(const char *layer, const char *name, const struct buf *lines,
+                      struct err *err) MUST_CHECK;
+/* Calls with each path of a file, views of `text`; there may be none. -ENOMEM of it ends it. */
+typedef int kept_path_visit(void *context, struct str path);
+int kept_read_paths(const char *layer, const char *name, struct buf *text, kept_path_visit *visit,
+                    void *context, struct err *err) MUST_CHECK;
+/* What a run could not see, where its supervisor is not there to say it. */
+int kept_find_hidden(const char *layer, int host, bool secrets_prohibited, struct mask_list *ret,
+                     struct err *err) MUST_CHECK;
 
 #endif

@@ -242,8 +242,8 @@ int worktree_apply_plan(const struct worktree *worktree, const struct apply_opti
     int r = worktree->recorded
                 ? 0
                 : err_set(err, ERR_UNSUPPORTED, STEP_APPLY,
-                          "the run's supervisor was killed, and nothing recorded what it left; see "
-                          "`agent-machine worktree export`");
+                          "the host went down while it ran, or what it left could not be read, so "
+                          "nothing recorded it; see `agent-machine worktree export`");
     if (r == 0)
         r = make_room(apply, err);
     if (r == 0)

@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "contract/rules.h"
+#include "machine/kept.h"
 #include "plane/compensate.h"
 
 #define STEP_ADMIT    "admit a change set"
@@ -53,8 +54,9 @@ static int tell_step(struct work *work, struct str id, const char *digest, const
     return extra.error ? no_memory(err) : work_event(work, EVENT_PROGRESS, buf_str(&extra), err);
 }
 
-int change_set_add(struct work *work, struct str id, const char *digest, struct err *err)
+int change_set_add(struct work *work, struct str id, const struct change_sum *sum, struct err *err)
 {
+    const char *digest = sum->digest;
     _cleanup_(buf_release) struct buf name = BUF_INIT, artifact = BUF_INIT;
     char now[CLOCK_TEXT_SIZE];
     int r = tell_step(work, id, digest, "\"from\":\"not_stored\",\"to\":\"stored\"", err);
@@ -72,6 +74,8 @@ int change_set_add(struct work *work, struct str id, const char *digest, struct 
              name.data, digest, now);
     if (name.error || artifact.error)
         return no_memory(err);
+    kept_note(work->plane->options.state_folder, urn_local(work_operation(work)),
+              (int64_t)sum->bytes);
     r = work_append(work, WORK_OPERATION, "artifacts", buf_str(&artifact), err);
     return r < 0 ? r : work_append(work, WORK_TASK, "artifactRefs", buf_str(&name), err);
 }

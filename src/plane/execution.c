@@ -13,7 +13,6 @@
 #include "base/json.h"
 #include "contract/rules.h"
 #include "machine/file_digest.h"
-#include "machine/held.h"
 #include "plane/change_set.h"
 #include "plane/gate_layers.h"
 #include "plane/receipt.h"
@@ -256,42 +255,33 @@ static void measure(struct execution *execution)
     }
 }
 
-/* Several staged mounts are one change set: the digest of theirs, one to a line. */
 static int gather_changes(struct execution *execution, struct work *work, struct err *err)
 {
-    _cleanup_(buf_release) struct buf digests = BUF_INIT;
-    char digest[DIGEST_TEXT_SIZE];
-    size_t total = 0, lists = 0, held = 0;
+    struct change_sum sum = CHANGE_SUM_INIT;
+    char urn[PLANE_URN_MAX];
     int r = 0;
     for (size_t i = 0; i < execution->plan->mount_count && r == 0; i++) {
         struct changes changes;
         r = launch_changes(execution->launch, i, &changes, err);
         if (r < 0)
-            return r;
-        for (size_t type = 0; type < CHANGE_TYPE_COUNT; type++)
-            execution->changed[type] += changes.counts[type];
-        if (changes.count) {
-            memcpy(digest, changes.digest, sizeof(digest));
-            buf_addf(&digests, "%s\n", digest);
-            lists++;
-        }
-        total += changes.count;
-        held += held_count(&changes);
+            break;
+        change_sum_add(&sum, &changes);
         changes_release(&changes);
     }
-    if (!total)
+    int ended = change_sum_end(&sum, err);
+    if (r < 0 || ended < 0)
+        return r < 0 ? r : ended;
+    memcpy(execution->changed, sum.changed, sizeof(sum.changed));
+    if (!sum.lists)
         return 0;
-    if (lists > 1)
-        r = digest_text(buf_str(&digests), digest, err);
-    const size_t *changed = execution->changed;
-    char urn[PLANE_URN_MAX];
     urn_make("change-set", urn_local(work_operation(work)), urn);
     buf_addf(&execution->change_set,
              "{\"changeSetRef\":\"%s\",\"digest\":\"%s\",\"added\":%zu,"
              "\"modified\":%zu,\"deleted\":%zu,\"heldApart\":%zu}",
-             urn, digest, changed[CHANGE_ADDED], changed[CHANGE_MODIFIED] + changed[CHANGE_MODE],
-             changed[CHANGE_DELETED], held);
-    return r < 0 ? r : change_set_add(work, str_from(urn), digest, err);
+             urn, sum.digest, sum.changed[CHANGE_ADDED],
+             sum.changed[CHANGE_MODIFIED] + sum.changed[CHANGE_MODE], sum.changed[CHANGE_DELETED],
+             sum.held);
+    return change_set_add(work, str_from(urn), &sum, err);
 }
 
 static int add_record(struct execution *execution, struct work *work, struct err *err)

@@ -14,6 +14,7 @@
 #include "base/json.h"
 #include "contract/rules.h"
 #include "machine/run_folder.h"
+#include "plane/change_set.h"
 #include "plane/work.h"
 
 #define STEP_RECOVER "recover"
@@ -109,7 +110,10 @@ int recover_operation(struct plane *plane, struct str operation, struct recovere
     if (plane_holder_alive(&holder))
         return 0;
     work->actor = PLANE_RECOVERY_ACTOR;
-    r = end_abandoned(work, &found, &inner);
+    if (work->operation_type == OPERATION_EXECUTION_START)
+        r = change_set_add_left(work, &inner);
+    if (r == 0)
+        r = end_abandoned(work, &found, &inner);
     if (r < 0 && inner.code == ERR_CONFLICT) /* somebody else is at it */
         return 0;
     if (r == 0 && work->operation_type == OPERATION_EXECUTION_START)
