@@ -200,8 +200,8 @@ static int take_commits(struct taking *taking, struct err *err)
         if (taking->commits[i].count)
             r = git_commits_take(&taking->set.mounts[i], &taking->commits[i], prefix, err);
         if (r == 0 && taking->commits[i].count)
-            r = worktree_discard(&taking->set.mounts[i], is_git_data,
-                                 &taking->set.mounts[i], &gone, err);
+            r = worktree_discard(&taking->set.mounts[i], is_git_data, &taking->set.mounts[i], &gone,
+                                 err);
         taking->whole = taking->whole && gone;
     }
     return r;
