@@ -78,7 +78,7 @@ check "nothing is added to it" test ! -e b.txt
 check "nothing is removed" test -e .git/HEAD
 check "what it changed is told" err_has "changed: "
 changed=$(cd "$XDG_STATE_HOME/agent-machine/runs" && find . -name upper | cut -d / -f 2)
-run worktree list
+run worktree list -q
 check "and kept" out_is "$changed"
 run worktree status "$changed"
 check "each path of it is listed" out_matches 'modified .* a.txt'
@@ -87,7 +87,7 @@ check "and what was deleted" out_matches 'deleted .* .git/HEAD'
 run worktree status --json "$changed"
 check "also for programs" out_has '"path":"b.txt"'
 run run --discard -- sh -c 'echo >c.txt'
-run worktree list
+run worktree list -q
 check "a run that discards keeps nothing" out_is "$changed"
 run run -- sh -c 'mkdir shut; echo >shut/in.txt; chmod 0 shut .'
 check "what it has closed to itself is no hindrance" exits 0
@@ -195,7 +195,7 @@ check "the file is gone" test ! -e "$HOME/src/other/once"
 run run -m "$HOME/src/other:/a/first:read-only" -- sh -c 'echo >listed.txt'
 changed=$(sed -n 's/.*worktree status //p' "$scratch/err")
 mkdir -p "$XDG_STATE_HOME/agent-machine/runs/killed-early/0/upper"
-run worktree list
+run worktree list -q
 check "a change set is listed, whichever mount it is of" out_has "$changed"
 check "the empty layer of a run that was killed is none" out_lacks killed-early
 try env HOME=/ "$program" run -- true
