@@ -17,7 +17,7 @@ mkdir "$scratch/tree"
 cp -r "$tree/tests" "$tree/schemas" "$tree/examples" "$tree/docs" \
     "$(dirname "$program")"/escape-attempts "$(dirname "$program")"/escape-whoami "$scratch/tree/"
 chmod -R a+rX "$scratch"
-for name in contract run mounts receipt detach escape tier phase preflight network network_escape \
+for name in contract run mounts receipt record detach escape tier phase preflight network network_escape \
     routes worktree worktree_apply worktree_git; do
     set -- env -u AM_TEST_COLLECT AM_PROGRAM="$prefix/bin/agent-machine" AM_ESCAPE="$scratch/tree" \
         sh "$scratch/tree/tests/$name.sh"

@@ -38,7 +38,7 @@ run receipt show "urn:srcos:workspace-operation:$name" --json
 check "programs read the statement" out_has '"_type": "https://in-toto.io/Statement/v1"'
 check "its predicate is ours" out_has '"https://schemas.srcos.ai/predicates/run-receipt/v1"'
 run op show "$name"
-check "the operation names it" out_has "urn:srcos:run-receipt:$name"
+check "the operation names it" out_has "run-receipt:$name"
 run receipt verify "$name"
 check "here it is verified with its ledger" out_matches '^ledger +holds'
 check "its documents" out_has "3 of 3"

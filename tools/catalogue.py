@@ -26,7 +26,7 @@ FAMILIES = {
         "What is asked, decided, done and recorded.",
         "WorkspaceOperation OperationTask OperationCommand OperationEvent OperationContract Delegation"
         " Budget PolicyDecision DecisionCard LocalAgentExecution ToolGrantRecord"
-        " ContainerExecutionRecord ModelProviderBinding AgentMachineDiagnosticBundle",
+        " ContainerExecutionRecord ModelProviderBinding AgentMachineDiagnosticBundle OperationExport",
     ),
     "authority": (
         "What the machine really grants, and what it says when it does not.",

@@ -34,16 +34,21 @@ static int open_key(const char *reference, struct sign_key **ret, struct err *er
     return r < 0 ? r : key_open_user(config, ret, err);
 }
 
-static int open_public(const char *reference, struct sign_public *ret, struct err *err)
+int ledger_verb_key(const char *given, struct sign_public *ret, struct err *err)
 {
     char config[PLACE_SIZE], path[PLACE_SIZE + sizeof(KEY_PUBLIC_FILE)];
-    if (reference)
-        return key_open_public(reference, ret, err);
-    int r = place_config(config, sizeof(config), err);
-    if (r < 0)
-        return r;
-    snprintf(path, sizeof(path), "%s/%s", config, KEY_PUBLIC_FILE);
-    return key_open_public(path, ret, err);
+    struct err why = { 0 };
+    if (given)
+        return key_open_public(given, ret, err);
+    int r = place_config(config, sizeof(config), &why);
+    if (r == 0) {
+        snprintf(path, sizeof(path), "%s/" KEY_PUBLIC_FILE, config);
+        r = key_open_public(path, ret, &why);
+    }
+    return r == 0 ? 0
+                  : err_set(err, ERR_USAGE, "open a key",
+                            "there is no key of yours here (%s); name the signer's with --key",
+                            why.cause);
 }
 
 static void put(const struct buf *out)
@@ -77,7 +82,7 @@ static int read_against(const struct invocation *invocation, struct verified *ve
     struct sign_public key;
     if (!path)
         return 0;
-    int r = open_public(invocation->values[VERIFY_KEY], &key, err);
+    int r = ledger_verb_key(invocation->values[VERIFY_KEY], &key, err);
     if (r == 0)
         r = file_read(path, &note, err);
     if (r < 0)
@@ -252,7 +257,7 @@ static int run_check_proof(const struct invocation *invocation)
     _cleanup_(buf_release) struct buf proof = BUF_INIT_LIMIT(INPUT_BYTES_MAX);
     struct sign_public key;
     struct err err = { 0 };
-    int r = open_public(invocation->values[CHECK_KEY], &key, &err);
+    int r = ledger_verb_key(invocation->values[CHECK_KEY], &key, &err);
     if (r == 0)
         r = file_read(invocation->operands[0], &proof, &err);
     if (r == 0)

@@ -2,6 +2,7 @@
 #ifndef AM_CMD_LEDGER_H
 #define AM_CMD_LEDGER_H
 
+#include "base/sign.h"
 #include "cmd/verb.h"
 #include "ledger/ledger.h"
 
@@ -12,6 +13,9 @@
 
 /* Opens the ledger for reading: in the folder that --state names, or in the user's. */
 int ledger_verb_open(const char *state, struct ledger **ret, struct err *err) MUST_CHECK;
+
+/* The public key that an option names, or the user's own. */
+int ledger_verb_key(const char *given, struct sign_public *ret, struct err *err) MUST_CHECK;
 
 #define LEDGER_EXPORT_OPTION_COUNT 4
 #define LEDGER_TAIL_OPTION_COUNT   5

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "cmd/op_decide.h"
 #include "cmd/op_read.h"
+#include "cmd/op_record.h"
 #include "cmd/tell.h"
 #include "contract/document.h"
 #include "contract/rules.h"
@@ -304,6 +305,8 @@ static int run_wait(const struct invocation *invocation)
 /* --- the table ----------------------------------------------------------------------------- */
 
 #define ONE_ID .operands = "ID", .operands_min = 1, .operands_max = 1
+#define ID_OR_FILE                                                                                 \
+    .operands = "ID|FILE", .operand_kind = OPERAND_FILE, .operands_min = 1, .operands_max = 1
 
 static const struct verb verbs[] = {
     {
@@ -336,12 +339,57 @@ static const struct verb verbs[] = {
     },
     {
         .name = "show",
-        ONE_ID,
-        .summary = "Show one operation",
-        .description = "Prints how far an operation is, under which delegation, and why it failed.",
+        ID_OR_FILE,
+        .summary = "Tell the story of one operation",
+        .description =
+            "Tells an operation on one screen: who let whom, what was asked, what gates and "
+            "persons said, how it was launched, what its doors were used for and what they "
+            "denied, what it used, changed and left. Of the ledger, or of the file of an export, "
+            "of which nothing is verified (`op import`).",
         .options = op_show_options,
         .option_count = OP_SHOW_OPTION_COUNT,
         .run = run_op_show,
+    },
+    {
+        .name = "graph",
+        ID_OR_FILE,
+        .summary = "Draw one operation",
+        .description = "Draws what `op show` tells, as SVG: the same record is the same drawing.",
+        .options = op_graph_options,
+        .option_count = OP_GRAPH_OPTION_COUNT,
+        .run = run_op_graph,
+    },
+    {
+        .name = "export",
+        .operands = "ID...",
+        .operands_min = 1,
+        .operands_max = RECORD_OPERATIONS_MAX,
+        .summary = "Write operations with all their documents, to be verified elsewhere",
+        .description =
+            "Writes an OperationExport: the operations' documents, those that they rest on "
+            "(delegations, profiles, grants, bindings), their events with proofs, the ledger's "
+            "checkpoint, and a seal by your key over all of it.",
+        .options = op_export_options,
+        .option_count = OP_EXPORT_OPTION_COUNT,
+        .run = run_op_export,
+    },
+    {
+        .name = "import",
+        .operands = "FILE",
+        .operand_kind = OPERAND_FILE,
+        .operands_min = 1,
+        .operands_max = 1,
+        .summary = "Verify an export, anywhere",
+        .description =
+            "Verifies an export with the public key alone, offline: its form, the seal, the "
+            "ledger's checkpoint, that each event is in that ledger, that the documents are what "
+            "the events bind and tell, the delegations up to the key, and the receipts. Nothing "
+            "is written; `op show FILE` tells what it holds.\n\n"
+            "The exit status is 0 if all of it holds, 65 if it is no export, 77 if the key has "
+            "not sealed it as it is, 1 if it contradicts itself.",
+        .options = op_import_options,
+        .option_count = OP_IMPORT_OPTION_COUNT,
+        .run = run_op_import,
     },
     {
         .name = "events",

@@ -51,8 +51,11 @@ void op_print_outcome(const struct outcome *outcome, const char *record)
 
 void op_urn(const char *type, const char *given, char ret[PLANE_URN_MAX])
 {
+    size_t len = strlen(type);
     if (strncmp(given, "urn:", 4) == 0)
         snprintf(ret, PLANE_URN_MAX, "%s", given);
+    else if (strncmp(given, type, len) == 0 && given[len] == ':')
+        snprintf(ret, PLANE_URN_MAX, "urn:srcos:%s", given); /* as it was shown */
     else
         snprintf(ret, PLANE_URN_MAX, "urn:srcos:%s:%s", type, given);
 }
@@ -181,12 +184,6 @@ int run_op_list(const struct invocation *invocation)
     return r < 0 ? tell_error(invocation, &err) : EXIT_OK;
 }
 
-/* --- show ---------------------------------------------------------------------------------- */
-
-const struct option_row op_show_options[OP_SHOW_OPTION_COUNT] = {
-    { "json", 'j', NULL, "print the document" },
-};
-
 static int read_operation(struct plane *plane, const char *urn, yyjson_doc **ret, struct err *err)
 {
     _cleanup_(buf_release) struct buf text = BUF_INIT;
@@ -196,118 +193,6 @@ static int read_operation(struct plane *plane, const char *urn, yyjson_doc **ret
         return err_set(err, ERR_NOT_FOUND, "read an operation",
                        "there is no operation %s; see `agent-machine op list`", urn);
     return r < 0 ? r : json_read(buf_str(&text), &json_limits_default, ret, err);
-}
-
-static void show_text(const yyjson_val *root, const char *label, const char *pointer)
-{
-    struct str text = text_of(at(root, pointer));
-    if (text.len)
-        op_print_wrapped(label, 13, text);
-}
-
-/* What a run was given: its program, and of its arguments those that may be known. */
-static int show_run(struct plane *plane, const yyjson_val *operation, struct err *err)
-{
-    _cleanup_(buf_release) struct buf text = BUF_INIT, line = BUF_INIT;
-    _cleanup_(cleanup_json_doc) yyjson_doc *doc = NULL;
-    int64_t revision;
-    size_t next = 0;
-    int r = ledger_get_document(plane_ledger(plane), text_of(member(operation, "commandRef")),
-                                &text, &revision, err);
-    if (r == 0)
-        r = json_read(buf_str(&text), &json_limits_default, &doc, err);
-    const yyjson_val *start = at(yyjson_doc_get_root(doc), "/parameters/executionStart");
-    if (r < 0 || !start)
-        return r;
-    buf_add_str(&line, text_of(member(start, "executable")));
-    yyjson_val *shown = at(start, "/arguments/safe");
-    for (size_t i = 0; i < yyjson_arr_size(shown); i++) {
-        const yyjson_val *safe = yyjson_arr_get(shown, i);
-        size_t index = count_of(member(safe, "index"));
-        buf_addf(&line, "%s %.*s", index > next ? " ..." : "",
-                 STR_ARG(text_of(member(safe, "text"))));
-        next = index + 1;
-    }
-    size_t all = count_of(at(start, "/arguments/count"));
-    if (all > next)
-        buf_add_text(&line, " ...");
-    buf_addf(&line, " (%zu argument%s)", all, all == 1 ? "" : "s");
-    op_print_wrapped("runs", 13, buf_str(&line));
-    return 0;
-}
-
-static void show_operation(const yyjson_val *root)
-{
-    static const struct {
-        const char *label, *pointer;
-    } rows[] = {
-        { "operation", "/id" },
-        { "type", "/operationType" },
-        { "state", "/state" },
-        { "workspace", "/workspaceRef" },
-        { "subject", "/subjectRef" },
-        { "command", "/commandRef" },
-        { "delegation", "/delegationRef" },
-        { "budget", "/budgetRef" },
-        { "key", "/idempotencyKey" },
-        { "created", "/createdAt" },
-        { "started", "/startedAt" },
-        { "ended", "/endedAt" },
-        { "receipt", "/receiptRef" },
-        { "awaits", "/pendingDecisionCardRef" },
-        { "blocked", "/blocked/reason" },
-        { "by", "/blocked/responsibleActorRef" },
-        { "", "/blocked/remediation" },
-        { "compensated", "/compensatedByRef" },
-        { "warning", "/warnings/0" },
-        { "failure", "/failure/code" },
-        { "", "/failure/message" },
-        { "denied by", "/failure/denial/layer" },
-        { "rule", "/failure/denial/ruleId" },
-        { "to change", "/failure/denial/smallestChange" },
-        { "ceiling", "/failure/exhaustion/dimension" },
-        { "of", "/failure/exhaustion/budgetRef" },
-        { "next", "/failure/remediation" },
-    };
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-        show_text(root, rows[i].label, rows[i].pointer);
-    size_t index, count;
-    yyjson_val *gate;
-    yyjson_arr_foreach((yyjson_val *)member(root, "gateDecisions"), index, count, gate)
-    {
-        struct buf line = BUF_INIT;
-        buf_add_str(&line, text_of(member(gate, "gate")));
-        buf_add_char(&line, ' ');
-        buf_add_str(&line, text_of(member(gate, "policyDecisionRef")));
-        op_print_wrapped(index ? "" : "gates", 13, buf_str(&line));
-        buf_release(&line);
-    }
-}
-
-int run_op_show(const struct invocation *invocation)
-{
-    _cleanup_(cleanup_plane) struct plane *plane = NULL;
-    _cleanup_(cleanup_json_doc) yyjson_doc *doc = NULL;
-    char urn[PLANE_URN_MAX];
-    struct err err = { 0 };
-    op_urn("workspace-operation", invocation->operands[0], urn);
-    int r = op_open(LEDGER_READ, &plane, &err);
-    if (r == 0)
-        r = read_operation(plane, urn, &doc, &err);
-    if (r < 0)
-        return tell_error(invocation, &err);
-    if (!invocation->values[0]) {
-        show_operation(yyjson_doc_get_root(doc));
-        r = show_run(plane, yyjson_doc_get_root(doc), &err);
-        if (r == 0)
-            r = op_print_cards(plane, str_from(urn), &err);
-        return r < 0 ? tell_error(invocation, &err) : EXIT_OK;
-    }
-    struct buf out = BUF_INIT;
-    json_add_value(&out, yyjson_doc_get_root(doc), 2);
-    puts(out.data);
-    buf_release(&out);
-    return EXIT_OK;
 }
 
 /* --- events -------------------------------------------------------------------------------- */

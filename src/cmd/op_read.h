@@ -5,15 +5,12 @@
 #include "cmd/op.h"
 
 #define OP_LIST_OPTION_COUNT   2
-#define OP_SHOW_OPTION_COUNT   1
 #define OP_EVENTS_OPTION_COUNT 2
 
 extern const struct option_row op_list_options[OP_LIST_OPTION_COUNT];
-extern const struct option_row op_show_options[OP_SHOW_OPTION_COUNT];
 extern const struct option_row op_events_options[OP_EVENTS_OPTION_COUNT];
 
 int run_op_list(const struct invocation *invocation);
-int run_op_show(const struct invocation *invocation);
 int run_op_events(const struct invocation *invocation);
 
 #endif

@@ -7,7 +7,6 @@
  */
 #include "plane/receipt.h"
 
-#include "authority/key.h"
 #include "base/file.h"
 #include "base/place.h"
 #include "cmd/ledger.h"
@@ -250,24 +249,6 @@ struct verification {
     char no_ledger[256]; /* why it was not compared */
 };
 
-/* The key that is named, or the user's own. */
-static int open_key(const struct invocation *invocation, struct sign_public *ret, struct err *err)
-{
-    char config[PLACE_SIZE], path[PLACE_SIZE + sizeof(KEY_PUBLIC_FILE)];
-    struct err why = { 0 };
-    if (invocation->values[VERIFY_KEY])
-        return key_open_public(invocation->values[VERIFY_KEY], ret, err);
-    int r = place_config(config, sizeof(config), &why);
-    if (r == 0) {
-        snprintf(path, sizeof(path), "%s/" KEY_PUBLIC_FILE, config);
-        r = key_open_public(path, ret, &why);
-    }
-    return r == 0 ? 0
-                  : err_set(err, ERR_USAGE, STEP_RECEIPT,
-                            "there is no key of yours here (%s); name the signer's with --key",
-                            why.cause);
-}
-
 static int compare_documents(struct verification *verification, struct err *err)
 {
     const struct invocation *invocation = verification->invocation;
@@ -402,7 +383,7 @@ static int verify(struct verification *verification, struct err *err)
     const struct invocation *invocation = verification->invocation;
     _cleanup_(buf_release) struct buf envelope = BUF_INIT_LIMIT(RECEIPT_BYTES_MAX);
     struct sign_public key;
-    int r = open_key(invocation, &key, err);
+    int r = ledger_verb_key(invocation->values[VERIFY_KEY], &key, err);
     if (r == 0)
         r = sign_public_text(&key, verification->key);
     if (r == 0)

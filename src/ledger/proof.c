@@ -268,6 +268,39 @@ int proof_inclusion(struct ledger *ledger, struct str event, const struct sign_k
                  : ledger_snapshot_end(ledger, prove_inclusion(ledger, event, key, ret, err), err);
 }
 
+static int prove_paths(struct ledger *ledger, const int64_t *sequences, size_t count,
+                       const struct sign_key *key, struct buf *ret_checkpoint,
+                       proof_visit_path *visit, void *context, struct err *err)
+{
+    struct tree_head head;
+    struct tree_path path;
+    struct tree_source source = source_of(ledger);
+    _cleanup_(buf_release) struct buf text = BUF_INIT;
+    int r = read_head(ledger, &head, err);
+    if (r == 0)
+        r = write_checkpoint(&head, key, ret_checkpoint, err);
+    for (size_t i = 0; i < count && r == 0; i++) {
+        buf_reset(&text);
+        r = tree_inclusion(&source, ledger->hash, sequences[i], head.size, &path, err);
+        if (r == 0)
+            r = add_path(&text, &path) < 0 ? err_set(err, ERR_MEMORY, STEP_PROVE, "no memory")
+                                           : visit(context, i, buf_str(&text), err);
+    }
+    return r;
+}
+
+int proof_paths(struct ledger *ledger, const int64_t *sequences, size_t count,
+                const struct sign_key *key, struct buf *ret_checkpoint, proof_visit_path *visit,
+                void *context, struct err *err)
+{
+    int r = begin(ledger, err);
+    return r < 0 ? r
+                 : ledger_snapshot_end(ledger,
+                                       prove_paths(ledger, sequences, count, key, ret_checkpoint,
+                                                   visit, context, err),
+                                       err);
+}
+
 /* --- consistency --------------------------------------------------------------------------- */
 
 static int prove_consistency(struct ledger *ledger, int64_t from, int64_t to,
@@ -351,32 +384,47 @@ static int read_note(yyjson_val *proof, const char *member, const struct sign_pu
     return r;
 }
 
-static int check_inclusion(yyjson_val *proof, const struct sign_public *key, struct hash *hash,
-                           struct err *err)
+static int check_event(const yyjson_val *event, const struct tree_path *path,
+                       const struct tree_head *head, struct hash *hash, struct err *err)
 {
-    struct tree_head head;
-    struct tree_path path;
     unsigned char leaf[HASH_BYTES];
     _cleanup_(buf_release) struct buf form = BUF_INIT_LIMIT(PROOF_BYTES_MAX);
-    yyjson_val *event = yyjson_obj_get(proof, "event");
-    yyjson_val *sequence = yyjson_obj_get(event, "sequence");
+    yyjson_val *sequence = yyjson_obj_get((yyjson_val *)event, "sequence");
     if (!yyjson_is_uint(sequence) || yyjson_get_uint(sequence) > INT64_MAX)
         return err_set(err, ERR_DOCUMENT, STEP_CHECK, "/event/sequence: an integer is expected");
-    int r = read_note(proof, "checkpoint", key, &head, err);
-    if (r == 0)
-        r = read_path(proof, &path, err);
-    if (r == 0)
-        r = jcs_add(&form, event, err);
+    int64_t index = (int64_t)yyjson_get_uint(sequence);
+    int r = jcs_add(&form, event, err);
     if (r < 0)
         return r;
-    int64_t index = (int64_t)yyjson_get_uint(sequence);
     hash_leaf(hash, buf_str(&form), leaf);
-    if (tree_inclusion_holds(hash, index, head.size, leaf, &path, head.root))
+    if (tree_inclusion_holds(hash, index, head->size, leaf, path, head->root))
         return 0;
     return err_set(
         err, ERR_DAMAGED, STEP_CHECK,
         "event %lld as it stands here is not in the ledger that the checkpoint describes",
         (long long)index);
+}
+
+int proof_check_event(const yyjson_val *event, const yyjson_val *holder,
+                      const struct tree_head *head, struct err *err)
+{
+    _cleanup_(hash_cleanup) struct hash *hash = NULL;
+    struct tree_path path;
+    int r = hash_new(&hash, err);
+    if (r == 0)
+        r = read_path((yyjson_val *)holder, &path, err);
+    return r < 0 ? r : check_event(event, &path, head, hash, err);
+}
+
+static int check_inclusion(yyjson_val *proof, const struct sign_public *key, struct hash *hash,
+                           struct err *err)
+{
+    struct tree_head head;
+    struct tree_path path;
+    int r = read_note(proof, "checkpoint", key, &head, err);
+    if (r == 0)
+        r = read_path(proof, &path, err);
+    return r < 0 ? r : check_event(yyjson_obj_get(proof, "event"), &path, &head, hash, err);
 }
 
 static int check_consistency(yyjson_val *proof, const struct sign_public *key, struct hash *hash,

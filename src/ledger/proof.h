@@ -8,6 +8,8 @@
 #ifndef AM_LEDGER_PROOF_H
 #define AM_LEDGER_PROOF_H
 
+#include <yyjson.h>
+
 #include "base/base.h"
 #include "base/buf.h"
 #include "base/err.h"
@@ -38,6 +40,17 @@ int proof_inclusion(struct ledger *ledger, struct str event, const struct sign_k
                     struct buf *ret, struct err *err) MUST_CHECK;
 int proof_consistency(struct ledger *ledger, int64_t from, int64_t to, const struct sign_key *key,
                       struct buf *ret, struct err *err) MUST_CHECK;
+/*
+ * A checkpoint of now, and for each event the path to it, of one moment: `visit` is given a path's
+ * member, "path":["…"], in the order of the sequences.
+ */
+typedef int proof_visit_path(void *context, size_t index, struct str path, struct err *err);
+int proof_paths(struct ledger *ledger, const int64_t *sequences, size_t count,
+                const struct sign_key *key, struct buf *ret_checkpoint, proof_visit_path *visit,
+                void *context, struct err *err) MUST_CHECK;
+/* Whether an event, by the `path` that `holder` has, is in the tree of a head; as proof_check. */
+int proof_check_event(const yyjson_val *event, const yyjson_val *holder,
+                      const struct tree_head *head, struct err *err) MUST_CHECK;
 /* 0 it holds; ERR_DAMAGED it does not, and err says in what. */
 int proof_check(struct str proof, const struct sign_public *key, struct err *err) MUST_CHECK;
 
