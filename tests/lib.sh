@@ -75,6 +75,9 @@ out_empty() {
 err_has() { # TEXT
     grep -qF -- "$1" "$scratch/err"
 }
+err_lacks() { # TEXT
+    ! grep -qF -- "$1" "$scratch/err"
+}
 err_matches() { # EXTENDED-REGULAR-EXPRESSION
     grep -qE -- "$1" "$scratch/err"
 }

@@ -1,6 +1,6 @@
 # Many clients of two doors under one delegation: never more is set aside than its ceiling, every
 # call is charged once, and what a provider reports beyond a reservation is charged too.
-# shellcheck shell=sh disable=SC2317,SC2086 # check calls functions; words are meant to be split
+# shellcheck shell=sh disable=SC2317,SC2119,SC2086 # check calls functions; words are meant to be split
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/model_lib.sh"
 run init

@@ -6,10 +6,10 @@ export XDG_CONFIG_HOME="$scratch/home/.config"
 mkdir -p "$HOME/src/compass"
 cd "$HOME/src/compass" || exit
 
-# Its port is $port, and $scratch/log what it was asked; tiny.json is its LocalModelProfile.
-start_provider() {
+# Its port is $port, $scratch/log what it was asked, and requests.jsonl all of it; tiny.json is its LocalModelProfile.
+start_provider() { # [CERTIFICATE KEY]
     mkfifo "$scratch/life"
-    python3 -B "$tree/tests/model_run/provider.py" "$scratch" <"$scratch/life" &
+    python3 -B "$tree/tests/model_run/provider.py" "$scratch" "$@" <"$scratch/life" &
     provider=$!
     exec 7>"$scratch/life"
     until [ -f "$scratch/port" ] || ! kill -0 "$provider" 2>/dev/null; do

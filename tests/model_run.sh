@@ -1,5 +1,5 @@
 # A run and its models: what is bound answers inside, within its budget, and is on record.
-# shellcheck shell=sh disable=SC2317 # check calls functions
+# shellcheck shell=sh disable=SC2317,SC2119 # check calls functions
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/model_lib.sh"
 git init -q .

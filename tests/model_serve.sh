@@ -1,5 +1,5 @@
 # model serve: the door outside a run, on loopback or at a socket, within a budget, and recovered.
-# shellcheck shell=sh disable=SC2317 # check calls functions
+# shellcheck shell=sh disable=SC2317,SC2119 # check calls functions
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/model_lib.sh"
 run init

@@ -28,9 +28,6 @@ tree_of() { # DIRECTORY
         find . -path ./.git -prune -o -type f -exec sha256sum {} + | sort)
 }
 # shellcheck disable=SC2317 # called by check
-err_lacks() { # TEXT
-    ! grep -qF -- "$1" "$scratch/err"
-}
 state_of() { # RUN
     "$program" op show --json "$1" | tr -d ' \n' | tr '{' '\n' | sed -n '/"ChangeSet"/s/.*"state":"\([a-z]*\)".*/\1/p'
 }

@@ -161,6 +161,26 @@ static void print_network(const struct execution *execution)
     }
 }
 
+/* What left this machine by the Model Door, and to whom: said wherever a model was called. */
+static void print_prompts(const struct execution *execution)
+{
+    const struct model_record *models = &execution->models;
+    struct buf line = BUF_INIT;
+    if (!models->work || !models->calls)
+        return;
+    const struct model_egress left = model_record_egress(models);
+    if (!left.calls)
+        buf_addf(&line, "none left this machine");
+    else
+        buf_addf(&line, "%llu bytes left this machine in %llu calls, to",
+                 (unsigned long long)left.bytes, (unsigned long long)left.calls);
+    for (size_t i = 0; i < execution->routes.count; i++)
+        if (models->egress[i].calls)
+            buf_addf(&line, " %s", execution->routes.origins[i].host);
+    say("prompts: ", line.data);
+    buf_release(&line);
+}
+
 /* To a person who looks on. */
 static void print_usage(const struct run_report *report)
 {
@@ -191,6 +211,7 @@ void run_print_end(const struct run_report *report)
         say("next: ", report->outcome->remedy);
     print_changes(report);
     print_network(report->execution);
+    print_prompts(report->execution);
     print_usage(report);
     if (result->output_truncated)
         say("", "the output reached its limit; the rest was dropped");
@@ -247,6 +268,10 @@ void run_print_json(const struct run_report *report)
     }
     if (execution->door)
         add_denials(&out, execution);
+    if (execution->models.work) {
+        buf_add_text(&out, ",\"promptEgress\":");
+        model_record_write_egress(&execution->models, &out);
+    }
     if (execution->result.end == RUN_CANCELLED && execution->end_reason[0]) {
         buf_add_text(&out, ",\"cancelled\":");
         json_add_string(&out, str_from(execution->end_reason));

@@ -249,6 +249,8 @@ static int read_provider(const struct making *making, struct model_route *route,
     route->provider = origin->facts.class;
     route->protocol = origin->facts.protocol;
     route->is_hosted = origin->facts.is_hosted;
+    route->may_store = yyjson_is_true(at(origin->provider.root, "/policy/storePrompts")) &&
+                       yyjson_is_true(at(origin->provider.root, "/policy/storeCompletions"));
     return place_route(making, route, origin, why);
 }
 

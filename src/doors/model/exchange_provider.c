@@ -46,6 +46,13 @@ static bool may_leave(struct exchange *x, const struct model_route *route)
     struct err why = { 0 };
     if (!route->is_hosted)
         return true;
+    if (x->prompt.stores && !route->may_store) {
+        exchange_fail(x, FAULT_DENIED,
+                      "`store` asks the provider to keep the prompt and its answer, which its "
+                      "profile does not let it (policy.storePrompts, policy.storeCompletions): "
+                      "leave the member out.");
+        return false;
+    }
     if (!is_known && look_for_secrets(x, masks, &why) < 0) {
         snprintf(text, sizeof(text), "The prompt could not be looked through for secrets: %.300s",
                  why.cause);

@@ -26,6 +26,7 @@
 enum member {
     MEMBER_MODEL,
     MEMBER_STREAM,
+    MEMBER_STORE,
     MEMBER_LIMIT,
     MEMBER_LIMIT_OLD,
     MEMBER_ANSWERS,
@@ -54,6 +55,7 @@ static const struct {
     { MEMBER_STREAM, MODEL_OPENAI, ANY, "stream" },
     { MEMBER_STREAM, MODEL_ANTHROPIC, ANY, "stream" },
     { MEMBER_STREAM, MODEL_OLLAMA, ANY, "stream" },
+    { MEMBER_STORE, MODEL_OPENAI, CHAT | RESPONSES, "store" },
     { MEMBER_LIMIT, MODEL_OPENAI, CHAT, "max_completion_tokens" },
     { MEMBER_LIMIT_OLD, MODEL_OPENAI, CHAT, "max_tokens" },
     { MEMBER_LIMIT, MODEL_OPENAI, COMPLETION, "max_tokens" },
@@ -155,6 +157,12 @@ static void take_member(struct reading *reading, enum member member, const char 
         if (value->kind == SCAN_TRUE || value->kind == SCAN_FALSE)
             prompt->streams = value->kind == SCAN_TRUE;
         else if (value->kind != SCAN_NULL)
+            fault(reading, path, "has to be true or false");
+        break;
+    case MEMBER_STORE:
+        prompt->stores = value->kind == SCAN_TRUE;
+        prompt->store_at = (struct prompt_place){ value->from, value->to };
+        if (value->kind != SCAN_TRUE && value->kind != SCAN_FALSE && value->kind != SCAN_NULL)
             fault(reading, path, "has to be true or false");
         break;
     case MEMBER_LIMIT:
@@ -434,6 +442,18 @@ static void amend_usage(const struct prompt *prompt, const struct endpoint *endp
         edit(edits, prompt->first, prompt->first, "\"stream_options\":{\"include_usage\":true},");
 }
 
+/* Of responses a provider keeps what it is not told to forget. */
+static void amend_store(const struct prompt *prompt, const struct endpoint *endpoint,
+                        const struct model_route *route, struct prompt_edits *edits)
+{
+    if (!route->is_hosted || route->may_store || endpoint->kind != ENDPOINT_RESPONSES)
+        return;
+    if (prompt->store_at.to)
+        edit(edits, prompt->store_at.from, prompt->store_at.to, "false");
+    else
+        edit(edits, prompt->first, prompt->first, "\"store\":false,");
+}
+
 void prompt_amend(const struct prompt *prompt, const struct endpoint *endpoint,
                   const struct model_route *route, struct str upstream_model,
                   struct prompt_edits *ret)
@@ -443,6 +463,7 @@ void prompt_amend(const struct prompt *prompt, const struct endpoint *endpoint,
     amend_model(prompt, upstream_model, ret);
     amend_limit(prompt, endpoint, route, ret);
     amend_usage(prompt, endpoint, ret);
+    amend_store(prompt, endpoint, route, ret);
 }
 
 /* --- the estimate ---------------------------------------------------------------------------- */

@@ -34,6 +34,8 @@ struct prompt {
     uint64_t images;
     /* What else costs tokens that its bytes do not show: a member's name or a tool's type. */
     char unbounded[PROMPT_NAME_SIZE];
+    bool stores; /* the client wants the provider to keep it */
+    struct prompt_place store_at;
     bool asks_usage;              /* the client wants usage in its stream itself */
     struct prompt_place usage_at; /* stream_options.include_usage */
     struct prompt_place stream_options_at, options_at; /* an object's: behind its bracket */

@@ -254,3 +254,50 @@ TEST(who_streams)
     CHECK(!read_prompt("/v1/messages", "{\"model\":\"m\"}").streams);
     CHECK(read_prompt("/v1/messages", "{\"model\":\"m\",\"stream\":true}").streams);
 }
+
+/* --- what a provider keeps ------------------------------------------------------------------- */
+
+TEST(a_hosted_provider_is_told_to_keep_nothing)
+{
+    static const struct {
+        const char *body, *begins;
+    } cases[] = {
+        { "{\"model\":\"m\",\"input\":\"hi\",\"max_output_tokens\":5}",
+          "{\"store\":false,\"model\":\"m\"" },
+        { "{\"store\":null,\"model\":\"m\",\"max_output_tokens\":5}",
+          "{\"store\":false,\"model\"" },
+        { "{\"store\":false,\"model\":\"m\",\"max_output_tokens\":5}",
+          "{\"store\":false,\"model\"" },
+    };
+    bool other;
+    const struct endpoint *responses = endpoint_find(STR("POST"), STR("/v1/responses"), &other);
+    struct model_route route = { .is_hosted = true, .provider = &provider_classes[0] };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct prompt prompt;
+        struct prompt_edits edits;
+        char fault[PROMPT_FAULT_SIZE], body[2048];
+        CHECK_INT(prompt_read(str_from(cases[i].body), responses, &prompt, fault), 0);
+        CHECK(!prompt.stores);
+        prompt_amend(&prompt, responses, &route, STR("m"), &edits);
+        CHECK_INT(edits.count, 1);
+        snprintf(body, sizeof(body), "%.*s%s%s", (int)edits.edits[0].from, cases[i].body,
+                 edits.edits[0].text, cases[i].body + edits.edits[0].to);
+        CHECK(str_starts(str_from(body), str_from(cases[i].begins)));
+        route.may_store = true;
+        prompt_amend(&prompt, responses, &route, STR("m"), &edits);
+        CHECK_INT(edits.count, 0);
+        route.may_store = false;
+    }
+}
+
+TEST(who_wants_it_kept_says_so)
+{
+    bool other;
+    struct prompt prompt;
+    char fault[PROMPT_FAULT_SIZE];
+    const struct endpoint *chat = endpoint_find(STR("POST"), STR("/v1/chat/completions"), &other);
+    CHECK_INT(prompt_read(STR("{\"model\":\"m\",\"store\":true}"), chat, &prompt, fault), 0);
+    CHECK(prompt.stores);
+    CHECK(prompt_read(STR("{\"model\":\"m\",\"store\":1}"), chat, &prompt, fault) < 0);
+    CHECK(prompt_read(STR("{\"model\":\"m\",\"Store\":true}"), chat, &prompt, fault) < 0);
+}

@@ -53,6 +53,7 @@ struct model_route {
     size_t address_count;
 
     enum egress_on_secret on_secret; /* of a hosted route: what is done with one in a prompt */
+    bool may_store;                  /* and whether its provider may keep prompts and answers */
 
     /* ModelProviderBinding's `reservation` and `limits`; 0: not said. */
     uint64_t prompt_tokens, output_tokens, image_tokens, held_context_tokens;
