@@ -17,13 +17,41 @@ mkdir "$scratch/tree"
 cp -r "$tree/tests" "$tree/schemas" "$tree/examples" "$tree/docs" \
     "$(dirname "$program")"/escape-attempts "$(dirname "$program")"/escape-whoami "$scratch/tree/"
 chmod -R a+rX "$scratch"
-for name in contract run mounts receipt record detach escape tier phase preflight network network_escape \
-    routes worktree worktree_apply worktree_git; do
+# One with a shell of its own, which sshd gives to who logs in.
+user=
+remove_user() {
+    [ -z "$user" ] || userdel "$user"
+}
+trap 'remove_user; ended_early' EXIT
+if [ "$(id -u)" -eq 0 ]; then
+    user=am-test-$$
+    useradd --system --no-create-home --home-dir "$scratch" --shell /bin/sh "$user"
+fi
+for name in \
+    clients \
+    contract \
+    detach \
+    escape \
+    mounts \
+    network \
+    network_escape \
+    phase \
+    preflight \
+    proxies \
+    receipt \
+    record \
+    routes \
+    run \
+    tier \
+    worktree \
+    worktree_apply \
+    worktree_git; do
     set -- env -u AM_TEST_COLLECT AM_PROGRAM="$prefix/bin/agent-machine" AM_ESCAPE="$scratch/tree" \
         sh "$scratch/tree/tests/$name.sh"
-    [ "$(id -u)" -ne 0 ] || set -- runuser -u nobody -- "$@"
+    [ -z "$user" ] || set -- runuser -u "$user" -- "$@"
     try "$@"
     grep '^FAILED' "$scratch/out" || :
     check "the installed program does what tests/$name.sh says" exits 0
 done
+remove_user
 finish

@@ -237,6 +237,11 @@ int references_secret(const struct references *references, struct str reference,
     return secret_resolve(map, reference, ret, err);
 }
 
+bool reference_proxy_takes_one_round(const struct reference_proxy *proxy)
+{
+    return proxy->scheme == PROXY_BASIC || proxy->scheme == PROXY_BEARER;
+}
+
 /* Nothing that could end a header, or begin another. */
 static bool can_be_shown(struct str secret, bool is_pair)
 {
@@ -260,10 +265,11 @@ int references_authorize(const struct references *references, const struct refer
     if (r < 0)
         return r;
     struct str value = secret_value(secret);
-    if (!can_be_shown(value, !proxy->bearer)) {
+    bool is_bearer = proxy->scheme == PROXY_BEARER, is_basic = proxy->scheme == PROXY_BASIC;
+    if (!can_be_shown(value, !is_bearer)) {
         r = err_set(err, ERR_DOCUMENT, SECRET_STEP,
-                    proxy->bearer ? "the secret is no bearer token: a line of ASCII without blanks"
-                                  : "the secret is not of the form USER:PASSWORD, on one line");
+                    is_bearer ? "the secret is no bearer token: a line of ASCII without blanks"
+                              : "the secret is not of the form USER:PASSWORD, on one line");
         err_where(err, "%.*s", STR_ARG(proxy->authorization));
         return r;
     }
@@ -273,8 +279,8 @@ int references_authorize(const struct references *references, const struct refer
     if (!header)
         return -ENOMEM;
     struct buf out = { .data = header->bytes, .capacity = size, .limit = size - 1 };
-    buf_add_text(&out, proxy->bearer ? BEARER : BASIC);
-    (void)(proxy->bearer ? buf_add_str(&out, value) : base64_add(&out, value));
+    buf_add_text(&out, is_bearer ? BEARER : is_basic ? BASIC : "");
+    (void)(is_basic ? base64_add(&out, value) : buf_add_str(&out, value));
     assert(!out.error && out.data == header->bytes);
     header->len = out.len;
     *ret = TAKE_PTR(header);

@@ -11,7 +11,9 @@
  *       "urn:srcos:proxy:corp":
  *         url: http://proxy.corp.example:3128   # or https, socks5, socks5h; with a port
  *         authorizationRef: secret://corp/proxy # of what it asks for: USER:PASSWORD
- *         authorizationScheme: basic            # or bearer: the secret is the token
+ *         authorizationScheme: basic            # or bearer: the secret is the token; with http
+ *                                               # also digest, ntlm; or negotiate, without a
+ *                                               # reference: the tickets of who runs this
  *         noProxy: [.corp.example, 10.0.0.0/8, "build.example:8080"]
  *       "urn:srcos:proxy:vpn": { direct: true } # the host's own network carries it there
  *     authorities: [/etc/ssl/corp/ca.pem]   # certificates that a sandbox trusts beside the host's
@@ -78,6 +80,19 @@ size_t references_addresses(const struct references *references, struct str name
 /* Of a name or an address. */
 bool references_is_connector(const struct references *references, struct str host);
 
+#define PROXY_SCHEME_TABLE(X)                                                                      \
+    X(PROXY_BASIC, "basic")                                                                        \
+    X(PROXY_BEARER, "bearer")                                                                      \
+    X(PROXY_DIGEST, "digest")                                                                      \
+    X(PROXY_NTLM, "ntlm")                                                                          \
+    X(PROXY_NEGOTIATE, "negotiate")
+enum proxy_scheme {
+#define X(scheme, name) scheme,
+    PROXY_SCHEME_TABLE(X)
+#undef X
+        PROXY_SCHEME_COUNT
+};
+
 enum proxy_kind { PROXY_DIRECT, PROXY_HTTP, PROXY_HTTPS, PROXY_SOCKS5 };
 
 struct reference_proxy {
@@ -89,7 +104,7 @@ struct reference_proxy {
     char host[HOST_NAME_BYTES_MAX + 1]; /* a name or an address */
     uint16_t port;
     struct str authorization; /* the reference of a secret; empty: it asks for none */
-    bool bearer;
+    enum proxy_scheme scheme;
     struct no_proxy *no_proxy;
     size_t no_proxy_count;
 };
@@ -97,6 +112,8 @@ struct reference_proxy {
 /* NULL where no layer says what it leads to. */
 const struct reference_proxy *references_proxy(const struct references *references,
                                                struct str reference);
+/* Whether it is shown one thing once; the others answer with a challenge, and libcurl speaks. */
+bool reference_proxy_takes_one_round(const struct reference_proxy *proxy);
 /* Whether a host (a name, or the address that was dialled) is reached without it. */
 bool reference_proxy_leaves_out(const struct reference_proxy *proxy, struct str host,
                                 uint16_t port);
@@ -115,8 +132,9 @@ int references_secret(const struct references *references, struct str reference,
                       struct secret **ret, struct err *err) MUST_CHECK;
 /*
  * What a proxy is shown, now and only now: the value of Proxy-Authorization, ended by a NUL; of
- * SOCKS5 too, whose login is what stands in `Basic …`. *ret is NULL where it asks for nothing. A
- * source that is a command takes as long as it takes (SECRET_COMMAND_MS). Fails as secret_resolve;
+ * SOCKS5 too, whose login is what stands in `Basic …`; of a scheme that takes several rounds,
+ * USER:PASSWORD. *ret is NULL where it asks for nothing, or for the user's tickets. A source that
+ * is a command takes as long as it takes (SECRET_COMMAND_MS). Fails as secret_resolve;
  * ERR_DOCUMENT: the secret is none that can be shown.
  */
 int references_authorize(const struct references *references, const struct reference_proxy *proxy,

@@ -222,10 +222,40 @@ static const char *read_authorization(const struct reading *reading, const yyjso
                                                      : "a reference reads secret://SCOPE/PATH";
 }
 
-static const char *read_scheme(const yyjson_val *value, struct reference_proxy *proxy)
+static const char *const scheme_names[] = {
+#define X(scheme, name) [scheme] = name,
+    PROXY_SCHEME_TABLE(X)
+#undef X
+};
+
+static const char *read_scheme(const struct reading *reading, const yyjson_val *value,
+                               struct reference_proxy *proxy)
 {
-    proxy->bearer = text_is(value, "bearer");
-    return proxy->bearer || text_is(value, "basic") ? NULL : "it is basic or bearer";
+    for (size_t i = 0; i < PROXY_SCHEME_COUNT; i++) {
+        if (!text_is(value, scheme_names[i]))
+            continue;
+        proxy->scheme = (enum proxy_scheme)i;
+        return i == PROXY_NEGOTIATE && reading->layer == LAYER_WORKSPACE
+                   ? "a proxy of a workspace has none: it could have a ticket sent anywhere"
+                   : NULL;
+    }
+    return "it is basic, bearer, digest, ntlm or negotiate";
+}
+
+/* What a scheme needs beside it; NULL where it has it. */
+static const char *wrong_scheme(const yyjson_val *value, const struct reference_proxy *proxy)
+{
+    bool is_said = member(value, "authorizationScheme") != NULL;
+    bool has_reference = proxy->authorization.len != 0;
+    if (proxy->scheme == PROXY_NEGOTIATE && has_reference)
+        return "negotiate shows the tickets of who runs this, and has no authorizationRef";
+    if (is_said && proxy->scheme != PROXY_NEGOTIATE && !has_reference)
+        return "it goes with an authorizationRef";
+    if (proxy->scheme != PROXY_BASIC && proxy->kind == PROXY_SOCKS5)
+        return "SOCKS5 has basic alone";
+    if (!reference_proxy_takes_one_round(proxy) && proxy->kind == PROXY_HTTPS)
+        return "a proxy behind TLS is shown basic or bearer";
+    return NULL;
 }
 
 /* 0, or fault; a member's reader says why it cannot be. */
@@ -243,7 +273,7 @@ static int read_proxy_member(struct reading *reading, struct str key, const char
     else if (strcmp(member_name, "authorizationRef") == 0)
         why = read_authorization(reading, value, proxy);
     else if (strcmp(member_name, "authorizationScheme") == 0)
-        why = read_scheme(value, proxy);
+        why = read_scheme(reading, value, proxy);
     return why ? FAULT(reading, key, "%.100s: %s", member_name, why) : 0;
 }
 
@@ -267,10 +297,9 @@ static int read_proxy(struct reading *reading, struct str key, const yyjson_val 
     if (is_direct == (proxy.url.len != 0) ||
         (is_direct && yyjson_obj_size((yyjson_val *)value) > 1))
         return FAULT(reading, key, "a proxy has a url, or is direct and has nothing else");
-    if (member(value, "authorizationScheme") && !proxy.authorization.len)
-        return FAULT(reading, key, "authorizationScheme: it goes with an authorizationRef");
-    if (proxy.bearer && proxy.kind == PROXY_SOCKS5)
-        return FAULT(reading, key, "authorizationScheme: SOCKS5 has no bearer");
+    const char *why = wrong_scheme(value, &proxy);
+    if (why)
+        return FAULT(reading, key, "authorizationScheme: %s", why);
     struct reference_proxy *row = reference_list_add(&reading->references->proxies, sizeof(*row));
     if (!row)
         return no_memory(reading->err);

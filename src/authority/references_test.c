@@ -96,7 +96,7 @@ TEST(the_highest_layer_that_has_a_reference_says_what_it_leads_to)
     CHECK_TEXT(proxy->host, "proxy.corp.example");
     CHECK_INT(proxy->port, 3128);
     CHECK_INT(proxy->layer, LAYER_ENTERPRISE);
-    CHECK(proxy->bearer);
+    CHECK_INT(proxy->scheme, PROXY_BEARER);
     CHECK_STR(proxy->authorization, STR("secret://corp/proxy"));
     proxy = references_proxy(stage.references, STR("urn:srcos:proxy:own"));
     CHECK(proxy && proxy->kind == PROXY_SOCKS5 && proxy->port == 9);
@@ -221,8 +221,18 @@ TEST(what_is_not_known_or_of_another_type_is_refused_by_place)
         { "{'proxies':{'p':{'url':'http://a.example:1','authorizationScheme':'basic'}}}",
           "/proxies/p", "goes with" },
         { "{'proxies':{'p':{'url':'http://a.example:1','authorizationRef':'secret://a/b',"
-          "'authorizationScheme':'ntlm'}}}",
-          "/proxies/p", "basic or bearer" },
+          "'authorizationScheme':'aws'}}}",
+          "/proxies/p", "basic, bearer, digest" },
+        { "{'proxies':{'p':{'url':'http://a.example:1','authorizationRef':'secret://a/b',"
+          "'authorizationScheme':'negotiate'}}}",
+          "/proxies/p", "tickets" },
+        { "{'proxies':{'p':{'url':'http://a.example:1','authorizationScheme':'ntlm'}}}",
+          "/proxies/p", "goes with" },
+        { "{'proxies':{'p':{'url':'socks5h://a.example:1','authorizationRef':'secret://a/b',"
+          "'authorizationScheme':'digest'}}}",
+          "/proxies/p", "SOCKS5" },
+        { "{'proxies':{'p':{'url':'https://a.example:1','authorizationScheme':'negotiate'}}}",
+          "/proxies/p", "behind TLS" },
         { "{'proxies':{'p':{'url':'socks5h://a.example:1','authorizationRef':'secret://a/b',"
           "'authorizationScheme':'bearer'}}}",
           "/proxies/p", "SOCKS5" },
@@ -331,6 +341,15 @@ TEST(a_proxy_is_shown_its_secret_in_its_own_form)
     CHECK_TEXT(shown, "Bearer t0ken==");
     CHECK_INT(authorize(WITH("socks5h://a.example:1", ""), "ada:x", shown, &err), 0);
     CHECK_TEXT(shown, "Basic YWRhOng=");
+
+    CHECK_INT(authorize(WITH("http://a.example:1", ",'authorizationScheme':'ntlm'"),
+                        "CORP\\ada:open sesame", shown, &err),
+              0);
+    CHECK_TEXT(shown, "CORP\\ada:open sesame");
+    CHECK_INT(
+        authorize("'url':'http://a.example:1','authorizationScheme':'negotiate'", "x", shown, &err),
+        0);
+    CHECK_TEXT(shown, "");
 
     CHECK_INT(authorize(WITH("http://a.example:1", ""), "no-colon", shown, &err), -EBADMSG);
     CHECK(strstr(err.cause, "USER:PASSWORD") && !strstr(err.cause, "no-colon"));

@@ -364,6 +364,13 @@ static int add_addresses(struct upstream_call *call, const struct upstream_reque
     return r;
 }
 
+/* What libcurl logs in with; the others are a header. */
+static const long login_schemes[] = {
+    [PROXY_BASIC] = CURLAUTH_NONE,          [PROXY_BEARER] = CURLAUTH_NONE,
+    [PROXY_DIGEST] = CURLAUTH_DIGEST,       [PROXY_NTLM] = CURLAUTH_NTLM,
+    [PROXY_NEGOTIATE] = CURLAUTH_NEGOTIATE,
+};
+
 static int set_proxy(struct upstream_call *call, const struct reference_proxy *proxy,
                      struct err *err)
 {
@@ -379,15 +386,20 @@ static int set_proxy(struct upstream_call *call, const struct reference_proxy *p
     if (r == 0 && shown && proxy->kind == PROXY_SOCKS5)
         r = err_set(err, ERR_UNSUPPORTED, STEP_UPSTREAM,
                     "a SOCKS5 proxy that asks for a password cannot be used by the Model Door");
+    const bool is_header = shown && reference_proxy_takes_one_round(proxy);
     if (r == 0 &&
         (asprintf(&url, "%.*s", STR_ARG(proxy->url)) < 0 ||
-         (shown && asprintf(&line, "Proxy-Authorization: %s", secret_value(shown).ptr) < 0) ||
-         (shown && add_line(&call->proxy_headers, line) < 0)))
+         (is_header && asprintf(&line, "Proxy-Authorization: %s", secret_value(shown).ptr) < 0) ||
+         (is_header && add_line(&call->proxy_headers, line) < 0)))
         r = err_set(err, ERR_MEMORY, STEP_UPSTREAM, "there is not enough memory");
     if (r == 0) {
         curl.curl_easy_setopt(call->easy, CURLOPT_PROXY, url);
         curl.curl_easy_setopt(call->easy, CURLOPT_HEADEROPT, (long)CURLHEADER_SEPARATE);
         curl.curl_easy_setopt(call->easy, CURLOPT_PROXYHEADER, call->proxy_headers);
+        curl.curl_easy_setopt(call->easy, CURLOPT_PROXYAUTH, login_schemes[proxy->scheme]);
+        if (login_schemes[proxy->scheme] != CURLAUTH_NONE) /* an empty pair: the user's tickets */
+            curl.curl_easy_setopt(call->easy, CURLOPT_PROXYUSERPWD,
+                                  shown ? secret_value(shown).ptr : ":");
     }
     if (line)
         explicit_bzero(line, strlen(line));

@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include "doors/network/flow.h"
+#include "doors/network/proxy_rounds.h"
 #include "doors/network/pump.h"
 #include "doors/network/race.h"
 #include "doors/network/tls_leg.h"
@@ -17,6 +18,7 @@ struct setup {
     struct outside_query *query;
     struct race race;
     struct upstream_proxy proxy;
+    struct proxy_rounds *rounds;        /* with a proxy that answers with a challenge */
     struct tls_leg *leg;                /* to a proxy behind TLS */
     const struct flow_answers *answers; /* the client is still owed one of them */
     struct str first;                   /* for the server; the setup's */

@@ -14,6 +14,7 @@
  */
 #include <sys/ioctl.h>
 
+#include "authority/references.h"
 #include "authority/secret.h"
 #include "doors/network/client_hello.h"
 #include "doors/network/flow_parts.h"
@@ -43,6 +44,7 @@ void setup_free(struct setup *setup)
     if (setup->query)
         outside_cancel(setup->query);
     race_stop(&setup->race);
+    proxy_rounds_free(setup->rounds);
     if (setup->leg)
         tls_leg_free(setup->leg);
     free(setup);
@@ -79,7 +81,38 @@ static int say_by_route(struct flow *flow, const struct route *route)
     return r;
 }
 
-/* Says what is to be said next; false where that has ended the flow. */
+/* From then on libcurl speaks with the proxy. */
+static void begin_rounds(struct flow *flow, const struct route *route, const struct secret *shown)
+{
+    struct target target = flow->target;
+    struct err err;
+    if (flow->by_address)
+        target.name[0] = '\0';
+    if (proxy_rounds_new(flow->server.fd, route, &target,
+                         shown ? secret_value(shown) : str_make("", 0), &flow->setup->rounds,
+                         &err) < 0)
+        flow_refuse(flow, REFUSED_BY_PROXY, "%s", err.cause);
+    else
+        setup_hear_server(flow);
+}
+
+static void go_on_with_rounds(struct flow *flow)
+{
+    struct setup *setup = flow->setup;
+    switch (proxy_rounds_turn(setup->rounds, setup->proxy.refusal)) {
+    case UPSTREAM_PROXY_OPEN:
+        flow_open(flow);
+        return;
+    case UPSTREAM_PROXY_REFUSED:
+        flow_refuse(flow, REFUSED_BY_PROXY, "%s", setup->proxy.refusal);
+        return;
+    case UPSTREAM_PROXY_MORE:
+    case UPSTREAM_PROXY_SAYS:
+        return;
+    }
+}
+
+/* Says what is to be said next; false where that has ended the flow, or somebody else speaks. */
 static bool go_on_with_proxy(struct flow *flow)
 {
     const struct door_asks *asks = flow->flows->options.asks;
@@ -88,6 +121,11 @@ static bool go_on_with_proxy(struct flow *flow)
     struct err err;
     if (asks->authorize && asks->authorize(asks->context, &route, &shown, &err) < 0) {
         flow_refuse(flow, REFUSED_BY_PROXY, "%s: %s", err.where, err.cause);
+        return false;
+    }
+    if (route.proxy && !reference_proxy_takes_one_round(route.proxy)) {
+        begin_rounds(flow, &route, shown);
+        secret_free(shown);
         return false;
     }
     if (shown)
@@ -143,6 +181,10 @@ static bool consume(int fd, char *bytes, size_t len)
 void setup_hear_server(struct flow *flow)
 {
     char *bytes = pump_pool_buffer(flow->flows->pool);
+    if (flow->setup->rounds) {
+        go_on_with_rounds(flow);
+        return;
+    }
     for (;;) { /* ends: each round takes one of the few steps of a proxy */
         ssize_t n = recv(flow->server.fd, bytes, UPSTREAM_PROXY_ANSWER_BYTES_MAX, MSG_PEEK);
         if (n < 0 && (errno == EAGAIN || errno == EINTR))

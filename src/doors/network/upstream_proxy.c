@@ -11,8 +11,8 @@
  * are bounded, and read strictly. The name was read as a host name, so that
  * nothing of it can end a line; the credentials are checked for the same here.
  *
- * Limits: a proxy that wants more than one round for its authentication (NTLM,
- * Negotiate) is not spoken to; its 407 is reported.
+ * Limits: one that answers with a challenge (Digest, NTLM, Negotiate) is spoken
+ * to by proxy_rounds; here its 407 is reported.
  */
 #include "doors/network/upstream_proxy.h"
 

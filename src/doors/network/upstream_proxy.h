@@ -13,9 +13,10 @@
 
 #define UPSTREAM_PROXY_ANSWER_BYTES_MAX (16 << 10) /* to one thing that was said */
 
+#define UPSTREAM_PROXY_REFUSAL_SIZE 128
 struct upstream_proxy {
-    unsigned char step; /* its own */
-    char refusal[128];  /* why it refused, or what it answered wrongly */
+    unsigned char step;                        /* its own */
+    char refusal[UPSTREAM_PROXY_REFUSAL_SIZE]; /* why it refused, or what it answered wrongly */
 };
 
 /* A proxy that nothing has been said to yet. */
