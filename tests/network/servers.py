@@ -13,6 +13,7 @@ standard input. What they serve:
     silent  nothing: a connection that stays
     proxy   an HTTP proxy by CONNECT, for whom every name is this machine; FOLDER/proxied has a line
             for each connection: where to, and by which authorization
+    challenge   the same, with a Digest challenge before
 """
 import http.server
 import os
@@ -65,20 +66,28 @@ class First(socketserver.BaseRequestHandler):
 
 
 class Proxy(socketserver.BaseRequestHandler):
+    challenge = None
+
     def handle(self):
-        head = b""
-        while b"\r\n\r\n" not in head:
-            head += self.request.recv(1)
-        lines = head.decode().split("\r\n")
-        target = lines[0].split()[1]
-        shown = next((line.partition(": ")[2] for line in lines
-                      if line.lower().startswith("proxy-authorization:")), "nothing")
+        target, shown = self.asked()
+        if self.challenge and shown == "nothing":
+            self.request.sendall(b"HTTP/1.1 407 Who are you\r\nContent-Length: 0\r\n"
+                                 b"Proxy-Authenticate: " + self.challenge + b"\r\n\r\n")
+            target, shown = self.asked()
         with lock, open(os.path.join(folder, "proxied"), "a", encoding="utf-8") as log:
             log.write(f"proxy {target} {shown}\n")
         with socket.create_connection(("127.0.0.1", int(target.rpartition(":")[2]))) as server:
             self.request.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
             threading.Thread(target=self.pass_on, args=(self.request, server), daemon=True).start()
             self.pass_on(server, self.request)
+
+    def asked(self):
+        head = b""
+        while b"\r\n\r\n" not in head:
+            head += self.request.recv(1)
+        lines = head.decode().split("\r\n")
+        return lines[0].split()[1], next((line.partition(": ")[2] for line in lines
+                                         if line.lower().startswith("proxy-authorization:")), "nothing")
 
     @staticmethod
     def pass_on(source, sink):
@@ -88,6 +97,10 @@ class Proxy(socketserver.BaseRequestHandler):
             sink.shutdown(socket.SHUT_WR)
         except OSError:
             pass
+
+
+class Challenge(Proxy):
+    challenge = b'Digest realm="company", nonce="a-number-used-once", qop="auth"'
 
 
 class Silent(socketserver.BaseRequestHandler):
@@ -125,7 +138,7 @@ def serve(name, handler, context=None):
 hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 open(os.path.join(folder, "log"), "w", encoding="utf-8").close()
-ports = serve("proxy", Proxy) + serve("http", Pages) + serve("echo", Echo) + serve("first", First) + serve("silent", Silent)
+ports = serve("proxy", Proxy) + serve("challenge", Challenge) + serve("http", Pages) + serve("echo", Echo) + serve("first", First) + serve("silent", Silent)
 if os.path.exists(os.path.join(folder, "cert.pem")):
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(os.path.join(folder, "cert.pem"), os.path.join(folder, "key.pem"))

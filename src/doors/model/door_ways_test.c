@@ -238,7 +238,7 @@ TEST(http_2_is_spoken_where_the_provider_does)
 }
 
 /* The proxy is told the name, and shown what it asks for; it alone is connected to. */
-TEST(a_corporate_proxy_carries_it)
+static void check_carried_by(const char *name, const char *scheme, const char *shown)
 {
     struct beyond beyond;
     char ports[96], proxied[96], log[96];
@@ -249,15 +249,15 @@ TEST(a_corporate_proxy_carries_it)
     snprintf(log, sizeof(log), "%s/log", beyond.scene.folder);
     struct helper proxy = helper_start(
         (const char *const[]){ "python3", "tests/network/servers.py", beyond.scene.folder, NULL });
-    in_port_t port = helper_port(ports, "proxy");
+    in_port_t port = helper_port(ports, name);
     scene_start_provider(&beyond.scene, beyond.certificate, beyond.key);
     beyond_route(&beyond, "https", beyond.scene.provider_port);
     setenv("AM_TEST_PROXY", "ada:word", 1);
     snprintf(beyond.references, sizeof(beyond.references),
              "{'authorities':['%s'],'secrets':{'secret://test/proxy':{'env':'AM_TEST_PROXY'}},"
              "'proxies':{'p':{'url':'http://127.0.0.1:%u','authorizationRef':"
-             "'secret://test/proxy','authorizationScheme':'basic'}}}",
-             beyond.certificate, port);
+             "'secret://test/proxy','authorizationScheme':'%s'}}}",
+             beyond.certificate, port, scheme);
     scene_refer(&beyond.scene, beyond.references);
     beyond.scene.routes[0].proxy = references_proxy(beyond.scene.references, STR("p"));
     beyond.scene.routes[0].address_count = 0;
@@ -266,11 +266,21 @@ TEST(a_corporate_proxy_carries_it)
     CHECK_INT(ask(&beyond.scene, CHAT, BODY("plain")), 200);
     CHECK_INT(beyond.scene.last.tokens, 17);
     CHECK_INT(file_read(proxied, &text, NULL), 0);
-    CHECK(strstr(text.data, HOST) && strstr(text.data, "Basic YWRhOndvcmQ="));
+    CHECK(strstr(text.data, HOST) && strstr(text.data, shown));
     CHECK(!strstr(scene_log(&beyond.scene), "YWRhOndvcmQ="));
     buf_release(&text);
     helper_end(&proxy);
     unlink(ports);
     unlink(proxied);
     beyond_close(&beyond);
+}
+
+TEST(a_corporate_proxy_carries_it)
+{
+    check_carried_by("proxy", "basic", "Basic YWRhOndvcmQ=");
+}
+
+TEST(a_corporate_proxy_that_answers_with_a_challenge_carries_it)
+{
+    check_carried_by("challenge", "digest", "Digest username=\"ada\", realm=\"company\"");
 }
