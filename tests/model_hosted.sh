@@ -28,6 +28,8 @@ names: {models.test: 127.0.0.1, other.test: 127.0.0.1}
 secrets:
   "secret://user/models": {file: $scratch/provider.key}
   "secret://user/base": {file: $scratch/base.url}
+  "secret://user/codex": {account: codex}
+  "secret://user/claude": {account: claude-code}
 authorities: [$1]
 END
     cat >"$user_layer/companies.yaml" <<END
@@ -170,6 +172,57 @@ check "by its rule" err_has "training"
 hosted tells.json -e 's/"promptHashOnly": true/"promptHashOnly": false/'
 bind tells.json
 check "nor one that wants prompts in the evidence" exits 65
+
+# ---- log-ins by account ----
+
+jwt() { # SECONDS-FROM-NOW: a token that ends then
+    python3 -c 'import base64, json, sys, time
+part = lambda value: base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
+print(part({"alg": "none"}), part({"exp": int(time.time()) + int(sys.argv[1])}), "c2ln", sep=".")' "$1"
+}
+log_in() { # TOKEN: as codex does
+    mkdir -p "$HOME/.codex"
+    printf '{"OPENAI_API_KEY":null,"tokens":{"id_token":"i","access_token":"%s","refresh_token":"r","account_id":"acc-1"}}' \
+        "$1" >"$HOME/.codex/auth.json"
+    chmod 600 "$HOME/.codex/auth.json"
+}
+hosted account.json -e 's|secret://user/models|secret://user/codex|'
+bind account.json
+check "the log-in of a tool can be the reference" exits 0
+before=$(wc -l <"$scratch/log")
+run run -- ./ask big hello
+check "who is not logged in is told so" out_has "Codex is not logged in here"
+token=$(jwt 3600)
+log_in "$token"
+run run -- sh -c 'cat ~/.codex/auth.json; ./ask big hello'
+check "who is, is answered" out_matches ' 200$'
+check "with the token of the tool's own file" last "Bearer $token"
+check "and its account" last '"chatgpt-account-id": "acc-1"'
+check "which is not there inside" err_has "No such file"
+log_in "$(jwt -10)"
+run run -- ./ask big hello
+check "one that has expired is said to be renewed with the tool itself" out_has "codex login"
+check "and is not shown to anybody" calls $((before + 1))
+run ledger export --jsonl
+check "no token is in the ledger" out_lacks "$token"
+unbind
+sed -e "s|\"baseUrlRef\": \"[^\"]*\"|\"baseUrlRef\": \"https://models.test:$port\"|" \
+    -e 's|"authRef": "[^"]*"|"authRef": "secret://user/claude"|' \
+    -e 's|"networkAccessProfileRef": "[^"]*"|"networkAccessProfileRef": "urn:srcos:network-access-profile:companies"|' \
+    -e 's|"promptEgressDefault": "deny"|"promptEgressDefault": "allow-with-policy"|' \
+    "$tree/examples/external_model_provider_profile.anthropic_hosted.json" >claude.json
+mkdir -p "$HOME/.claude"
+printf '{"claudeAiOauth":{"accessToken":"sk-ant-oat-of-the-tool","refreshToken":"r","expiresAt":%s000}}' \
+    "$(($(date +%s) + 3600))" >"$HOME/.claude/.credentials.json"
+chmod 600 "$HOME/.claude/.credentials.json"
+run model bind claude.json --model big --egress allow-with-policy --accept-terms --consent-personal-data
+check "so can that of Claude Code" exits 0
+run run -- ./ask big hello messages
+check "whose clients are answered" out_matches ' 200$'
+check "by the tool's token" last '"Authorization": "Bearer sk-ant-oat-of-the-tool"'
+check "as that of an account" last '"anthropic-beta": "oauth-'
+run model unbind urn:srcos:external-model-provider-profile:anthropic-hosted
+check "and is unbound" exits 0
 
 # ---- profiles whose prompts stay ----
 

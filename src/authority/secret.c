@@ -3,7 +3,7 @@
  *
  * Theory of operation. Documents carry references; the map that says where
  * each leads is the person's own and holds no secret either. Resolving one is
- * a lookup in the map and then one of five small readers, each of which puts
+ * a lookup in the map and then one of six small readers, each of which puts
  * the bytes straight into pages that are locked, left out of dumps, and wiped
  * when freed. Nothing on the way is stdio, buf, or an ordinary allocation.
  *
@@ -34,10 +34,18 @@
 #define SCHEME              "secret://"
 #define REFERENCE_BYTES_MAX 2048
 #define PATH_BYTES_MAX      4096
-#define FIRST_BYTES         4000 /* with the header, one page */
-#define WRONG_SOURCE        "a source is an object with one of env, file, keyring, credential, command"
+#define FIRST_BYTES         3900 /* with the header, one page */
+#define WRONG_SOURCE                                                                               \
+    "a source is an object with one of env, file, keyring, credential, command, account"
 
-enum source { SOURCE_ENV, SOURCE_FILE, SOURCE_KEYRING, SOURCE_CREDENTIAL, SOURCE_COMMAND };
+enum source {
+    SOURCE_ENV,
+    SOURCE_FILE,
+    SOURCE_KEYRING,
+    SOURCE_CREDENTIAL,
+    SOURCE_COMMAND,
+    SOURCE_ACCOUNT
+};
 
 static int resolve_env(const yyjson_val *value, struct secret **ret, struct err *err);
 static int resolve_file(const yyjson_val *value, struct secret **ret, struct err *err);
@@ -54,6 +62,7 @@ static const struct {
     [SOURCE_KEYRING] = { "keyring", resolve_keyring },
     [SOURCE_CREDENTIAL] = { "credential", resolve_credential },
     [SOURCE_COMMAND] = { "command", resolve_command },
+    [SOURCE_ACCOUNT] = { "account", secret_account_resolve },
 };
 
 /* --- the map ------------------------------------------------------------------------------- */
@@ -83,6 +92,8 @@ const char *secret_wrong_source(const yyjson_val *source)
     yyjson_val *object = (yyjson_val *)source;
     for (size_t i = 0; i < ARRAY_LEN(sources) && yyjson_obj_size(object) == 1; i++) {
         yyjson_val *value = yyjson_obj_get(object, sources[i].name);
+        if (value && i == SOURCE_ACCOUNT)
+            return secret_account_is_known(value) ? NULL : "account is claude-code or codex";
         if (value)
             return (i == SOURCE_COMMAND ? yyjson_arr_size(value) : yyjson_get_len(value))
                        ? NULL
@@ -136,6 +147,16 @@ struct secret *secret_new(size_t capacity, struct err *err)
 struct str secret_value(const struct secret *secret)
 {
     return str_make(secret->bytes, secret->len);
+}
+
+enum secret_scheme secret_scheme(const struct secret *secret)
+{
+    return secret->scheme;
+}
+
+struct str secret_account(const struct secret *secret)
+{
+    return str_from(secret->account);
 }
 
 void secret_free(struct secret *secret)

@@ -6,10 +6,13 @@
 
 #define SECRET_STEP          "resolve a secret"
 #define SECRET_ARGUMENTS_MAX 64
+#define SECRET_ACCOUNT_SIZE  128
 
 struct secret {
     size_t capacity;
     size_t len;
+    enum secret_scheme scheme;
+    char account[SECRET_ACCOUNT_SIZE];
     char bytes[];
 };
 
@@ -27,6 +30,14 @@ int secret_finish(struct secret *secret, bool is_text, const char *name,
  */
 int secret_run(const char *const *arguments, int timeout_ms, struct secret **ret,
                struct err *err) MUST_CHECK;
+
+/* The log-in of a tool, by its name; fails as secret_resolve. */
+int secret_account_resolve(const yyjson_val *value, struct secret **ret,
+                           struct err *err) MUST_CHECK;
+bool secret_account_is_known(const yyjson_val *value);
+/* The same of what its file says; `value` is one that is known. */
+int secret_account_read(const yyjson_val *value, const char *path, struct str text, int64_t now_ms,
+                        struct secret **ret, struct err *err) MUST_CHECK;
 
 static inline void cleanup_secret(struct secret **secret)
 {

@@ -63,6 +63,8 @@ const struct secret_name secret_names[] = {
     { "cloud-credential", "credentials", ".aws", SECRET_ALWAYS, FILES },
     { "cloud-credential", ".azure", ANYWHERE, SECRET_ALWAYS, DIRECTORY },
     { "cloud-credential", "gcloud", ".config", SECRET_ALWAYS, DIRECTORY },
+    { "cloud-credential", ".credentials.json", ".claude", SECRET_ALWAYS, FILES },
+    { "cloud-credential", "auth.json", ".codex", SECRET_ALWAYS, FILES },
     { "cloud-credential", ".boto", ANYWHERE, SECRET_ALWAYS, FILES },
     { "cloud-credential", ".s3cfg", ANYWHERE, SECRET_ALWAYS, FILES },
     { "cloud-credential", ".vault-token", ANYWHERE, SECRET_ALWAYS, FILES },

@@ -137,7 +137,8 @@ static bool goes_on(const struct http_request *client, struct str name)
         "x-forwarded-*", "x-real-ip", "accept-encoding", "content-encoding",
         /* keys, and whose account they are of */
         "authorization", "x-api-key", "api-key", "x-goog-api-key", "cookie", "cookie2",
-        "openai-organization", "openai-project", "x-amz-*", "anthropic-dangerous-direct-*",
+        "openai-organization", "openai-project", "chatgpt-account-id", "x-amz-*",
+        "anthropic-dangerous-direct-*",
         /* of a browser */
         "origin", "referer", "sec-*"
     };
@@ -192,6 +193,26 @@ static bool can_be_shown(struct str value)
     return value.len > 0;
 }
 
+/* The name of the header in which it is shown, with what stands before it. */
+static const char *credential_name(const struct endpoint *endpoint, const struct model_route *route,
+                                   enum secret_scheme scheme)
+{
+    if (scheme != SECRET_KEY)
+        return "Authorization: Bearer ";
+    return route->provider->credential == CREDENTIAL_API_KEY ? "api-key: "
+           : endpoint->protocol == MODEL_ANTHROPIC           ? "x-api-key: "
+                                                             : "Authorization: Bearer ";
+}
+
+/* What a log-in is shown with. */
+static int add_account(struct forward *forward, const struct secret *secret)
+{
+    struct str account = secret_account(secret);
+    if (secret_scheme(secret) == SECRET_CLAUDE_ACCOUNT)
+        return add_line(forward, STR("anthropic-beta"), STR("oauth-2025-04-20"));
+    return account.len ? add_line(forward, STR("chatgpt-account-id"), account) : 0;
+}
+
 static int add_credential(struct forward *forward, const struct endpoint *endpoint,
                           const struct model_route *route, const struct references *references,
                           struct err *err)
@@ -206,12 +227,11 @@ static int add_credential(struct forward *forward, const struct endpoint *endpoi
         r = err_set(err, ERR_DOCUMENT, STEP_FORWARD,
                     "the secret is empty, or has characters that a header cannot carry");
     } else {
-        const char *name = route->provider->credential == CREDENTIAL_API_KEY ? "api-key: "
-                           : endpoint->protocol == MODEL_ANTHROPIC           ? "x-api-key: "
-                                                                   : "Authorization: Bearer ";
         r = begin_line(forward);
-        buf_add_text(&forward->lines, name);
+        buf_add_text(&forward->lines, credential_name(endpoint, route, secret_scheme(secret)));
         buf_add_str(&forward->lines, secret_value(secret));
+        if (r == 0)
+            r = add_account(forward, secret);
         if (r < 0 || forward->lines.error)
             r = too_long(err);
     }
