@@ -166,53 +166,67 @@ bool held_scripts_differ(struct str before, struct str after)
 }
 
 struct sought {
-    struct str text, before;
-    bool found;
+    const struct worktree *worktree;
+    const struct changed_path *change;
+    struct str text;
+    struct buf before; /* what stood in the file, once it is asked for */
+    bool is_read, found;
 };
+
+static void read_before(struct sought *sought);
 
 /* A secret that stood in the file before comes from the host. */
 static int note_secret(void *context, const struct redact_match *match, struct err *err)
 {
     struct sought *sought = context;
     (void)err;
-    if (!memmem(sought->before.ptr, sought->before.len, sought->text.ptr + match->offset,
+    read_before(sought);
+    if (!memmem(sought->before.data, sought->before.len, sought->text.ptr + match->offset,
                 match->len))
         sought->found = true;
     return 0;
 }
 
-static void read_before(const struct worktree *worktree, const struct changed_path *change,
-                        struct buf *ret)
+static void read_before(struct sought *sought)
 {
+    const struct worktree *worktree = sought->worktree;
+    const struct changed_path *change = sought->change;
     struct stat status;
+    if (sought->is_read)
+        return;
+    sought->is_read = true;
     int fd =
         change->type == CHANGE_ADDED ? -ENOENT : worktree_open_before(worktree, change, &status);
     if (fd == -ENOENT && change->type != CHANGE_ADDED)
         fd = worktree_open_host(worktree, change->path, &status);
     _cleanup_(cleanup_close) int owned = fd;
-    if (owned >= 0 && file_read_fd(owned, change->path, ret, NULL) < 0)
-        buf_reset(ret);
+    if (owned >= 0 && file_read_fd(owned, change->path, &sought->before, NULL) < 0)
+        buf_reset(&sought->before);
 }
 
 static int look_at_text(const struct worktree *worktree, const struct changed_path *change,
                         struct str text, struct redact_scanner *scanner, struct held *ret,
                         struct err *err)
 {
-    _cleanup_(buf_release) struct buf before = BUF_INIT_LIMIT(HELD_SCAN_BYTES_MAX);
     const char *slash = strrchr(change->path, '/');
     if (str_starts(text, STR("\177ELF")) || str_starts(text, STR("\xcf\xfa\xed\xfe")) ||
         str_starts(text, STR("MZ")))
         *ret = because("machine-code", "it is machine code");
     if (ret->rule)
         return 0;
-    read_before(worktree, change, &before);
-    if (strcasecmp(slash ? slash + 1 : change->path, "package.json") == 0 &&
-        held_scripts_differ(buf_str(&before), text))
-        *ret = because("package-scripts", "it changes what runs when the package is installed");
-    struct sought sought = { text, buf_str(&before), false };
+    struct sought sought = { .worktree = worktree,
+                             .change = change,
+                             .text = text,
+                             .before = BUF_INIT_LIMIT(HELD_SCAN_BYTES_MAX) };
+    if (strcasecmp(slash ? slash + 1 : change->path, "package.json") == 0) {
+        read_before(&sought);
+        if (held_scripts_differ(buf_str(&sought.before), text))
+            *ret = because("package-scripts", "it changes what runs when the package is installed");
+    }
     int r = scanner && !ret->rule ? redact_scan(scanner, text, note_secret, &sought, err) : 0;
     if (r == 0 && sought.found)
         *ret = because("secret", "a secret stands in it");
+    buf_release(&sought.before);
     return r;
 }
 

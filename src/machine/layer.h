@@ -36,6 +36,17 @@ int layer_open_seen(int directory, const char *name, const struct stat *status,
  * part. -ELOOP, -ENOTDIR or -ENOENT where the way is none. */
 int layer_open_parent(int root, const char *path, const char **ret_name) MUST_CHECK;
 
+/*
+ * The same for one path after the other: the directory stays open for the next, and is the place's
+ * own. A place begins as { .fd = -1 }.
+ */
+struct layer_place {
+    int fd;
+    char path[4096]; /* of the directory */
+};
+int layer_find_parent(int root, struct layer_place *place, const char *path,
+                      const char **ret_name) MUST_CHECK;
+
 /* Copies what a run wrote into an empty directory, with the overlay's own marks. */
 int layer_copy(int from, int to, struct err *err) MUST_CHECK;
 

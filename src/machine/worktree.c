@@ -263,7 +263,11 @@ int worktree_open(const char *layer, const char *host_path, bool secrets_prohibi
     snprintf(worktree.layer, sizeof(worktree.layer), "%s", layer);
     snprintf(worktree.host_path, sizeof(worktree.host_path), "%s", host_path);
     worktree.host = open(host_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int r = read_list(&worktree, err);
+    worktree.place = malloc(sizeof(*worktree.place));
+    if (worktree.place)
+        *worktree.place = (struct layer_place){ .fd = -1 };
+    int r = worktree.place ? read_list(&worktree, err)
+                           : err_set(err, ERR_MEMORY, STEP_WORKTREE, "there is not enough memory");
     worktree.recorded = r > 0;
     if (r == 0)
         r = read_now(&worktree, secrets_prohibited, err);
@@ -311,6 +315,9 @@ int worktree_discard(struct worktree *worktree, bool (*chooses)(void *context, c
 
 void worktree_close(struct worktree *worktree)
 {
+    if (worktree->place)
+        cleanup_close(&worktree->place->fd);
+    free(TAKE_PTR(worktree->place));
     if (worktree->upper >= 0)
         close(worktree->upper);
     if (worktree->host >= 0)
@@ -327,7 +334,7 @@ int worktree_open_after(const struct worktree *worktree, const struct changed_pa
                         struct stat *ret_status)
 {
     const char *name = NULL;
-    _cleanup_(cleanup_close) int parent = layer_open_parent(worktree->upper, change->path, &name);
+    int parent = layer_find_parent(worktree->upper, worktree->place, change->path, &name);
     if (parent < 0)
         return parent;
     if (fstatat(parent, name, ret_status, AT_SYMLINK_NOFOLLOW) < 0)
@@ -387,7 +394,7 @@ ssize_t worktree_link_after(const struct worktree *worktree, const char *path,
                             char ret[CHANGES_PATH_MAX + 1])
 {
     const char *name = NULL;
-    _cleanup_(cleanup_close) int parent = layer_open_parent(worktree->upper, path, &name);
+    int parent = layer_find_parent(worktree->upper, worktree->place, path, &name);
     return parent < 0 ? parent : end_target(readlinkat(parent, name, ret, CHANGES_PATH_MAX), ret);
 }
 

@@ -10,6 +10,7 @@
 
 #include "base/map.h"
 #include "machine/changes.h"
+#include "machine/layer.h"
 
 #define WORKTREE_PATH_SIZE 4352
 
@@ -47,8 +48,9 @@ int worktree_continue(const char *from, const char *to, struct err *err) MUST_CH
 /* A layer with its host's directory, opened. */
 struct worktree {
     char layer[WORKTREE_PATH_SIZE], host_path[WORKTREE_PATH_SIZE];
-    int upper, host; /* `host` is -1 where the directory is gone */
-    int copies;      /* of what the launch found, and where they begin; -1: there are none */
+    int upper, host;           /* `host` is -1 where the directory is gone */
+    struct layer_place *place; /* in `upper` */
+    int copies; /* of what the launch found, and where they begin; -1: there are none */
     struct map copy_at;
     struct changes changes;
     bool recorded; /* the list is the one that the run's end kept; else it was read just now */

@@ -78,12 +78,15 @@ static int make_directory(const struct applying *applying, int parent, const cha
 static int do_step(const struct applying *applying, size_t index)
 {
     const struct apply_step *step = &applying->steps.items[index];
-    bool is_staged = false, there = in_staging(applying, index, &is_staged);
+    bool puts = step->kind == STEP_PUT || step->kind == STEP_SWAP;
+    bool is_staged = puts, there = puts; /* so it was left, unless somebody died meanwhile */
     const char *name;
     char staged[24];
     staged_name(index, staged);
     if (step->kind == STEP_CHMOD)
         return change_mode(applying, step->path, step->mode);
+    if (applying->resumed)
+        there = in_staging(applying, index, &is_staged);
     if ((step->kind == STEP_REMOVE && there) || (step->kind == STEP_PUT && !there) ||
         (step->kind == STEP_SWAP && !is_staged))
         return 0; /* it was done before a crash */
@@ -155,9 +158,33 @@ static int remove_staging(struct applying *applying, struct err *err)
     return file_remove_tree(path.data, err);
 }
 
+/* What a step changed: the directory that its name is in, or the mode of what it names. */
+static int sync_step(const struct applying *applying, const struct apply_step *step)
+{
+    char parent[CHANGES_PATH_MAX + 1];
+    const char *slash = strrchr(step->path, '/');
+    int len = slash ? (int)(slash - step->path) : 1;
+    snprintf(parent, sizeof(parent), "%.*s", len, slash ? step->path : ".");
+    _cleanup_(cleanup_close) int fd =
+        beneath_open(applying->root, step->kind == STEP_CHMOD ? step->path : parent,
+                     O_RDONLY | O_NONBLOCK | O_NOCTTY);
+    return fd < 0 ? fd : fsync(fd) < 0 ? -errno : 0;
+}
+
+static int sync_steps(const struct applying *applying)
+{
+    bool each = applying->staging >= 0 && !applying->resumed &&
+                applying->steps.count <= APPLY_SYNC_EACH_MAX;
+    for (size_t i = 0; i < applying->steps.count && each; i++)
+        each = sync_step(applying, &applying->steps.items[i]) == 0;
+    if (each)
+        return fsync(applying->staging); /* what is swapped out */
+    return syncfs(applying->root);
+}
+
 static int end(struct applying *applying, struct err *err)
 {
-    if (syncfs(applying->root) < 0)
+    if (sync_steps(applying) < 0)
         return err_set_errno(err, errno, STEP_APPLY, "make %s durable", applying->root_path);
     tell_hook(applying->steps.count + 2);
     int r = remove_staging(applying, err);
@@ -261,6 +288,7 @@ static int complete(struct applying *applying, struct err *err)
 
 static int recover(struct applying *applying, bool committed, struct err *err)
 {
+    applying->resumed = true;
     applying->root = open(applying->root_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (applying->root < 0 && (errno == ENOENT || errno == ENOTDIR))
         return journal_end(applying, err); /* with the tree went what was begun in it */

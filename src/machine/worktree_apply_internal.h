@@ -16,6 +16,11 @@
 #define STAGING_PREFIX ".agent-machine-apply-"
 #define STAGING_SIZE   128
 #define STEPS_MAX      (2 * CHANGES_MAX)
+/*
+ * So few are synced one by one; more by their whole file system, which is cheaper then, unless
+ * others have much to write there.
+ */
+#define APPLY_SYNC_EACH_MAX 16
 
 /*        kind         as the journal has it */
 #define APPLY_STEP_TABLE(X)                                                                        \
@@ -53,6 +58,7 @@ struct apply_steps {
 /* A tree with a journal: by a process that applies, or one that recovers. */
 struct applying {
     int root, layer, staging; /* -1: not open */
+    bool resumed;             /* after a crash: each step may have been done already */
     char staging_name[STAGING_SIZE];
     char root_path[WORKTREE_PATH_SIZE];
     struct apply_steps steps;

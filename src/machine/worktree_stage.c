@@ -4,11 +4,27 @@
  * The staging folder is in the tree's root, so that each file is moved within its file system, by
  * one call. Contents are read once, and must have the digest that they had when the run ended; what
  * is written has the mode, the times of what was read, and of what it takes the place of the owner.
+ * Where the file system shares blocks nothing is copied, and the digest is that of the new file.
  * Nothing else comes along: no attributes, no lists of rights, no second names.
  */
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+
 #include "machine/beneath.h"
 #include "machine/layer.h"
 #include "machine/worktree_apply_internal.h"
+
+#define WRITE_BACK_BYTES ((size_t)8 << 20)
+
+/* What is the same for all that is staged. */
+struct staging {
+    struct applying *applying;
+    const struct worktree *worktree;
+    struct digest_stream *stream;
+    char *piece;
+    struct stat owner; /* of the tree */
+    bool is_root, syncs_each;
+};
 
 int steps_add(struct apply_steps *steps, const struct apply_step *step, struct err *err)
 {
@@ -68,25 +84,42 @@ static int write_all(int fd, const char *bytes, size_t len)
     return 0;
 }
 
-/* What is all zeros stays a hole: a file may say that it is larger than the disk. */
-static int copy(int from, int to, unsigned char ret[DIGEST_BYTES])
+/* Its blocks, where the file system shares them: -EOPNOTSUPP where it does not. */
+static int share(int from, int to)
 {
-    _cleanup_(cleanup_digest_stream) struct digest_stream *stream = NULL;
-    _cleanup_(cleanup_free) char *piece = malloc(LAYER_PIECE_BYTES);
+    return ioctl(to, FICLONE, from) < 0 ? -EOPNOTSUPP : 0;
+}
+
+/*
+ * One piece: what is all zeros stays a hole, for a file may say that it is larger than the disk.
+ * Large files are on their way to the disk while the rest of them is read.
+ */
+static int write_piece(int to, const char *piece, size_t len, off_t at)
+{
+    if (is_zero(piece, len))
+        return lseek(to, (off_t)len, SEEK_CUR) < 0 ? -errno : 0;
+    int r = write_all(to, piece, len);
+    if (r == 0 && (size_t)at % WRITE_BACK_BYTES + len >= WRITE_BACK_BYTES)
+        (void)!sync_file_range(to, at + (off_t)len - (off_t)WRITE_BACK_BYTES, WRITE_BACK_BYTES,
+                               SYNC_FILE_RANGE_WRITE);
+    return r;
+}
+
+static int copy(struct staging *staging, int from, int to, unsigned char ret[DIGEST_BYTES])
+{
+    bool shared = share(from, to) == 0, hole = false;
     ssize_t n;
     off_t size = 0;
-    if (!piece || digest_stream_new(DIGEST_SHA256, &stream, NULL) < 0)
-        return -ENOMEM;
-    while ((n = layer_read_piece(from, piece)) > 0) {
-        digest_stream_add(stream, str_make(piece, (size_t)n));
-        size += n;
-        int r = is_zero(piece, (size_t)n) ? (lseek(to, n, SEEK_CUR) < 0 ? -errno : 0)
-                                          : write_all(to, piece, (size_t)n);
+    while ((n = layer_read_piece(shared ? to : from, staging->piece)) > 0) {
+        digest_stream_add(staging->stream, str_make(staging->piece, (size_t)n));
+        int r = shared ? 0 : write_piece(to, staging->piece, (size_t)n, size);
         if (r < 0)
             return r;
+        size += n;
+        hole = is_zero(staging->piece, (size_t)n);
     }
-    digest_stream_end(stream, ret);
-    if (n == 0 && ftruncate(to, size) < 0)
+    digest_stream_end(staging->stream, ret);
+    if (n == 0 && hole && !shared && ftruncate(to, size) < 0)
         return -errno;
     return (int)n;
 }
@@ -99,92 +132,100 @@ static int damaged(const struct apply_step *step, struct err *err)
 
 /* --- owner, mode, times -------------------------------------------------------------------- */
 
-/* Of what it takes the place of; of what is new, for root, the owner of the tree. */
-static void set_owner(const struct applying *applying, const struct apply_step *step, int fd,
-                      const char *name)
+/*
+ * Of what it takes the place of; of what is new, for root, the owner of the tree. `now` is what it
+ * has by itself.
+ */
+static void set_owner(const struct staging *staging, const struct apply_step *step, int fd,
+                      const char *name, const struct stat *now)
 {
-    struct stat status;
-    uid_t uid = (uid_t)-1;
-    gid_t gid = (gid_t)-1;
-    if (step->kind == STEP_SWAP) {
-        uid = geteuid() == 0 ? step->uid : uid;
-        gid = step->gid;
-    } else if (geteuid() == 0 && fstat(applying->root, &status) == 0) {
-        uid = status.st_uid;
-        gid = status.st_gid;
-    }
+    bool is_root = staging->is_root;
+    uid_t uid = !is_root                  ? now->st_uid
+                : step->kind == STEP_SWAP ? step->uid
+                                          : staging->owner.st_uid;
+    gid_t gid = step->kind == STEP_SWAP ? step->gid : is_root ? staging->owner.st_gid : now->st_gid;
     /* Who is not root may not have the group: then the file is in the user's own. */
-    if (uid != (uid_t)-1 || gid != (gid_t)-1)
-        (void)!fchownat(fd, name, uid, gid, AT_SYMLINK_NOFOLLOW | (name[0] ? 0 : AT_EMPTY_PATH));
+    if (uid != now->st_uid || gid != now->st_gid)
+        (void)!fchownat(fd, name, is_root ? uid : (uid_t)-1, gid,
+                        AT_SYMLINK_NOFOLLOW | (name[0] ? 0 : AT_EMPTY_PATH));
 }
 
-static int stage_link(const struct applying *applying, const struct worktree *worktree,
-                      const struct apply_step *step, const char *name, struct err *err)
+static int stage_link(const struct staging *staging, struct apply_step *step, const char *name,
+                      struct err *err)
 {
+    const struct applying *applying = staging->applying;
     char target[CHANGES_PATH_MAX + 1];
+    struct stat made;
     unsigned char digest[DIGEST_BYTES];
-    ssize_t len = worktree_link_after(worktree, step->path, target);
+    ssize_t len = worktree_link_after(staging->worktree, step->path, target);
     if (len < 0 || digest_sha256(str_make(target, (size_t)len), digest, NULL) < 0 ||
         memcmp(digest, step->change->digest, DIGEST_BYTES) != 0)
         return damaged(step, err);
-    if (symlinkat(target, applying->staging, name) < 0)
+    if (symlinkat(target, applying->staging, name) < 0 ||
+        fstatat(applying->staging, name, &made, AT_SYMLINK_NOFOLLOW) < 0)
         return err_set_errno(err, errno, STEP_APPLY, "%s", step->path);
-    set_owner(applying, step, applying->staging, name);
+    set_owner(staging, step, applying->staging, name, &made);
+    step->inode = made.st_ino;
     return 0;
 }
 
-static int stage_file(const struct applying *applying, const struct worktree *worktree,
-                      const struct apply_step *step, const char *name, struct err *err)
+static int stage_file(struct staging *staging, struct apply_step *step, const char *name,
+                      struct err *err)
 {
     unsigned char digest[DIGEST_BYTES];
-    struct stat status;
-    _cleanup_(cleanup_close) int from = worktree_open_after(worktree, step->change, &status);
+    struct stat status, made;
+    _cleanup_(cleanup_close) int from =
+        worktree_open_after(staging->worktree, step->change, &status);
     if (from < 0)
         return from == -ESTALE || from == -ENOENT
                    ? damaged(step, err)
                    : err_set_errno(err, -from, STEP_APPLY, "%s", step->path);
     _cleanup_(cleanup_close) int to =
-        openat(applying->staging, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    int r = to < 0 ? -errno : 0;
+        openat(staging->applying->staging, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    int r = to < 0 || fstat(to, &made) < 0 ? -errno : 0;
     if (r == 0 && step->merged.ptr)
         r = write_all(to, step->merged.ptr, step->merged.len);
     else if (r == 0)
-        r = copy(from, to, digest);
+        r = copy(staging, from, to, digest);
     if (r < 0)
         return err_set_errno(err, -r, STEP_APPLY, "%s", step->path);
     if (!step->merged.ptr && memcmp(digest, step->change->digest, DIGEST_BYTES) != 0)
         return damaged(step, err);
-    set_owner(applying, step, to, "");
+    set_owner(staging, step, to, "", &made);
+    step->inode = made.st_ino;
     const struct timespec times[2] = { status.st_atim, status.st_mtim };
     if (fchmod(to, step->mode) < 0 || (!step->merged.ptr && futimens(to, times) < 0))
+        return err_set_errno(err, errno, STEP_APPLY, "%s", step->path);
+    if (staging->syncs_each && fsync(to) < 0)
         return err_set_errno(err, errno, STEP_APPLY, "%s", step->path);
     return 0;
 }
 
-static int stage(struct applying *applying, const struct worktree *worktree, size_t index,
-                 struct err *err)
+static int stage(struct staging *staging, size_t index, struct err *err)
 {
-    struct apply_step *step = &applying->steps.items[index];
-    struct stat status;
+    struct apply_step *step = &staging->applying->steps.items[index];
     char name[24];
     staged_name(index, name);
-    int r = step->change->kind == CHANGED_LINK ? stage_link(applying, worktree, step, name, err)
-                                               : stage_file(applying, worktree, step, name, err);
-    if (r < 0)
-        return r;
-    if (fstatat(applying->staging, name, &status, AT_SYMLINK_NOFOLLOW) < 0)
-        return err_set_errno(err, errno, STEP_APPLY, "%s", step->path);
-    step->inode = status.st_ino;
-    return 0;
+    return step->change->kind == CHANGED_LINK ? stage_link(staging, step, name, err)
+                                              : stage_file(staging, step, name, err);
 }
 
 int stage_all(struct applying *applying, const struct worktree *worktree, struct err *err)
 {
-    int r = 0;
+    struct staging staging = { .applying = applying,
+                               .worktree = worktree,
+                               .piece = malloc(LAYER_PIECE_BYTES),
+                               .is_root = geteuid() == 0,
+                               .syncs_each = applying->steps.count <= APPLY_SYNC_EACH_MAX };
+    int r = staging.piece && fstat(applying->root, &staging.owner) == 0
+                ? digest_stream_new(DIGEST_SHA256, &staging.stream, err)
+                : err_set(err, ERR_MEMORY, STEP_APPLY, "there is not enough memory");
     for (size_t i = 0; i < applying->steps.count && r == 0; i++)
         if (applying->steps.items[i].kind == STEP_PUT || applying->steps.items[i].kind == STEP_SWAP)
-            r = stage(applying, worktree, i, err);
-    if (r == 0 && syncfs(applying->staging) < 0)
+            r = stage(&staging, i, err);
+    if (r == 0 && (staging.syncs_each ? fsync(applying->staging) : syncfs(applying->staging)) < 0)
         r = err_set_errno(err, errno, STEP_APPLY, "make the new contents durable");
+    digest_stream_free(staging.stream);
+    free(staging.piece);
     return r;
 }

@@ -138,6 +138,23 @@ int layer_open_parent(int root, const char *path, const char **ret_name)
     return at < 0 ? -errno : TAKE_FD(at);
 }
 
+int layer_find_parent(int root, struct layer_place *place, const char *path, const char **ret_name)
+{
+    const char *slash = strrchr(path, '/');
+    size_t len = slash ? (size_t)(slash - path) : 0;
+    if (place->fd >= 0 && strncmp(place->path, path, len) == 0 && place->path[len] == '\0') {
+        *ret_name = slash ? slash + 1 : path;
+        return place->fd;
+    }
+    if (len >= sizeof(place->path))
+        return -ENAMETOOLONG;
+    cleanup_close(&place->fd);
+    place->fd = layer_open_parent(root, path, ret_name);
+    memcpy(place->path, path, len);
+    place->path[len] = '\0';
+    return place->fd;
+}
+
 /* --- contents ------------------------------------------------------------------------------ */
 
 ssize_t layer_read_piece(int fd, char *piece)
