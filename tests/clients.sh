@@ -138,6 +138,14 @@ printf '[host.test]:%s %s\n' "$ssh_port" "$(cat "$servers/host-key.pub")" >"$wor
 run run -- sh -c "cp deploy ~/key && chmod 600 ~/key && GIT_SSH_COMMAND='ssh -F ssh.conf -i ~/key' \
     git ls-remote $(id -un)@host.test:$servers/files/project.git"
 check "git over ssh" out_has refs/heads
+run run --proxy-env -- sh -c "cp deploy ~/key && chmod 600 ~/key
+    GIT_SSH_COMMAND=\"\$GIT_SSH_COMMAND -F ssh.conf -i ~/key -v\" \
+        git ls-remote $(id -un)@host.test:$servers/files/project.git"
+check "git over ssh, by the command that connects by the proxy inside" out_has refs/heads
+check "which ssh runs" err_has "Executing proxy command"
+run run --proxy-env -- sh -c "GIT_SSH_COMMAND=\"\$GIT_SSH_COMMAND -F ssh.conf\" \
+    git ls-remote somebody@denied.test:$servers/files/project.git"
+check "and says that it is refused" err_has "denied.test: the proxy refuses: 403"
 run run -- sh -c "npm install --no-audit --no-fund --loglevel=error \
     --registry http://host.test:$files/ little@1.0.0 && ls node_modules"
 check "npm" out_has little

@@ -93,16 +93,29 @@ static const struct option_row options[OPTION_COUNT] = {
     [OPTION_JSON] = { "json", 'j', NULL, "print what became of it as JSON, on standard error" },
 };
 
-#define PROXY          "http://127.0.0.1:" PROXY_TEXT(CAPTURE_PROXY_PORT)
-#define SOCKS_PROXY    "socks5h://127.0.0.1:" PROXY_TEXT(CAPTURE_PROXY_PORT)
+#define PROXY_PORT     PROXY_TEXT(CAPTURE_PROXY_PORT)
+#define PROXY          "http://127.0.0.1:" PROXY_PORT
+#define SOCKS_PROXY    "socks5h://127.0.0.1:" PROXY_PORT
 #define NO_PROXY       "localhost,127.0.0.1,::1"
 #define PROXY_TEXT(x)  PROXY_TEXT_(x)
 #define PROXY_TEXT_(x) #x
 
+/*
+ * ssh has no word for a proxy, but takes a command that connects: bash's, which reads what the
+ * proxy answers byte by byte, and so leaves to ssh what the server says.
+ */
+#define SSH_BY_PROXY                                                                               \
+    "ssh -o ProxyCommand='bash -c \"exec 3<>/dev/tcp/127.0.0.1/" PROXY_PORT " || exit; "           \
+    "printf \\\"CONNECT %h:%p HTTP/1.1\\\\r\\\\nHost: %h:%p\\\\r\\\\n\\\\r\\\\n\\\" >&3; "         \
+    "read -r _ status why <&3; [ \\$status = 200 ] || "                                            \
+    "{ echo %h: the proxy refuses: \\$status \\$why >&2; exit 1; }; "                              \
+    "while read -r line <&3 && [ \\${#line} -gt 1 ]; do :; done; cat <&3 & exec cat >&3\"'"
+
 /* By which programs look for a proxy. */
 static const char *const proxy_variables[] = {
-    "http_proxy=" PROXY,      "https_proxy=" PROXY,     "HTTP_PROXY=" PROXY,  "HTTPS_PROXY=" PROXY,
-    "all_proxy=" SOCKS_PROXY, "ALL_PROXY=" SOCKS_PROXY, "no_proxy=" NO_PROXY, "NO_PROXY=" NO_PROXY,
+    "http_proxy=" PROXY,  "https_proxy=" PROXY,     "HTTP_PROXY=" PROXY,
+    "HTTPS_PROXY=" PROXY, "all_proxy=" SOCKS_PROXY, "ALL_PROXY=" SOCKS_PROXY,
+    "no_proxy=" NO_PROXY, "NO_PROXY=" NO_PROXY,     "GIT_SSH_COMMAND=" SSH_BY_PROXY,
 };
 #define PROXY_VARIABLES ARRAY_LEN(proxy_variables)
 
