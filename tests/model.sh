@@ -68,9 +68,9 @@ check "a local model is answered by its binding" out_has "$first"
 check "with the reason" out_has "A local route answers this model name."
 run model route --model small --json
 check "a name is another one upstream" out_has '"upstreamModel":"north-8b"'
-run model route --model small --protocol anthropic
-check "a client that speaks otherwise has no route" exits 1
-check "and is told why" out_has "another protocol"
+run model route --model small --protocol anthropic --json
+check "a client that speaks otherwise has its route too" exits 0
+check "by translation, which is told" out_has "translated to OpenAI's chat completions"
 run model route --model nothing
 check "what no binding answers has no route" exits 1
 run model usage

@@ -253,7 +253,7 @@ static int run_route(const struct invocation *invocation)
         return tell_usage(invocation->path, "--protocol takes openai, anthropic or ollama");
     if (open_routes(invocation->values[ROUTE_PROFILE], &plane, &routes, &err) < 0)
         return tell_error(invocation, &err);
-    routes_choose(routes.routes, routes.count, protocol, str_from(model), &choice);
+    routes_choose(routes.routes, routes.count, endpoint_first(protocol), str_from(model), &choice);
     if (invocation->values[ROUTE_JSON])
         print_choice_json(&routes, &choice);
     else

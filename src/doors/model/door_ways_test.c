@@ -159,6 +159,18 @@ TEST(secrets_do_not_leave)
     CHECK(strstr(scene_body(scene), "[redacted:"));
     CHECK(strstr(scene_body(scene), "max_tokens"));
     CHECK(!strstr(scene_log(scene), rule->example));
+    /* What is translated is looked through as it is sent. */
+    struct buf messages = BUF_INIT;
+    buf_addf(&messages,
+             "{\"model\":\"plain\",\"max_tokens\":9,\"messages\":[{\"role\":\"user\",\"content\":"
+             "\"use %s\"}]}",
+             rule->example);
+    CHECK_INT(ask(scene, "/v1/messages", messages.data), 200);
+    CHECK(strstr(scene_log(scene), "\\\"content\\\":\\\"use [redacted:"));
+    CHECK(!strstr(scene_log(scene), rule->example));
+    scene->routes[0].on_secret = EGRESS_DENY;
+    CHECK_INT(ask(scene, "/v1/messages", messages.data), 403);
+    buf_release(&messages);
     scene->routes[0].on_secret = EGRESS_REPORT;
     CHECK_INT(ask(scene, CHAT, body.data), 200);
     CHECK(strstr(scene_body(scene), rule->example));

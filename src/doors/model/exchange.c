@@ -56,7 +56,10 @@ void exchange_free(struct exchange *x)
 {
     loop_timer_stop(x->all->loop, &x->again);
     answer_stream_release(&x->stream);
+    translation_free(x->translation);
     buf_release(&x->masked);
+    buf_release(&x->body);
+    buf_release(&x->collected);
     free(x);
 }
 
@@ -190,8 +193,8 @@ static bool begin(struct exchange *x, const struct http_request *request)
         return false;
     }
     x->record.model = str_from(x->prompt.model);
-    routes_choose(options->routes, options->route_count, x->endpoint->protocol, x->record.model,
-                  &x->choice);
+    x->place = x->endpoint;
+    routes_choose(options->routes, options->route_count, x->endpoint, x->record.model, &x->choice);
     if (!x->choice.count)
         exchange_fail(x, x->choice.is_known ? FAULT_DENIED : FAULT_NOT_FOUND, x->choice.refusal);
     return x->choice.count > 0;
@@ -224,6 +227,8 @@ static void on_whole(void *context, struct http_call *call)
     x->endpoint = endpoint;
     exchange_set_calls(x);
     x->masked = BUF_INIT_LIMIT(2 * HTTP_BODY_BYTES_MAX);
+    x->body = BUF_INIT_LIMIT(TRANSLATION_BODY_MAX);
+    x->collected = BUF_INIT_LIMIT(TRANSLATION_BODY_MAX);
     answer_stream_init(&x->stream, ANSWER_DOCUMENT, false);
     http_call_own(call, x);
     if (begin(x, request))

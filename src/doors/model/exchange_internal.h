@@ -1,4 +1,4 @@
-/* exchange_internal: an exchange, for exchange.c and exchange_provider.c alone. */
+/* exchange_internal: an exchange, for exchange.c, exchange_provider.c and exchange_translate.c. */
 #ifndef AM_DOORS_MODEL_EXCHANGE_INTERNAL_H
 #define AM_DOORS_MODEL_EXCHANGE_INTERNAL_H
 
@@ -8,6 +8,7 @@
 #include "doors/model/prompt.h"
 #include "doors/model/route_use.h"
 #include "doors/model/settle.h"
+#include "doors/model/translate/translation.h"
 #include "doors/model/upstream.h"
 #include "doors/model/usage.h"
 
@@ -33,6 +34,9 @@ struct exchange {
     struct prompt_edits edits;
     struct egress_findings secrets;
     struct buf masked; /* the body that leaves in the place of the client's; empty: there is none */
+    const struct endpoint *place;    /* where the candidate's provider is asked */
+    struct translation *translation; /* NULL: there, bytes pass as they are */
+    struct buf body, collected;      /* what it made of the request; a provider's document */
     struct prompt_cost cost;
     struct route_choice choice;
     size_t candidate; /* that is being tried */
@@ -42,6 +46,7 @@ struct exchange {
     struct upstream_calls calls;
     struct upstream_call *provider; /* NULL: none is being asked */
     bool is_reserved, has_head, streams;
+    bool has_events;                /* of a translated answer: the provider streams */
     struct loop_timer again;        /* while a provider that refused is let rest */
     unsigned retries;               /* of this candidate */
     uint64_t sent_before;           /* by tries that were refused */
@@ -77,5 +82,20 @@ void exchange_free(struct exchange *x);
 /* Tries the candidates from x->candidate on, until one is being asked. */
 void exchange_try(struct exchange *x);
 void exchange_set_calls(struct exchange *x);
+
+/* --- exchange_translate.c ------------------------------------------------------------------ */
+
+/* The body that is to be sent, before edits. */
+struct str exchange_body(const struct exchange *x);
+/* Makes x->place, body and prompt those of a candidate. Whether it can be asked at all. */
+bool exchange_translate(struct exchange *x, const struct route_candidate *candidate);
+/* Whether this was a count of tokens that no provider makes: it is answered, and is no more. */
+bool exchange_estimates(struct exchange *x);
+/* The provider's answer, where there is a translation; each of the latter may end the exchange. */
+void exchange_translate_head(struct exchange *x, enum answer_form form);
+void exchange_translate_body(struct exchange *x, struct str bytes);
+void exchange_translate_whole(struct exchange *x);
+/* Tells a client that an answer ended in its midst; the exchange is no more after this. */
+void exchange_tell_cut(struct exchange *x, enum model_fault fault, const char *message);
 
 #endif

@@ -25,12 +25,11 @@ static int look_for_secrets(struct exchange *x, bool masks, struct err *err)
     struct exchanges *all = x->all;
     int r = all->scanner ? 0 : redact_scanner_new(&all->scanner, err);
     if (r == 0)
-        r = egress_scan(all->scanner, http_call_request(x->client)->body, masks, &x->secrets,
-                        &x->masked, err);
+        r = egress_scan(all->scanner, exchange_body(x), masks, &x->secrets, &x->masked, err);
     if (r < 0)
         buf_reset(&x->masked);   /* half of a body is none */
     if (r == 0 && x->masked.len) /* members stand elsewhere now */
-        r = prompt_read(buf_str(&x->masked), x->endpoint, &x->prompt, err->cause);
+        r = prompt_read(buf_str(&x->masked), x->place, &x->prompt, err->cause);
     if (r == 0)
         x->record.secrets = &x->secrets;
     return r;
@@ -89,7 +88,7 @@ static bool is_permitted(struct exchange *x)
 static bool may_take(struct exchange *x, const struct model_route *route)
 {
     char text[PROMPT_FAULT_SIZE] = "";
-    if (!prompt_estimate(&x->prompt, x->endpoint, route, x->record.prompt_bytes, &x->cost, text)) {
+    if (!prompt_estimate(&x->prompt, x->place, route, exchange_body(x).len, &x->cost, text)) {
         exchange_fail(x, FAULT_REQUEST, text);
         return false;
     }
@@ -132,14 +131,17 @@ static bool send_request(struct exchange *x, const struct model_route *route)
     struct err why = { 0 };
     struct http_request request = *http_call_request(x->client);
     int r = 0;
-    if (x->masked.len)
-        request.body = buf_str(&x->masked);
-    prompt_amend(&x->prompt, x->endpoint, route, x->record.upstream_model, &x->edits);
+    request.body = x->masked.len ? buf_str(&x->masked) : exchange_body(x);
+    if (x->translation) { /* what else it says is of the client's protocol */
+        request.header_count = 0;
+        request.query = STR("");
+    }
+    prompt_amend(&x->prompt, x->place, route, x->record.upstream_model, &x->edits);
     if (!all->upstream)
         r = upstream_new(all->loop, references, &all->upstream, &why);
     if (r == 0)
-        r = forward_make(&request, x->endpoint, route, x->record.upstream_model, &x->edits,
-                         references, &forward, &why);
+        r = forward_make(&request, x->place, route, x->record.upstream_model, &x->edits, references,
+                         &forward, &why);
     if (r == 0) {
         r = upstream_start(all->upstream, &forward.request, &x->calls, &x->provider, &why);
         forward_release(&forward);
@@ -169,6 +171,10 @@ static bool try_candidate(struct exchange *x)
         exchange_fail(x, FAULT_RATE, "The binding's limit on calls is reached.");
         return false;
     }
+    if (!exchange_translate(x, candidate))
+        return false;
+    if (exchange_estimates(x))
+        return true;
     if (!may_leave(x, route) || !may_take(x, route))
         return false;
     if (!reserve(x)) {
@@ -265,6 +271,11 @@ static void on_answer_head(void *context, const struct upstream_answer *answer)
     }
     x->has_head = true;
     enum answer_form form = answer_form_of(head.content_type);
+    if (x->translation) {
+        buf_release(&lines);
+        exchange_translate_head(x, form);
+        return;
+    }
     usage_reader_init(&x->usage, x->endpoint->protocol, x->endpoint->kind, form);
     x->streams = form != ANSWER_DOCUMENT && !head.is_encoded && answer->status < 300;
     answer_stream_init(&x->stream, form, x->edits.asks_usage);
@@ -282,6 +293,10 @@ static bool on_answer_body(void *context, struct str bytes)
     if (http_call_is_full(x->client))
         return false;
     usage_reader_feed(&x->usage, bytes);
+    if (x->translation) {
+        exchange_translate_body(x, bytes);
+        return true;
+    }
     if (x->streams && answer_stream_feed(&x->stream, bytes, &passed) < 0) {
         exchange_leave(x);
         exchange_settle(x, CALL_PROVIDER_CUT);
@@ -297,24 +312,23 @@ static bool on_answer_body(void *context, struct str bytes)
 /* The provider's answer ended in its midst. */
 static void end_cut(struct exchange *x, enum upstream_end end)
 {
-    const struct model_problem problem = { end == UPSTREAM_SILENT ? FAULT_TIMEOUT : FAULT_UPSTREAM,
-                                           STR("The provider's answer ended before its end."),
-                                           NULL };
-    struct buf event = BUF_INIT;
-    exchange_settle(x, end == UPSTREAM_SILENT ? CALL_TIMED_OUT : CALL_PROVIDER_CUT);
-    if (x->streams && !answer_stream_is_within(&x->stream) &&
-        model_problem_add_event(&event, x->endpoint->protocol, x->endpoint->kind, &problem) == 0) {
-        http_call_send(x->client, buf_str(&event));
-        http_call_finish(x->client);
-    } else {
+    bool is_silent = end == UPSTREAM_SILENT;
+    exchange_settle(x, is_silent ? CALL_TIMED_OUT : CALL_PROVIDER_CUT);
+    if (!x->translation && (!x->streams || answer_stream_is_within(&x->stream))) {
         http_call_break(x->client);
+        exchange_free(x);
+        return;
     }
-    buf_release(&event);
-    exchange_free(x);
+    exchange_tell_cut(x, is_silent ? FAULT_TIMEOUT : FAULT_UPSTREAM,
+                      "The provider's answer ended before its end.");
 }
 
 static void end_whole(struct exchange *x)
 {
+    if (x->translation) {
+        exchange_translate_whole(x);
+        return;
+    }
     if (x->streams) {
         struct str rest = answer_stream_rest(&x->stream);
         x->answer_bytes += rest.len;

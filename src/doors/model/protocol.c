@@ -73,6 +73,14 @@ const struct endpoint *endpoint_find(struct str method, struct str path, bool *r
     return NULL;
 }
 
+const struct endpoint *endpoint_first(enum model_protocol protocol)
+{
+    const struct endpoint *endpoint = endpoints;
+    while (endpoint->protocol != protocol)
+        endpoint++;
+    return endpoint;
+}
+
 enum model_protocol endpoint_protocol(struct str path)
 {
     if (str_starts(path, STR("/api/")))

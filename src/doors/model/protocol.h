@@ -53,6 +53,8 @@ extern const size_t endpoint_count;
 
 /* The row, NULL where there is none; *ret_method_is_other: the path has one, for another method. */
 const struct endpoint *endpoint_find(struct str method, struct str path, bool *ret_method_is_other);
+/* Where clients of a protocol ask for answers first of all. */
+const struct endpoint *endpoint_first(enum model_protocol protocol);
 /* Which protocol a path is most likely of, for those who are told that there is no such place. */
 enum model_protocol endpoint_protocol(struct str path);
 
@@ -68,7 +70,7 @@ enum model_protocol endpoint_protocol(struct str path);
     X(FAULT_BUDGET, 429, "budget-exhausted", "insufficient_quota", "rate_limit_error")             \
     X(FAULT_RATE, 429, "rate-limited", "rate_limit_error", "rate_limit_error")                     \
     X(FAULT_INTERNAL, 500, "internal", "server_error", "api_error")                                \
-    X(FAULT_UNSUPPORTED, 501, "unsupported", "invalid_request_error", "invalid_request_error")     \
+    X(FAULT_UNSUPPORTED, 400, "unsupported", "invalid_request_error", "invalid_request_error")     \
     X(FAULT_UPSTREAM, 502, "provider-failed", "server_error", "api_error")                         \
     X(FAULT_OVERLOADED, 503, "door-full", "server_error", "overloaded_error")                      \
     X(FAULT_TIMEOUT, 504, "provider-silent", "server_error", "api_error")

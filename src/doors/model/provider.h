@@ -26,6 +26,7 @@ struct provider_class {
     bool is_local;           /* a runtime's kind: LocalModelProfile's */
     const char *unsupported; /* why it is refused; NULL: it is not */
     unsigned also; /* protocols that it speaks beside its binding's, as bits of model_protocol */
+    bool lacks_responses; /* of OpenAI's protocol it answers chat alone */
     enum credential_form credential;
     enum address_form address;
     uint32_t prompt_tokens; /* that it adds to prompts of its own accord, at most */

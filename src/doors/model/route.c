@@ -14,6 +14,8 @@
  */
 #include "doors/model/route.h"
 
+#include "doors/model/translate/translation.h"
+
 static_assert(MODEL_ROUTES_MAX <= UINT16_MAX, "an index fits");
 
 static const struct model_name *find_name(const struct model_route *route, struct str model)
@@ -24,19 +26,17 @@ static const struct model_name *find_name(const struct model_route *route, struc
     return NULL;
 }
 
-static bool speaks(const struct model_route *route, enum model_protocol protocol)
-{
-    return route->protocol == protocol || route->provider->also & (1u << protocol);
-}
-
 /* Why a route that answers the name cannot be a candidate; empty: it can. */
-static struct str obstacle(const struct model_route *route, enum model_protocol protocol)
+static struct str obstacle(const struct model_route *route, const struct endpoint *endpoint)
 {
     if (route->refusal.len)
         return route->refusal;
     if (route->provider->unsupported)
         return str_from(route->provider->unsupported);
-    return speaks(route, protocol) ? STR("") : STR("it speaks another protocol than the client");
+    return translation_place(endpoint, route)
+               ? STR("")
+               : STR("it speaks another protocol than the client, and what is asked here cannot be "
+                     "translated");
 }
 
 static bool goes_before(const struct model_route *a, const struct model_route *b)
@@ -54,25 +54,29 @@ static bool is_candidate(const struct route_choice *choice, size_t route)
     return false;
 }
 
-static void add(const struct model_route *routes, size_t route, struct str model,
-                struct route_choice *choice, const char *why)
+static void add(const struct model_route *routes, size_t route, const struct endpoint *endpoint,
+                struct str model, struct route_choice *choice, const char *why)
 {
     if (choice->count == MODEL_CANDIDATES_MAX || is_candidate(choice, route))
         return;
     struct route_candidate *candidate = &choice->candidates[choice->count++];
     candidate->route = route;
     candidate->upstream_model = find_name(&routes[route], model)->upstream;
-    snprintf(candidate->reason, sizeof(candidate->reason), "%s", why);
+    candidate->place = translation_place(endpoint, &routes[route]);
+    int len = snprintf(candidate->reason, sizeof(candidate->reason), "%s", why);
+    if (candidate->place != endpoint)
+        snprintf(candidate->reason + len, sizeof(candidate->reason) - (size_t)len,
+                 " What the client asks is translated to %s.", translation_words(candidate->place));
 }
 
 /* The first of those that are left in the ranking, or `count`. */
 static size_t next_best(const struct model_route *routes, size_t count,
-                        enum model_protocol protocol, struct str model,
+                        const struct endpoint *endpoint, struct str model,
                         const struct route_choice *choice)
 {
     size_t best = count;
     for (size_t i = 0; i < count; i++)
-        if (find_name(&routes[i], model) && !obstacle(&routes[i], protocol).len &&
+        if (find_name(&routes[i], model) && !obstacle(&routes[i], endpoint).len &&
             !is_candidate(choice, i) && (best == count || goes_before(&routes[i], &routes[best])))
             best = i;
     return best;
@@ -80,7 +84,7 @@ static size_t next_best(const struct model_route *routes, size_t count,
 
 /* The first one's fallbacks, of one kind, in the order of its binding. */
 static void add_fallbacks(const struct model_route *routes, size_t count,
-                          enum model_protocol protocol, struct str model, bool hosted,
+                          const struct endpoint *endpoint, struct str model, bool hosted,
                           struct route_choice *choice)
 {
     const struct model_route *first = &routes[choice->candidates[0].route];
@@ -88,28 +92,29 @@ static void add_fallbacks(const struct model_route *routes, size_t count,
         for (size_t j = 0; j < count; j++)
             if (str_equal(routes[j].binding_ref, first->fallback_refs[i]) &&
                 routes[j].is_hosted == hosted && find_name(&routes[j], model) &&
-                !obstacle(&routes[j], protocol).len)
-                add(routes, j, model, choice,
+                !obstacle(&routes[j], endpoint).len)
+                add(routes, j, endpoint, model, choice,
                     "The first route did not answer, and its binding names this one next.");
 }
 
 /* The other local routes that answer the name: to try them lets nothing leave. */
-static void add_local(const struct model_route *routes, size_t count, enum model_protocol protocol,
-                      struct str model, struct route_choice *choice)
+static void add_local(const struct model_route *routes, size_t count,
+                      const struct endpoint *endpoint, struct str model,
+                      struct route_choice *choice)
 {
-    for (size_t best; (best = next_best(routes, count, protocol, model, choice)) < count &&
+    for (size_t best; (best = next_best(routes, count, endpoint, model, choice)) < count &&
                       !routes[best].is_hosted && choice->count < MODEL_CANDIDATES_MAX;)
-        add(routes, best, model, choice, "The local routes before it did not answer.");
+        add(routes, best, endpoint, model, choice, "The local routes before it did not answer.");
 }
 
 /* Why there is no candidate: of the first route that answers the name, or that there is none. */
-static void explain(const struct model_route *routes, size_t count, enum model_protocol protocol,
+static void explain(const struct model_route *routes, size_t count, const struct endpoint *endpoint,
                     struct str model, struct route_choice *ret)
 {
     for (size_t i = 0; i < count; i++) {
         if (!find_name(&routes[i], model))
             continue;
-        struct str why = obstacle(&routes[i], protocol);
+        struct str why = obstacle(&routes[i], endpoint);
         ret->is_known = true;
         snprintf(ret->refusal, sizeof(ret->refusal), "The binding %.*s cannot be used: %.*s.",
                  STR_ARG(routes[i].binding_ref), STR_ARG(why));
@@ -121,22 +126,22 @@ static void explain(const struct model_route *routes, size_t count, enum model_p
              STR_ARG(model));
 }
 
-void routes_choose(const struct model_route *routes, size_t count, enum model_protocol protocol,
+void routes_choose(const struct model_route *routes, size_t count, const struct endpoint *endpoint,
                    struct str model, struct route_choice *ret)
 {
     *ret = (struct route_choice){ 0 };
     if (model.len > MODEL_NAME_BYTES_MAX)
         model.len = MODEL_NAME_BYTES_MAX;
-    size_t best = next_best(routes, count, protocol, model, ret);
+    size_t best = next_best(routes, count, endpoint, model, ret);
     if (best == count) {
-        explain(routes, count, protocol, model, ret);
+        explain(routes, count, endpoint, model, ret);
         return;
     }
     ret->is_known = true;
-    add(routes, best, model, ret,
+    add(routes, best, endpoint, model, ret,
         routes[best].is_hosted ? "No local route answers this model name."
                                : "A local route answers this model name.");
-    add_fallbacks(routes, count, protocol, model, false, ret);
-    add_local(routes, count, protocol, model, ret);
-    add_fallbacks(routes, count, protocol, model, true, ret);
+    add_fallbacks(routes, count, endpoint, model, false, ret);
+    add_local(routes, count, endpoint, model, ret);
+    add_fallbacks(routes, count, endpoint, model, true, ret);
 }

@@ -67,6 +67,7 @@ struct model_route {
 struct route_candidate {
     size_t route; /* index */
     struct str upstream_model;
+    const struct endpoint *place;   /* where its provider is asked: see translation_place */
     char reason[MODEL_REASON_SIZE]; /* why it is tried, and why after those before it */
 };
 
@@ -77,8 +78,8 @@ struct route_choice {
     bool is_known; /* the name is answered by a route, though it may not be used */
 };
 
-/* Pure. The candidates in the order in which they are to be tried. */
-void routes_choose(const struct model_route *routes, size_t count, enum model_protocol protocol,
+/* Pure. The candidates for what is asked at a place, in the order in which they are to be tried. */
+void routes_choose(const struct model_route *routes, size_t count, const struct endpoint *endpoint,
                    struct str model, struct route_choice *ret);
 
 #endif

@@ -25,7 +25,7 @@ static struct route_choice choose(const struct model_route *routes, size_t count
                                   enum model_protocol protocol, const char *model)
 {
     struct route_choice choice;
-    routes_choose(routes, count, protocol, str_from(model), &choice);
+    routes_choose(routes, count, endpoint_first(protocol), str_from(model), &choice);
     return choice;
 }
 
@@ -118,6 +118,11 @@ TEST(what_cannot_be_used_is_said)
     CHECK(strstr(choice.refusal, "No route answers the model 'Small'"));
     routes[1].refusal = STR("");
     choice = choose(routes, 2, MODEL_ANTHROPIC, "small");
+    CHECK_INT(choice.count, 1);
+    CHECK(strstr(choice.candidates[0].reason, "translated to OpenAI's chat completions"));
+    CHECK_INT(choice.candidates[0].place->kind, ENDPOINT_CHAT);
+    const struct endpoint generate = { .protocol = MODEL_OLLAMA, .kind = ENDPOINT_COMPLETION };
+    routes_choose(routes, 2, &generate, STR("small"), &choice);
     CHECK_INT(choice.count, 0);
     CHECK(strstr(choice.refusal, "another protocol"));
 }

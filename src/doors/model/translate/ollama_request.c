@@ -1,0 +1,182 @@
+/*
+ * ollama_request: see the header.
+ *
+ * Theory of operation. Results of tools answer calls in their order, without ids: both are
+ * numbered here. Images are base64 whose type nobody says: the first bytes of each type tell it.
+ * Options that load a model are hints; of those that sample, the ones that every provider knows
+ * are carried.
+ */
+#include "doors/model/translate/ollama_request.h"
+
+#include "doors/model/translate/chat_request.h"
+
+struct numbering {
+    size_t calls, results;
+};
+
+static int number_part(struct conversation *c, struct part *part, yyjson_val *id, size_t n)
+{
+    struct buf text = BUF_INIT;
+    part->id = text_of(id);
+    if (part->id.len)
+        return 0;
+    buf_addf(&text, "call_%zu", n);
+    return conversation_keep(c, &text, &part->id);
+}
+
+/* --- messages -------------------------------------------------------------------------------- */
+
+static int read_image(struct conversation *c, yyjson_val *value, struct part_list *list)
+{
+    static const struct {
+        const char *begins, *type;
+    } types[] = { { "iVBORw0KGgo", "image/png" },
+                  { "/9j/", "image/jpeg" },
+                  { "R0lGOD", "image/gif" },
+                  { "UklGR", "image/webp" } };
+    struct part *part = conversation_part(c, list, PART_IMAGE);
+    if (!part)
+        return -ENOMEM;
+    part->text = text_of(value);
+    for (size_t i = 0; i < ARRAY_LEN(types); i++)
+        if (str_starts(part->text, str_from(types[i].begins)))
+            part->media_type = str_from(types[i].type);
+    return part->media_type.len ? 0 : conversation_refuse(c, "An image of an unknown type");
+}
+
+static int read_call(struct conversation *c, yyjson_val *value, struct part_list *list,
+                     struct numbering *numbering)
+{
+    yyjson_val *arguments = at(value, "/function/arguments");
+    struct part *part = conversation_part(c, list, PART_CALL);
+    if (!part)
+        return -ENOMEM;
+    part->name = text_of(at(value, "/function/name"));
+    if (!part->name.len || !yyjson_is_obj(arguments))
+        return conversation_wrong(c, "A tool's call has no `name`, or no object `arguments`.");
+    int r = number_part(c, part, member(value, "id"), numbering->calls++);
+    return r < 0 ? r : conversation_json(c, arguments, &part->text);
+}
+
+static int read_result(struct conversation *c, yyjson_val *message, struct numbering *numbering)
+{
+    struct turn *turn = conversation_turn(c, SPEAKER_USER);
+    struct part *part = turn ? conversation_part(c, &turn->parts, PART_RESULT) : NULL;
+    struct str text;
+    if (!part)
+        return conversation_no_memory(c);
+    int r = number_part(c, part, member(message, "tool_call_id"), numbering->results++);
+    if (r == 0)
+        r = member_text(c, member(message, "content"), "content", &text);
+    return r < 0 ? r : conversation_text(c, &part->parts, text);
+}
+
+static int read_speech(struct conversation *c, yyjson_val *message, enum speaker speaker,
+                       struct numbering *numbering)
+{
+    yyjson_val *content = member(message, "content"), *item;
+    struct turn *turn = conversation_turn(c, speaker);
+    int r = turn ? 0 : conversation_no_memory(c);
+    if (r == 0 && content && !yyjson_is_str(content))
+        r = conversation_wrong(c, "The content of a message has to be a text.");
+    if (r == 0)
+        r = conversation_text(c, &turn->parts, text_of(content));
+    EACH_ITEM(member(message, "images"), item)
+    {
+        r = r < 0 ? r : read_image(c, item, &turn->parts);
+    }
+    EACH_ITEM(member(message, "tool_calls"), item)
+    {
+        r = r < 0 ? r : read_call(c, item, &turn->parts, numbering);
+    }
+    return r;
+}
+
+static int read_messages(struct conversation *c, yyjson_val *value, void *context)
+{
+    static const struct member_row rows[] = {
+        { "role", MEMBER_CARRIED, NULL },         { "content", MEMBER_CARRIED, NULL },
+        { "images", MEMBER_CARRIED, NULL },       { "tool_calls", MEMBER_CARRIED, NULL },
+        { "tool_call_id", MEMBER_CARRIED, NULL }, { "tool_name", MEMBER_HINT, NULL },
+        { "thinking", MEMBER_HINT, NULL },
+    };
+    yyjson_val *message;
+    EACH_ITEM(value, message)
+    {
+        yyjson_val *role = member(message, "role");
+        enum speaker speaker = text_is(role, "assistant") ? SPEAKER_MODEL
+                               : text_is(role, "system")  ? SPEAKER_SYSTEM
+                                                          : SPEAKER_USER;
+        int r = members_read(c, message, "a message", rows, ARRAY_LEN(rows), NULL);
+        if (r == 0 && text_is(role, "tool"))
+            r = read_result(c, message, context);
+        else if (r == 0 && speaker == SPEAKER_USER && !text_is(role, "user"))
+            r = conversation_refuse(c, "A message of the role `%.*s`", STR_ARG(text_of(role)));
+        else if (r == 0)
+            r = read_speech(c, message, speaker, context);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+/* --- the rest -------------------------------------------------------------------------------- */
+
+static int read_format(struct conversation *c, yyjson_val *value, void *context)
+{
+    (void)context;
+    if (yyjson_is_obj(value))
+        c->answer_schema = value;
+    else if (text_is(value, "json"))
+        c->answer_is_json = true;
+    else if (!text_is(value, ""))
+        return conversation_refuse(c, "This `format`");
+    return 0;
+}
+
+static int read_think(struct conversation *c, yyjson_val *value, void *context)
+{
+    (void)context;
+    c->wants_reasoning = !yyjson_is_false(value);
+    return 0;
+}
+
+static int read_options(struct conversation *c, yyjson_val *value, void *context)
+{
+    static const struct member_row rows[] = {
+        { "num_predict", MEMBER_CARRIED, NULL }, { "temperature", MEMBER_CARRIED, NULL },
+        { "top_p", MEMBER_CARRIED, NULL },       { "stop", MEMBER_CARRIED, NULL },
+        { "low_vram", MEMBER_HINT, NULL },       { "main_gpu", MEMBER_HINT, NULL },
+        { "num_batch", MEMBER_HINT, NULL },      { "num_ctx", MEMBER_HINT, NULL },
+        { "num_gpu", MEMBER_HINT, NULL },        { "num_keep", MEMBER_HINT, NULL },
+        { "num_thread", MEMBER_HINT, NULL },     { "numa", MEMBER_HINT, NULL },
+        { "use_mlock", MEMBER_HINT, NULL },      { "use_mmap", MEMBER_HINT, NULL },
+    };
+    yyjson_val *limit = member(value, "num_predict");
+    (void)context;
+    c->limit = yyjson_is_uint(limit) ? limit : NULL; /* a negative one is none */
+    c->temperature = member(value, "temperature");
+    c->top_p = member(value, "top_p");
+    c->stop = member(value, "stop");
+    return members_read(c, value, "the options", rows, ARRAY_LEN(rows), NULL);
+}
+
+int ollama_request_read(struct conversation *c, yyjson_val *root)
+{
+    static const struct member_row rows[] = {
+        { "model", MEMBER_CARRIED, NULL },
+        { "messages", MEMBER_CARRIED, read_messages },
+        { "tools", MEMBER_CARRIED, chat_tools_read },
+        { "format", MEMBER_CARRIED, read_format },
+        { "options", MEMBER_CARRIED, read_options },
+        { "stream", MEMBER_CARRIED, NULL },
+        { "think", MEMBER_CARRIED, read_think },
+        { "keep_alive", MEMBER_HINT, NULL },
+        { "logprobs", MEMBER_DEFAULT, NULL },
+        { "top_logprobs", MEMBER_DEFAULT, NULL },
+    };
+    struct numbering numbering = { 0 };
+    c->model = text_of(member(root, "model"));
+    c->streams = !yyjson_is_false(member(root, "stream"));
+    return members_read(c, root, "the request", rows, ARRAY_LEN(rows), &numbering);
+}
