@@ -151,4 +151,19 @@ run run -m "$HOME/src/apart.git:$HOME/src/apart.git:staged" -- git status --shor
 check "and can be mounted" exits 0
 check "without a word" err_lacks "git finds"
 
+# ---- what is pushed, and where ----
+
+cd "$main" || exit
+git remote add origin https://git.example/x.git
+git_run 'git push -q origin main'
+check "a push from inside is refused" exits 128
+check "and it is said where one happens" err_matches 'denied: git.example.*; a push happens on the host, after'
+git_run 'git push -q origin main || cat /run/agent-machine/denials.jsonl'
+check "also to the run itself" out_has "a push happens on the host"
+git_run 'printf "protocol=https\nhost=git.example\n" | git credential fill'
+check "nor does git find credentials" exits 128
+check "and says that too" err_has "a push happens on the host"
+run run -e GIT_CONFIG_COUNT=0 -- git config --get-regexp '^credential'
+check "a person can leave that out" exits 1
+
 finish

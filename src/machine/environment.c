@@ -121,6 +121,25 @@ static int add_asked(struct environment *environment, const struct plan_facts *f
     return value ? put(environment, str_from(value), err) : 0;
 }
 
+/*
+ * Nobody's credentials are in there. Git asks for them where a server wants some, which is when
+ * something is pushed; what answers says where that happens instead, and ends it.
+ */
+static int add_git(struct environment *environment, struct err *err)
+{
+    static const char *const variables[] = {
+        "GIT_CONFIG_COUNT=1",
+        "GIT_CONFIG_KEY_0=credential.helper",
+        "GIT_CONFIG_VALUE_0=!f() { test \"$1\" != get || { echo 'agent-machine: there are no "
+        "credentials in here; a push happens on the host, after `agent-machine worktree apply "
+        "--commits`' >&2; echo quit=1; }; }; f",
+    };
+    int r = 0;
+    for (size_t i = 0; i < ARRAY_LEN(variables) && r == 0; i++)
+        r = put(environment, str_from(variables[i]), err);
+    return r;
+}
+
 int environment_build(struct environment *environment, const struct plan_facts *facts,
                       const struct plan *plan, const struct plan_request *request, struct err *err)
 {
@@ -144,6 +163,8 @@ int environment_build(struct environment *environment, const struct plan_facts *
                  environment_is_system_directory(own_shell) ? own_shell : STR("/bin/sh"));
     if (r == 0)
         r = putf(environment, err, "container", STR("agent-machine"));
+    if (r == 0)
+        r = add_git(environment, err);
     for (size_t i = 0; set && set[i] && r == 0; i++)
         r = put(environment, str_from(set[i]), err);
     for (size_t i = 0; asked && asked[i] && r == 0; i++)

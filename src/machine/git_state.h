@@ -42,6 +42,10 @@ int git_find_root(const char *directory, char ret_root[PATH_MAX], struct err *er
 int git_state_read(const char *directory, int64_t limit_ms, struct git_state *ret,
                    struct err *err) MUST_CHECK;
 
+/* The host that an address leads to; false where it leads to none, such as a path. */
+#define GIT_HOST_SIZE 256
+bool git_url_host(const char *url, char ret[GIT_HOST_SIZE]);
+
 /* The fingerprint's `repository`. */
 int git_state_write(const struct git_state *state, struct buf *ret);
 extern const char *const git_dirty_names[];

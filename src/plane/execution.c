@@ -137,6 +137,8 @@ static int open_doors(struct execution *execution, struct work *work, struct err
                                             .want_context = execution->launch };
     if (execution->plan->tier == TIER_PROCESS)
         return 0; /* which has no network of any kind */
+    if (execution->in_repository && git_url_host(execution->repository.url, execution->git_host))
+        options.git_host = execution->git_host;
     int r = gate_layers_policy(work_plane(work), work_text(work, WORK_OPERATION, "subjectRef"),
                                &options.policy, err);
     if (r < 0)

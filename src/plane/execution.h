@@ -41,6 +41,7 @@ struct execution {
     char command_digest[DIGEST_TEXT_SIZE]; /* as it was before anything ran */
     char own_digest[DIGEST_TEXT_SIZE];     /* of this program */
     struct git_state repository;
+    char git_host[GIT_HOST_SIZE]; /* where it would be pushed to */
     bool in_repository;
     size_t changed[CHANGE_TYPE_COUNT]; /* files, in all staged mounts */
     struct buf change_set;             /* of LocalAgentExecution; empty: nothing changed */

@@ -104,18 +104,32 @@ static const struct verdict *verdict_of_others(struct verdict *ret)
     return ret;
 }
 
+/* Who is denied a repository's own server may have wanted to push. */
+static const struct verdict *verdict_of_push(const struct verdict *verdict, struct verdict *ret)
+{
+    size_t len = strlen(verdict->smallest_change);
+    *ret = *verdict;
+    snprintf(ret->smallest_change + len, sizeof(ret->smallest_change) - len,
+             "%sa push happens on the host, after `agent-machine worktree apply --commits`",
+             len ? "; " : "");
+    return ret;
+}
+
 /* Meets a thing; the entry, where it is permitted and that is on record, else NULL. */
 static struct use_entry *note(struct network_door *door, const struct target *target,
                               const struct verdict *verdict, enum door_refusal refusal)
 {
     const struct network_sink *sink = door->options.sink;
-    struct verdict of_others;
+    struct verdict changed;
     struct err unwritten;
     bool is_new;
     struct use_entry *entry =
         uses_meet(door->uses, target, verdict->answer, refusal, clock_now_ms(), &is_new);
     if (entry && strcmp(entry->target.name, USES_OTHERS) == 0)
-        verdict = verdict_of_others(&of_others);
+        verdict = verdict_of_others(&changed);
+    else if (entry && door->options.git_host && verdict->answer != ANSWER_ALLOW &&
+             strcmp(entry->target.name, door->options.git_host) == 0)
+        verdict = verdict_of_push(verdict, &changed);
     bool is_answered = entry && !is_new && !entry->permitted && entry->answer == ANSWER_ASK &&
                        sink->is_answered(sink->context, entry->record);
     if (entry && (is_new || is_answered)) {

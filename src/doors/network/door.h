@@ -47,6 +47,7 @@ struct network_door_options {
     const struct network_sink *sink;
     const struct publish_port *ports; /* of this machine that lead inside */
     size_t port_count;
+    const char *git_host; /* where the repository would be pushed to; may be NULL */
     /* Asks for a socket of a family that was made inside; network_door_take is to follow. */
     void (*want_socket)(void *context, int family);
     void *want_context;

@@ -111,6 +111,27 @@ void git_clean_url(struct str url, char ret[GIT_URL_MAX + 1])
     put(ret, url, STR(""));
 }
 
+bool git_url_host(const char *url, char ret[GIT_HOST_SIZE])
+{
+    const char *begin = strstr(url, "://");
+    begin = begin ? begin + 3 : url;
+    size_t len = strcspn(begin, "/");
+    const char *at = memchr(begin, '@', len);
+    bool is_short = begin == url; /* user@host:path, where a path has no "/" before the ":" */
+    if (at) {
+        len -= (size_t)(at + 1 - begin);
+        begin = at + 1;
+    }
+    size_t host = strcspn(begin, ":/");
+    if (!host || begin[0] == '[' || host >= GIT_HOST_SIZE ||
+        (is_short && (host >= len || begin[host] != ':')))
+        return false;
+    for (size_t i = 0; i < host; i++)
+        ret[i] = (char)(begin[i] >= 'A' && begin[i] <= 'Z' ? begin[i] - 'A' + 'a' : begin[i]);
+    ret[host] = '\0';
+    return true;
+}
+
 /* --- settings ------------------------------------------------------------------------------ */
 
 static bool is_true(struct str value)

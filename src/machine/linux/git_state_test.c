@@ -263,6 +263,28 @@ TEST(addresses_lose_their_credentials)
     }
 }
 
+TEST(an_address_says_which_host_it_leads_to)
+{
+    static const char *const rows[][2] = {
+        { "https://git.example.com/a/b.git", "git.example.com" },
+        { "https://GIT.example.com:8443/a", "git.example.com" },
+        { "ssh://git@git.example.com:22/a", "git.example.com" },
+        { "git@git.example.com:a/b.git", "git.example.com" },
+        { "git.example.com:a", "git.example.com" },
+        { "/srv/git/a.git", NULL },
+        { "../a.git", NULL },
+        { "a/b:c", NULL },
+        { "", NULL },
+        { "file:///srv/a", NULL },
+        { "https://[::1]/a", NULL },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        char host[GIT_HOST_SIZE] = "";
+        CHECK_INT(git_url_host(rows[i][0], host), rows[i][1] != NULL);
+        CHECK_TEXT(host, rows[i][1] ?: "");
+    }
+}
+
 TEST(is_written_as_the_fingerprint_wants_it)
 {
     struct git_state state = { .url = "https://e.example/\"x\"", .dirty = GIT_NOT_CHECKED };
