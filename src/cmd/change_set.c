@@ -222,7 +222,7 @@ static int open_mounts(struct plane *plane, struct change_set *set, struct err *
 {
     _cleanup_(cleanup_json_doc) yyjson_doc *doc = NULL;
     char layer[LAYER_SIZE], host[WORKTREE_PATH_SIZE];
-    size_t i, count;
+    size_t i, count, roots = 0;
     yyjson_val *mount;
     int r = read_mounts(plane, urn_local(str_from(set->run.urn)), &doc, err);
     if (r < 0)
@@ -233,10 +233,13 @@ static int open_mounts(struct plane *plane, struct change_set *set, struct err *
     yyjson_val *mounts = (yyjson_val *)member(yyjson_doc_get_root(doc), "mounts");
     yyjson_arr_foreach(mounts, i, count, mount)
     {
-        if (!text_is(member(mount, "semantics"), "staged") || set->mount_count == PLAN_MOUNTS_MAX)
+        if (!text_is(member(mount, "semantics"), "staged") || roots == PLAN_MOUNTS_MAX)
             continue;
         snprintf(layer, sizeof(layer), "%s/%zu", set->run.folder, i);
         snprintf(host, sizeof(host), "%.*s", STR_ARG(text_of(member(mount, "hostPath"))));
+        set->roots[roots] = strdup(host);
+        if (!set->roots[roots++])
+            return err_set(err, ERR_MEMORY, STEP_SET, "there is not enough memory");
         r = worktree_open(layer, host, yyjson_is_true(member(mount, "secretsProhibited")),
                           &set->mounts[set->mount_count], err);
         if (r < 0)
@@ -328,6 +331,8 @@ void change_set_close(struct change_set *set)
 {
     for (size_t i = 0; i < set->mount_count; i++)
         worktree_close(&set->mounts[i]);
+    for (size_t i = 0; set->roots[i]; i++)
+        free(set->roots[i]);
     free(set->mounts);
     free(set->paths);
     *set = (struct change_set){ 0 };

@@ -20,7 +20,8 @@ struct change_set {
     struct runs_one run;
     struct worktree *mounts; /* those that have something in them */
     size_t mount_count;
-    struct chosen_path *paths; /* none: all of it */
+    char *roots[PLAN_MOUNTS_MAX + 1]; /* every directory that the run had staged, then NULL */
+    struct chosen_path *paths;        /* none: all of it */
     size_t path_count;
 };
 

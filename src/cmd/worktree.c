@@ -154,6 +154,9 @@ static const struct verb verbs[] = {
             "hooks and configuration, settings of editors and agents, CI definitions, scripts of "
             "packages, new programs, links that lead out, secrets. It is applied only where its "
             "own path is given, or with --include-held.\n\n"
+            "What the run did in git comes as references, whose objects the host's git checks: new "
+            "branches and tags, and branches that the host has not moved. What is checked out "
+            "moves with --head alone; --commits takes the branches beside the host's.\n\n"
             "The exit status is 1 where there are conflicts, or markers to "
             "resolve.\n\n" WORKTREE_NAMING,
         .options = worktree_apply_options,

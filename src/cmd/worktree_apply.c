@@ -28,6 +28,7 @@ const struct option_row worktree_apply_options[WORKTREE_APPLY_OPTIONS] = {
                              "where the host has changed it too, merge, with conflict markers" },
     [APPLY_INCLUDE_HELD] = { "include-held", 0, NULL, "take what is held apart too" },
     [APPLY_COMMITS] = { "commits", 0, NULL, "take the run's commits as branches, and no files" },
+    [APPLY_HEAD] = { "head", 0, NULL, "move what is checked out too, HEAD and its branch" },
     [APPLY_PATCH] = { "patch", 'p', NULL, "ask about each place that differs" },
     [APPLY_REASON] = { "reason", 0, "TEXT", "why, for the record" },
     [APPLY_JSON] = { "json", 'j', NULL, "print what became of each change as JSON" },
@@ -98,7 +99,7 @@ static void release(struct taking *taking)
     for (size_t i = 0; i < PLAN_MOUNTS_MAX; i++)
         worktree_apply_free(taking->plans[i]);
     for (size_t i = 0; i < PLAN_MOUNTS_MAX; i++)
-        git_commits_release(&taking->commits[i]);
+        git_apply_free(taking->gits[i]);
     redact_scanner_free(taking->scanner);
     hunks_free(taking->hunks);
     if (taking->is_open)
@@ -108,14 +109,14 @@ static void release(struct taking *taking)
 
 /* --- planning ------------------------------------------------------------------------------ */
 
-static bool chooses(void *context, const char *path)
+bool taking_chooses(void *context, const char *path)
 {
     struct taking *taking = context;
     return change_set_chooses(&taking->set, taking->mount, path) &&
            !(taking->hunks && hunks_leave(taking->hunks, taking->mount, path));
 }
 
-static bool names(void *context, const char *path)
+bool taking_names(void *context, const char *path)
 {
     const struct taking *taking = context;
     for (size_t i = 0; i < taking->set.path_count; i++)
@@ -149,8 +150,8 @@ static int plan(struct taking *taking, struct err *err)
     struct apply_options options = { .target = invocation->values[APPLY_TO],
                                      .include_held = invocation->values[APPLY_INCLUDE_HELD],
                                      .name = change_set_name(&taking->set),
-                                     .chooses = chooses,
-                                     .names = names,
+                                     .chooses = taking_chooses,
+                                     .names = taking_names,
                                      .context = taking };
     int r = read_strategy(invocation, &options.strategy, err);
     if (r == 0 && options.target && taking->set.mount_count > 1)
@@ -163,48 +164,9 @@ static int plan(struct taking *taking, struct err *err)
         taking->mount = i;
         r = worktree_apply_plan(&taking->set.mounts[i], &options, &taking->plans[i], err);
     }
+    if (r == 0 && !taking->elsewhere && !taking->hunks && !invocation->values[APPLY_PATCH])
+        r = taking_plan_git(taking, options.strategy, err);
     return r < 0 ? r : change_set_check_found(&taking->set, err);
-}
-
-/* --- commits ------------------------------------------------------------------------------- */
-
-static int find_commits(struct taking *taking, struct err *err)
-{
-    size_t branches = 0;
-    int r = 0;
-    if (taking->set.path_count || taking->elsewhere)
-        return err_set(err, ERR_USAGE, STEP_TAKE, "--commits takes no paths, and no --to");
-    for (size_t i = 0; i < taking->set.mount_count && r == 0; i++) {
-        r = git_commits_find(&taking->set.mounts[i], &taking->commits[i], err);
-        branches += taking->commits[i].count;
-    }
-    return r < 0 || branches ? r
-                             : err_set(err, ERR_NOT_FOUND, STEP_TAKE, "the run made no commits");
-}
-
-static bool is_git_data(void *context, const char *path)
-{
-    const struct worktree *worktree = context;
-    return held_is_git_data(path, worktree->changes.of_git);
-}
-
-/* What was taken as commits is not offered as files of git's any more. */
-static int take_commits(struct taking *taking, struct err *err)
-{
-    char prefix[GIT_PREFIX_MAX];
-    int r = 0;
-    taking->whole = true;
-    taking_prefix(taking, prefix);
-    for (size_t i = 0; i < taking->set.mount_count && r == 0; i++) {
-        bool gone = false;
-        if (taking->commits[i].count)
-            r = git_commits_take(&taking->set.mounts[i], &taking->commits[i], prefix, err);
-        if (r == 0 && taking->commits[i].count)
-            r = worktree_discard(&taking->set.mounts[i], is_git_data, &taking->set.mounts[i], &gone,
-                                 err);
-        taking->whole = taking->whole && gone;
-    }
-    return r;
 }
 
 /* --- doing --------------------------------------------------------------------------------- */
@@ -216,47 +178,61 @@ static bool is_whole(const struct taking *taking)
         if (fate != FATE_DONE && fate != FATE_TAKEN && fate != FATE_MERGED && fate != FATE_MARKED &&
             taking_count(taking, fate))
             return false;
-    return !taking->elsewhere && !taking->hunks;
+    return !taking->elsewhere && !taking->hunks && !taking->takes_commits;
 }
 
 static int admission(void *context, bool *ret_whole, struct err *err)
 {
     struct taking *taking = context;
     bool gone = true, all_gone = true;
-    int r = 0;
-    if (taking->takes_commits)
-        return take_commits(taking, err);
+    int r = taking_each_git(taking, git_apply_objects, err);
     for (size_t i = 0; i < taking->set.mount_count && r == 0; i++) {
         taking->mount = i;
-        r = taking->discards ? worktree_discard(&taking->set.mounts[i], chooses, taking, &gone, err)
-                             : worktree_apply_run(taking->plans[i], err);
+        if (taking->discards)
+            r = worktree_discard(&taking->set.mounts[i], taking_chooses, taking, &gone, err);
+        else if (taking->plans[i])
+            r = worktree_apply_run(taking->plans[i], err);
         all_gone = all_gone && gone;
     }
+    if (r == 0)
+        r = taking_each_git(taking, git_apply_refs, err);
     taking->whole = taking->discards ? all_gone : is_whole(taking);
     *ret_whole = taking->whole;
+    if (r == 0 && !taking->whole && !taking->discards)
+        r = taking_discard_git_data(taking, &all_gone, err);
+    if (r == 0 && taking->takes_commits)
+        taking->whole = all_gone;
     return r;
+}
+
+static int add_held(struct str *held, size_t *count, const char *path, struct err *err)
+{
+    if (*count == HELD_PATHS_MAX)
+        return err_set(err, ERR_LIMIT, STEP_TAKE,
+                       "more than %d changes are held apart; take them in parts", HELD_PATHS_MAX);
+    held[(*count)++] = str_from(path);
+    return 0;
 }
 
 /* What is held apart and was taken all the same. */
 static int gather_held(const struct taking *taking, struct str *held, size_t *ret_count,
                        struct err *err)
 {
+    int r = 0;
     *ret_count = 0;
-    for (size_t i = 0; i < taking->set.mount_count; i++) {
-        size_t items;
+    for (size_t i = 0; i < taking->set.mount_count && r == 0; i++) {
+        size_t items, refs;
         const struct apply_item *item =
             taking->plans[i] ? worktree_apply_items(taking->plans[i], &items) : NULL;
-        for (; item && items; items--, item++) {
-            if (!item->rule || item->fate == FATE_HELD || item->fate == FATE_NOT_CHOSEN)
-                continue;
-            if (*ret_count == HELD_PATHS_MAX)
-                return err_set(err, ERR_LIMIT, STEP_TAKE,
-                               "more than %d changes are held apart; take them in parts",
-                               HELD_PATHS_MAX);
-            held[(*ret_count)++] = str_from(item->change->path);
-        }
+        const struct git_item *ref = git_apply_items(taking->gits[i], &refs);
+        for (; item && items && r == 0; items--, item++)
+            if (item->rule && item->fate != FATE_HELD && item->fate != FATE_NOT_CHOSEN)
+                r = add_held(held, ret_count, item->change->path, err);
+        for (; refs && r == 0; refs--, ref++)
+            if (ref->rule && ref->fate != FATE_HELD && ref->fate != FATE_NOT_CHOSEN)
+                r = add_held(held, ret_count, ref->path, err);
     }
-    return 0;
+    return r;
 }
 
 static int submit(struct taking *taking, const char *reason, struct err *err)
@@ -315,13 +291,12 @@ static int take(struct taking *taking, struct err *err)
     if (r == 0)
         r = open_set(taking, err);
     if (r == 0 && taking->takes_commits)
-        r = find_commits(taking, err);
+        r = taking_plan_commits(taking, err);
     else if (r == 0)
         r = plan(taking, err);
     if (r == 0 && values[APPLY_PATCH] && !taking_count(taking, FATE_CONFLICT))
         r = choose_hunks(taking, err);
-    if (r < 0 || values[APPLY_DRY_RUN] ||
-        (!taking->takes_commits && taking_count(taking, FATE_CONFLICT)))
+    if (r < 0 || values[APPLY_DRY_RUN] || taking_count(taking, FATE_CONFLICT))
         return r;
     r = submit(taking, values[APPLY_REASON], err);
     if (r == 0 && taking->whole)
@@ -341,7 +316,7 @@ int worktree_run_apply(const struct invocation *invocation)
     int r = take(taking, &err);
     int status = r < 0 ? tell_error(invocation, &err) : EXIT_OK;
     if (r >= 0 && taking->takes_commits)
-        taking_tell_commits(taking);
+        status = taking_tell_commits(taking);
     else if (r >= 0)
         status = taking_tell(taking, r > 0);
     release(taking);

@@ -6,6 +6,7 @@
 #include "cmd/change_set.h"
 #include "cmd/tell.h"
 #include "cmd/worktree.h"
+#include "machine/held.h"
 
 #define ANSWER_SIZE 64
 #define PATH_SIZE   (WORKTREE_PATH_SIZE + CHANGES_PATH_MAX + 2)
@@ -112,7 +113,9 @@ static bool choose(const struct invocation *of_run, char *run, int timeout_ms)
     bool more = true;
     for (size_t i = 0; i < set.mount_count; i++)
         for (size_t j = 0; more && j < set.mounts[i].changes.count; j++)
-            if (set.mounts[i].changes.items[j].kind != CHANGED_DIRECTORY)
+            if (set.mounts[i].changes.items[j].kind != CHANGED_DIRECTORY &&
+                !held_is_git_data(set.mounts[i].changes.items[j].path,
+                                  set.mounts[i].changes.of_git))
                 more = choosing.count <= CHANGE_SET_PATHS_MAX &&
                        choose_path(&choosing, &set.mounts[i], &set.mounts[i].changes.items[j]);
     change_set_close(&set);

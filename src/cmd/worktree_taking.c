@@ -4,27 +4,58 @@
 #include "base/json.h"
 #include "cmd/tell.h"
 
-void taking_prefix(const struct taking *taking, char ret[GIT_PREFIX_MAX])
+/* A file of git's own, of which references tell. */
+static bool is_of_git(const struct taking *taking, size_t mount, const struct apply_item *item)
 {
-    snprintf(ret, GIT_PREFIX_MAX, "agent/%s", change_set_name(&taking->set));
+    return item->rule && strcmp(item->rule, "git-data") == 0 && taking->gits[mount] &&
+           git_apply_holds(taking->gits[mount], item->change->path);
+}
+
+static const struct apply_item *items_of(const struct taking *taking, size_t mount,
+                                         size_t *ret_count)
+{
+    *ret_count = 0;
+    return taking->plans[mount] ? worktree_apply_items(taking->plans[mount], ret_count) : NULL;
 }
 
 size_t taking_count(const struct taking *taking, enum apply_fate fate)
 {
     size_t sum = 0;
-    for (size_t i = 0; i < taking->set.mount_count; i++)
-        sum += worktree_apply_count(taking->plans[i], fate);
+    for (size_t i = 0; i < taking->set.mount_count; i++) {
+        size_t items;
+        const struct apply_item *item = items_of(taking, i, &items);
+        sum += git_apply_count(taking->gits[i], fate);
+        for (; items; items--, item++)
+            sum += item->fate == fate && !is_of_git(taking, i, item);
+    }
     return sum;
+}
+
+bool taking_git_is_done(const struct taking *taking, size_t mount)
+{
+    size_t items;
+    (void)git_apply_items(taking->gits[mount], &items);
+    return items == git_apply_count(taking->gits[mount], FATE_TAKEN) +
+                        git_apply_count(taking->gits[mount], FATE_DONE);
 }
 
 /* --- telling ------------------------------------------------------------------------------- */
 
-static void tell_item(FILE *out, const struct apply_item *item)
+static bool is_told(enum apply_fate fate, bool all)
 {
-    fprintf(out, "%-8s  ", apply_fate_names[item->fate]);
-    tell_text(out, item->change->path);
-    if (item->why)
-        fprintf(out, ": %s", item->why);
+    bool quiet = fate == FATE_TAKEN || fate == FATE_DONE || fate == FATE_MERGED;
+    return fate != FATE_NOT_CHOSEN && (all || !quiet);
+}
+
+static void tell_item(bool all, enum apply_fate fate, const char *path, const char *why)
+{
+    FILE *out = all ? stdout : stderr;
+    if (!is_told(fate, all))
+        return;
+    fprintf(out, "%-8s  ", apply_fate_names[fate]);
+    tell_text(out, path);
+    if (why)
+        fprintf(out, ": %s", why);
     fputc('\n', out);
 }
 
@@ -32,41 +63,53 @@ static void tell_item(FILE *out, const struct apply_item *item)
 static void tell_items(const struct taking *taking, bool all)
 {
     for (size_t i = 0; i < taking->set.mount_count; i++) {
-        size_t items;
-        const struct apply_item *item = worktree_apply_items(taking->plans[i], &items);
-        for (; items; items--, item++) {
-            bool quiet =
-                item->fate == FATE_TAKEN || item->fate == FATE_DONE || item->fate == FATE_MERGED;
-            if (item->fate != FATE_NOT_CHOSEN && (all || !quiet))
-                tell_item(all ? stdout : stderr, item);
-        }
+        size_t items, refs;
+        const struct apply_item *item = items_of(taking, i, &items);
+        const struct git_item *ref = git_apply_items(taking->gits[i], &refs);
+        for (; items; items--, item++)
+            if (!is_of_git(taking, i, item))
+                tell_item(all, item->fate, item->change->path, item->why);
+        for (; refs; refs--, ref++)
+            tell_item(all, ref->fate, ref->path, ref->why);
     }
+}
+
+static void add_json(struct buf *out, const struct git_item *item)
+{
+    if (item->fate == FATE_NOT_CHOSEN)
+        return;
+    buf_add_text(out, out->data[out->len - 1] == '[' ? "{\"path\":" : ",{\"path\":");
+    json_add_string(out, str_from(item->path));
+    buf_addf(out, ",\"change\":\"%s\",\"fate\":\"%s\"", change_names[item->type],
+             apply_fate_names[item->fate]);
+    if (item->rule)
+        buf_addf(out, ",\"rule\":\"%s\"", item->rule);
+    if (item->why) {
+        buf_add_text(out, ",\"why\":");
+        json_add_string(out, str_from(item->why));
+    }
+    buf_add_char(out, '}');
 }
 
 static void print_json(const struct taking *taking)
 {
     struct buf out = BUF_INIT_LIMIT(CHANGES_TEXT_MAX);
-    bool first = true;
     buf_add_char(&out, '[');
     for (size_t i = 0; i < taking->set.mount_count; i++) {
-        size_t items;
-        const struct apply_item *item = worktree_apply_items(taking->plans[i], &items);
+        size_t items, refs;
+        const struct apply_item *item = items_of(taking, i, &items);
+        const struct git_item *ref = git_apply_items(taking->gits[i], &refs);
         for (; items; items--, item++) {
-            if (item->fate == FATE_NOT_CHOSEN)
-                continue;
-            buf_add_text(&out, first ? "{\"path\":" : ",{\"path\":");
-            json_add_string(&out, str_from(item->change->path));
-            buf_addf(&out, ",\"change\":\"%s\",\"fate\":\"%s\"", change_names[item->change->type],
-                     apply_fate_names[item->fate]);
-            if (item->rule)
-                buf_addf(&out, ",\"rule\":\"%s\"", item->rule);
-            if (item->why) {
-                buf_add_text(&out, ",\"why\":");
-                json_add_string(&out, str_from(item->why));
-            }
-            buf_add_char(&out, '}');
-            first = false;
+            const struct git_item as_ref = { .path = item->change->path,
+                                             .type = item->change->type,
+                                             .fate = item->fate,
+                                             .rule = item->rule,
+                                             .why = item->why };
+            if (!is_of_git(taking, i, item))
+                add_json(&out, &as_ref);
         }
+        for (; refs; refs--, ref++)
+            add_json(&out, ref);
     }
     buf_add_char(&out, ']');
     puts(out.data);
@@ -77,6 +120,19 @@ static void say_count(size_t number, const char *what)
 {
     if (number)
         fprintf(stderr, "agent-machine: %zu %s\n", number, what);
+}
+
+/* Of what is held, what its own line says how to take. */
+static size_t count_checked_out(const struct taking *taking)
+{
+    size_t sum = 0;
+    for (size_t i = 0; i < taking->set.mount_count; i++) {
+        size_t refs;
+        const struct git_item *ref = git_apply_items(taking->gits[i], &refs);
+        for (; refs; refs--, ref++)
+            sum += ref->fate == FATE_HELD && strcmp(ref->rule, "git-head") == 0;
+    }
+    return sum;
 }
 
 int taking_tell(const struct taking *taking, bool done)
@@ -95,23 +151,31 @@ int taking_tell(const struct taking *taking, bool done)
     if (done && !taken)
         fputs("agent-machine: nothing was left to apply\n", stderr);
     say_count(taking_count(taking, FATE_MARKED), "of them with conflict markers to resolve");
-    say_count(taking_count(taking, FATE_HELD), "held apart: name them, or give --include-held");
+    say_count(taking_count(taking, FATE_HELD) - count_checked_out(taking),
+              "held apart: name them, or give --include-held");
     say_count(taking_count(taking, FATE_KEPT), "in conflict, and kept as the host has them");
     say_count(conflicts, "in conflict, so nothing is applied: --ours keeps the host's, --theirs "
                          "takes the run's, --merge makes one of both; or name other paths");
     return conflicts || taking_count(taking, FATE_MARKED) ? EXIT_NEGATIVE : EXIT_OK;
 }
 
-void taking_tell_commits(const struct taking *taking)
+int taking_tell_commits(const struct taking *taking)
 {
-    char prefix[GIT_PREFIX_MAX];
-    taking_prefix(taking, prefix);
     for (size_t i = 0; i < taking->set.mount_count; i++) {
-        for (size_t j = 0; j < taking->commits[i].count; j++) {
-            printf("%.12s %s/", taking->commits[i].branches[j].commit, prefix);
-            tell_text(stdout, taking->commits[i].branches[j].name);
+        size_t refs;
+        const struct git_item *ref = git_apply_items(taking->gits[i], &refs);
+        for (; refs; refs--, ref++) {
+            if (ref->fate == FATE_CONFLICT) {
+                tell_item(false, ref->fate, ref->to, ref->why);
+                continue;
+            }
+            printf("%.12s ", ref->new.text);
+            tell_text(stdout, ref->to + strlen("refs/heads/"));
             putchar('\n');
         }
-        say_count(taking->commits[i].left_out, "left out: no branches that git would take");
+        if (taking->gits[i])
+            say_count(git_apply_left_out(taking->gits[i]),
+                      "left out: no branches that git would take");
     }
+    return taking_count(taking, FATE_CONFLICT) ? EXIT_NEGATIVE : EXIT_OK;
 }

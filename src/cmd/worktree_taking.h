@@ -3,7 +3,7 @@
 #define AM_CMD_WORKTREE_TAKING_H
 
 #include "cmd/change_set.h"
-#include "machine/git_commits.h"
+#include "machine/git_apply.h"
 #include "machine/worktree_apply.h"
 
 enum {
@@ -14,6 +14,7 @@ enum {
     APPLY_OPTION_MERGE,
     APPLY_INCLUDE_HELD,
     APPLY_COMMITS,
+    APPLY_HEAD,
     APPLY_PATCH,
     APPLY_REASON,
     APPLY_JSON
@@ -28,8 +29,9 @@ struct taking {
     bool whole;          /* nothing of it is left */
     struct redact_scanner *scanner;
     struct worktree_apply *plans[PLAN_MOUNTS_MAX];
-    struct git_commits commits[PLAN_MOUNTS_MAX]; /* of --commits */
-    size_t mount;                                /* for which it is asked what was chosen */
+    struct git_apply *gits[PLAN_MOUNTS_MAX];
+    char prefix[GIT_PREFIX_MAX]; /* below which branches are taken, with --commits */
+    size_t mount;                /* for which it is asked what was chosen */
 };
 
 /*
@@ -42,12 +44,28 @@ bool hunks_leave(const struct hunks *hunks, size_t mount, const char *path);
 int hunks_fill(struct taking *taking, struct err *err) MUST_CHECK;
 void hunks_free(struct hunks *hunks);
 
-/* Below which the run's branches are taken. */
-void taking_prefix(const struct taking *taking, char ret[GIT_PREFIX_MAX]);
-/* How many changes have a fate, in all mounts. */
+/* Whether a path of the mount that is asked about was chosen, or named itself. */
+bool taking_chooses(void *context, const char *path);
+bool taking_names(void *context, const char *path);
+
+/* What becomes of references; with --commits, of branches alone, and then there must be some. */
+int taking_plan_git(struct taking *taking, enum apply_strategy strategy,
+                    struct err *err) MUST_CHECK;
+int taking_plan_commits(struct taking *taking, struct err *err) MUST_CHECK;
+int taking_each_git(struct taking *taking, int (*act)(struct git_apply *apply, struct err *err),
+                    struct err *err) MUST_CHECK;
+/*
+ * Where git has taken all that the run did with it in a mount, its files are done with. Says whether
+ * nothing is left in any mount.
+ */
+int taking_discard_git_data(struct taking *taking, bool *ret_gone, struct err *err) MUST_CHECK;
+
+/* How many changes and references have a fate, in all mounts. */
 size_t taking_count(const struct taking *taking, enum apply_fate fate);
+/* Whether git has taken all that the run did with it in a mount. */
+bool taking_git_is_done(const struct taking *taking, size_t mount);
 /* Says what became of each change, or would; returns the exit status that belongs to it. */
 int taking_tell(const struct taking *taking, bool done);
-void taking_tell_commits(const struct taking *taking);
+int taking_tell_commits(const struct taking *taking);
 
 #endif

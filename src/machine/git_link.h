@@ -14,6 +14,7 @@
 
 struct git_link {
     char path[PATH_MAX]; /* of the directory that holds everything of the repository */
+    char own[PATH_MAX];  /* what the file names: the same, or what is the work tree's own in it */
     bool believed;       /* else it is what the file names, and no more is known of it */
 };
 

@@ -14,6 +14,8 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "contract/rules.h"
+#include "machine/beneath.h"
+#include "machine/git_link.h"
 #include "machine/path_patterns.h"
 #include "machine/secret_names.h"
 #include "machine/worktree_diff.h"
@@ -66,6 +68,33 @@ static struct held look_at_path(const struct changed_path *change, bool of_git)
     return is_secret_name(change->path, directory)
                ? because("secret-name", "files of that name hold secrets")
                : (struct held){ 0 };
+}
+
+/*
+ * Git takes any folder with HEAD, objects and refs for a directory of its own, and the settings in
+ * it for its settings. So HEAD is held wherever it is, and what lies in such a folder of the host's
+ * is looked at as if that were called .git.
+ */
+static struct held look_at_folder(const struct worktree *worktree,
+                                  const struct changed_path *change)
+{
+    const char *slash = strrchr(change->path, '/');
+    struct changed_path inside = *change;
+    char folder[CHANGES_PATH_MAX + 1];
+    if (strcmp(slash ? slash + 1 : change->path, "HEAD") == 0)
+        return because("git-directory", "with it git takes the folder for a repository");
+    for (const char *end = change->path; (end = strchr(end, '/')); end++) {
+        inside.path = end + 1;
+        struct held held = look_at_path(&inside, true);
+        if (held.never || worktree->host < 0)
+            continue;
+        snprintf(folder, sizeof(folder), "%.*s", (int)(end - change->path), change->path);
+        _cleanup_(cleanup_close) int fd =
+            beneath_open(worktree->host, folder, O_PATH | O_DIRECTORY);
+        if (fd >= 0 && git_is_directory(fd))
+            return held;
+    }
+    return (struct held){ 0 };
 }
 
 bool held_is_git_data(const char *path, bool of_git)
@@ -250,6 +279,8 @@ int held_look(const struct worktree *worktree, const struct changed_path *change
 {
     bool written = change->type == CHANGE_ADDED || change->type == CHANGE_MODIFIED;
     struct held held = look_at_path(change, worktree->changes.of_git);
+    if (!held.rule)
+        held = look_at_folder(worktree, change);
     if (!held.rule && change->type != CHANGE_DELETED)
         held = look_at_kind(worktree, change);
     int r = !held.rule && written && change->kind == CHANGED_FILE && change->size

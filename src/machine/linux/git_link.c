@@ -122,6 +122,7 @@ bool git_link_find(const char *work, struct git_link *ret)
     int shared = find_shared(&link, ret->path);
     if (shared <= 0)
         memcpy(ret->path, link.git, sizeof(link.git));
+    memcpy(ret->own, link.git, sizeof(link.git));
     ret->believed =
         (shared > 0 || (shared == 0 && is_of_submodule(&link))) && is_git_directory(ret->path);
     return true;

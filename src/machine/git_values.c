@@ -1,0 +1,215 @@
+/*
+ * git_values: see the header.
+ *
+ * Theory of operation. A file that the run wrote is read from its layer and must have the digest
+ * that stands in the list; one that it did not touch is the host's. What the launch found is the
+ * host's file while that has not changed since, else the copy that the run's end kept; where there
+ * is neither it is not known. A file that the run made was not there at the launch. A value is an
+ * object's name in full, or "ref: " and another reference's; everything else is not known, and
+ * nobody goes on from it.
+ */
+#include "machine/git_values.h"
+
+#include "base/file.h"
+
+#define VALUE_BYTES_MAX  ((size_t)1 << 10)
+#define PACKED_BYTES_MAX ((size_t)16 << 20)
+#define PACKED_REFS      "packed-refs"
+
+static const struct git_value absent = { GIT_ABSENT, "" }, not_known = { GIT_NOT_KNOWN, "" };
+
+static int no_memory(struct err *err)
+{
+    return err_set(err, ERR_MEMORY, STEP_REFS, "there is not enough memory");
+}
+
+/* --- files --------------------------------------------------------------------------------- */
+
+static const struct changed_path *find(const struct git_refs_reader *reader, const struct map *map,
+                                       const char *path)
+{
+    uint32_t at;
+    return map_get(map, str_from(path), &at) ? &reader->worktree->changes.items[at] : NULL;
+}
+
+const struct changed_path *git_values_written(const struct git_refs_reader *reader,
+                                              const char *path)
+{
+    return find(reader, &reader->written, path);
+}
+
+const struct changed_path *git_values_deleted(const struct git_refs_reader *reader,
+                                              const char *path)
+{
+    return find(reader, &reader->deleted, path);
+}
+
+/* 1 with a text, 0 where it cannot be had; a larger one than the buffer's limit cannot. */
+static int read_fd(int fd, const char *path, struct buf *ret, struct err *err)
+{
+    _cleanup_(cleanup_close) int owned = fd;
+    struct err inner = { 0 };
+    if (owned < 0 || file_read_fd(owned, path, ret, &inner) == 0)
+        return owned >= 0;
+    buf_reset(ret);
+    return inner.code == ERR_MEMORY ? no_memory(err) : 0;
+}
+
+static int read_run(const struct git_refs_reader *reader, const struct changed_path *change,
+                    struct buf *ret, struct err *err)
+{
+    unsigned char digest[DIGEST_BYTES];
+    struct stat status;
+    if (change->kind != CHANGED_FILE)
+        return 0;
+    int r = read_fd(worktree_open_after(reader->worktree, change, &status), change->path, ret, err);
+    if (r <= 0)
+        return r;
+    if (digest_sha256(buf_str(ret), digest, err) < 0)
+        return -EIO;
+    return change->has_digest && memcmp(digest, change->digest, sizeof(digest)) == 0
+               ? 1
+               : err_set(err, ERR_DAMAGED, STEP_REFS, "%s is not what the run left", change->path);
+}
+
+/* A file at one moment: 1 with its text, 0 where there was none, -ENODATA where it is not known. */
+static int read_at(const struct git_refs_reader *reader, const char *path, enum git_moment moment,
+                   struct buf *ret, struct err *err)
+{
+    const struct worktree *worktree = reader->worktree;
+    const struct changed_path *written = git_values_written(reader, path);
+    const struct changed_path *deleted = git_values_deleted(reader, path);
+    struct stat status;
+    int r;
+    if (moment == GIT_RUN && written && written->type != CHANGE_MODE)
+        r = read_run(reader, written, ret, err);
+    else if (moment == GIT_RUN && deleted)
+        return 0;
+    else if (moment != GIT_HOST && written && written->type == CHANGE_ADDED && !deleted)
+        return 0; /* at the launch */
+    else if (moment != GIT_HOST && (written || deleted))
+        r = read_fd(worktree_open_before(worktree, deleted ?: written, &status), path, ret, err);
+    else {
+        int fd = worktree_open_host(worktree, path, &status);
+        if (fd == -ENOENT || fd == -ENOTDIR)
+            return 0;
+        if (fd >= 0 && moment != GIT_HOST && !worktree_is_unchanged(worktree, &status)) {
+            close(fd);
+            return -ENODATA;
+        }
+        r = read_fd(fd, path, ret, err);
+    }
+    return r == 0 ? -ENODATA : r;
+}
+
+/* --- values -------------------------------------------------------------------------------- */
+
+static bool is_object_name(struct str text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (!memchr("0123456789abcdef", text.ptr[i], 16))
+            return false;
+    return text.len == 40 || text.len == 64;
+}
+
+static int set_value(struct git_refs_reader *reader, enum git_value_kind kind, struct str text,
+                     struct git_value *ret, struct err *err)
+{
+    const char *copy = arena_copy(&reader->arena, text);
+    *ret = (struct git_value){ kind, copy };
+    return copy ? 0 : no_memory(err);
+}
+
+enum git_value_kind git_values_parse(struct str text, struct str *ret)
+{
+    while (text.len && strchr(" \t\r\n", text.ptr[text.len - 1]))
+        text.len--;
+    bool is_symbolic = str_starts(text, STR("ref: ")) && !memchr(text.ptr, '\0', text.len);
+    *ret = is_symbolic ? str_from_offset(text, strlen("ref: ")) : text;
+    return is_symbolic ? GIT_SYMBOLIC : is_object_name(text) ? GIT_OBJECT : GIT_NOT_KNOWN;
+}
+
+static int make_value(struct git_refs_reader *reader, struct str text, struct git_value *ret,
+                      struct err *err)
+{
+    enum git_value_kind kind = git_values_parse(text, &text);
+    *ret = not_known;
+    return kind == GIT_NOT_KNOWN ? 0 : set_value(reader, kind, text, ret, err);
+}
+
+int git_values_of_file(struct git_refs_reader *reader, const char *path,
+                       struct git_value ret[GIT_MOMENTS], struct err *err)
+{
+    int r = 0;
+    for (enum git_moment moment = 0; moment < GIT_MOMENTS && r == 0; moment++) {
+        _cleanup_(buf_release) struct buf text = BUF_INIT_LIMIT(VALUE_BYTES_MAX);
+        int found = read_at(reader, path, moment, &text, err);
+        ret[moment] = found == 0 ? absent : not_known;
+        if (found > 0)
+            r = make_value(reader, buf_str(&text), &ret[moment], err);
+        else if (found < 0 && found != -ENODATA)
+            r = found;
+    }
+    return r;
+}
+
+/* --- packed references --------------------------------------------------------------------- */
+
+bool git_values_next_packed(const struct git_packed *packed, size_t *at, struct str *ret_object,
+                            struct str *ret_name)
+{
+    while (*at < packed->text.len) {
+        struct str text = buf_str(&packed->text);
+        size_t end = str_index(text, '\n', *at), blank = str_index(text, ' ', *at);
+        struct str object = str_make(text.ptr + *at, blank < end ? blank - *at : 0);
+        struct str name = str_make(text.ptr + blank + 1, blank < end ? end - blank - 1 : 0);
+        *at = end + 1;
+        if (is_object_name(object) && name.len && !memchr(name.ptr, '\0', name.len)) {
+            *ret_object = object;
+            *ret_name = name;
+            return true;
+        }
+    }
+    return false;
+}
+
+static int index_packed(struct git_packed *packed, struct err *err)
+{
+    struct str object, name;
+    for (size_t at = 0; git_values_next_packed(packed, &at, &object, &name);)
+        if (map_put(&packed->at, name, (uint32_t)(object.ptr - packed->text.data)) == -ENOMEM)
+            return no_memory(err);
+    return 0;
+}
+
+int git_values_read_packed(struct git_refs_reader *reader, size_t repository, const char *prefix,
+                           struct err *err)
+{
+    char path[CHANGES_PATH_MAX + 16];
+    int r = 0;
+    snprintf(path, sizeof(path), "%s" PACKED_REFS, prefix);
+    reader->has_packed[repository] = true;
+    for (enum git_moment moment = 0; moment < GIT_MOMENTS && r >= 0; moment++) {
+        struct git_packed *packed = &reader->packed[repository][moment];
+        *packed = (struct git_packed){ .text = BUF_INIT_LIMIT(PACKED_BYTES_MAX), .at = MAP_INIT };
+        r = read_at(reader, path, moment, &packed->text, err);
+        packed->known = r >= 0;
+        if (r == 1)
+            r = index_packed(packed, err);
+        else if (r == -ENODATA)
+            r = 0;
+    }
+    return r < 0 ? r : 0;
+}
+
+int git_values_of_packed(struct git_refs_reader *reader, const struct git_packed *packed,
+                         struct str name, struct git_value *ret, struct err *err)
+{
+    uint32_t at;
+    if (!packed->known || !map_get(&packed->at, name, &at)) {
+        *ret = packed->known ? absent : not_known;
+        return 0;
+    }
+    struct str line = str_from_offset(buf_str(&packed->text), at);
+    return set_value(reader, GIT_OBJECT, str_make(line.ptr, str_index(line, ' ', 0)), ret, err);
+}
