@@ -76,6 +76,23 @@ check "what no binding answers has no route" exits 1
 run model usage
 check "nothing was called" out_has "no model was called"
 
+# ---- what no surface gives ----
+
+for verb in promote retire tune; do
+    run model $verb llama3.2:1b
+    check "$verb is refused" exits 77
+    check "$verb: with what would be needed" err_has "a separate consented contract, and an evidence"
+done
+sed -e 's/"notes": "[^"]*"/"notes": "This profile may promote models."/' \
+    "$tree/examples/local-model-profile.llama32-1b.json" >promotes.json
+grep -q "may promote" promotes.json || sed -i 's/"schemaVersion"/"notes": "This profile may promote models.", "schemaVersion"/' promotes.json
+run model bind promotes.json
+check "nor is it had by a document that claims it" exits 65
+check "by its rule" err_has "carry."
+printf '{"operationType":"agent_machine.model.tune"}' >tune.json
+run op submit tune.json
+check "nor by a command" exits 65
+
 # ---- and no longer ----
 
 run model unbind llama3.2:1b --reason "For the tests."

@@ -4,6 +4,8 @@
 #include "base/json.h"
 #include "cmd/tell.h"
 #include "contract/rules.h"
+#include "doors/model/protocol.h"
+#include "plane/model_health.h"
 #include "plane/model_presets.h"
 #include "plane/model_routes.h"
 #include "plane/profile.h"
@@ -115,7 +117,8 @@ static const struct option_row list_options[] = {
     [LIST_JSON] = { "json", 'j', NULL, "print the bindings, each on a line" },
 };
 
-static void print_binding(const struct model_routes *routes, size_t index)
+static void print_binding(const struct model_routes *routes, size_t index,
+                          const struct model_health *health)
 {
     const struct model_route *route = &routes->routes[index];
     _cleanup_(buf_release) struct buf models = BUF_INIT;
@@ -129,8 +132,10 @@ static void print_binding(const struct model_routes *routes, size_t index)
                                       : STR("stay on this machine"));
     if (route->base_url.len && !route->refusal.len)
         op_print_wrapped("  at", 10, route->base_url);
-    if (route->refusal.len)
-        op_print_wrapped("  unusable", 11, route->refusal);
+    buf_reset(&models);
+    buf_addf(&models, "%s%s%s", model_state_name(health->state), health->why[0] ? ": " : "",
+             health->why);
+    op_print_wrapped("  state", 10, buf_str(&models));
 }
 
 static void print_binding_json(const struct model_origin *origin)
@@ -141,8 +146,8 @@ static void print_binding_json(const struct model_origin *origin)
     buf_release(&line);
 }
 
-static int open_routes(const char *given, struct plane **ret_plane, struct model_routes *ret,
-                       struct err *err)
+int model_open_routes(const char *given, struct plane **ret_plane, struct model_routes *ret,
+                      struct err *err)
 {
     char profile[PLANE_URN_MAX];
     model_profile(given, profile);
@@ -156,13 +161,16 @@ static int run_list(const struct invocation *invocation)
     _cleanup_(model_routes_release) struct model_routes routes = { 0 };
     bool json = invocation->values[LIST_JSON];
     struct err err = { 0 };
-    if (open_routes(invocation->values[LIST_PROFILE], &plane, &routes, &err) < 0)
+    if (model_open_routes(invocation->values[LIST_PROFILE], &plane, &routes, &err) < 0)
+        return tell_error(invocation, &err);
+    _cleanup_(cleanup_free) struct model_health *health = calloc(routes.count + 1, sizeof(*health));
+    if (!health || (!json && model_health_read(plane, &routes, false, health, &err) < 0))
         return tell_error(invocation, &err);
     for (size_t i = 0; i < routes.count; i++) {
         if (json)
             print_binding_json(&routes.origins[i]);
         else
-            print_binding(&routes, i);
+            print_binding(&routes, i, &health[i]);
     }
     if (!routes.count && !json)
         puts("no model is bound; see `agent-machine model bind`");
@@ -251,7 +259,7 @@ static int run_route(const struct invocation *invocation)
         return tell_usage(invocation->path, "--model is missing: which model a client asks for");
     if (!read_protocol(invocation->values[ROUTE_PROTOCOL], &protocol))
         return tell_usage(invocation->path, "--protocol takes openai, anthropic or ollama");
-    if (open_routes(invocation->values[ROUTE_PROFILE], &plane, &routes, &err) < 0)
+    if (model_open_routes(invocation->values[ROUTE_PROFILE], &plane, &routes, &err) < 0)
         return tell_error(invocation, &err);
     routes_choose(routes.routes, routes.count, endpoint_first(protocol), str_from(model), &choice);
     if (invocation->values[ROUTE_JSON])
@@ -260,6 +268,35 @@ static int run_route(const struct invocation *invocation)
         print_choice(&routes, &choice);
     return choice.count ? EXIT_OK : EXIT_NEGATIVE;
 }
+
+/* --- what is no verb of this machine --------------------------------------------------------- */
+
+static int refuse(const struct invocation *invocation, const char *why)
+{
+    struct err err;
+    err_set(&err, ERR_DENIED, "change a model", "%s", why);
+    return tell_error(invocation, &err);
+}
+
+static int run_promote(const struct invocation *invocation)
+{
+    return refuse(invocation, MODEL_NO_PROMOTION);
+}
+
+static int run_retire(const struct invocation *invocation)
+{
+    return refuse(invocation, MODEL_NO_LIFECYCLE);
+}
+
+static int run_tune(const struct invocation *invocation)
+{
+    return refuse(invocation, MODEL_NO_TUNING);
+}
+
+#define REFUSED                                                                                    \
+    .operands = "MODEL", .operands_min = 1, .operands_max = 1,                                     \
+    .description = "Always refused: a machine carries references to models and has no authority "  \
+                   "over them. It says what would be needed."
 
 /* --- the table ----------------------------------------------------------------------------- */
 
@@ -298,8 +335,11 @@ static const struct verb verbs[] = {
     {
         .name = "list",
         .summary = "List what is bound to a profile",
-        .description = "Prints the bindings of a profile: which models they answer, whether "
-                       "prompts leave this machine, and why one cannot be used.",
+        .description =
+            "Prints the bindings of a profile: which models they answer, whether prompts leave "
+            "this machine, and how each stands: local (a server of this machine has the model), "
+            "cached fallback (what stands in for it is here), unavailable, or refused by policy, "
+            "with the reason. Hosted providers are not asked.",
         .options = list_options,
         .option_count = ARRAY_LEN(list_options),
         .run = run_list,
@@ -334,6 +374,37 @@ static const struct verb verbs[] = {
         .run = run_model_serve,
     },
     {
+        .name = "pull",
+        .operands = "PRESET|FILE|PROVIDER",
+        .operand_kind = OPERAND_FILE,
+        .operands_min = 1,
+        .operands_max = 1,
+        .summary = "Fetch the weights of a local model",
+        .description =
+            "Has Ollama fetch the model of a LocalModelProfile, after saying its size and licence, "
+            "and shows how far it is. It is an operation: the model's profile, the layers' rules "
+            "about the model, and their verdict on the registry's host have to let it. Nothing "
+            "else in this program ever fetches a model.\n\n"
+            "What was fetched is verified by its digests, and where --digest pins the model's, "
+            "held against that. One that was ended goes on where it was when it is typed again.",
+        .options = model_pull_options,
+        .option_count = MODEL_PULL_OPTION_COUNT,
+        .run = run_model_pull,
+    },
+    {
+        .name = "test",
+        .summary = "Ask whether models could answer, and find servers of this machine",
+        .description =
+            "Asks the servers of this machine which models they have, and hosted providers, where "
+            "the layers let anybody go there, whether they answer at all: without a prompt and "
+            "without a credential. Then lists the servers of models that are found at their usual "
+            "ports on loopback (Ollama, llama.cpp, LM Studio and others). Where no binding could "
+            "answer the exit status is 1.",
+        .options = model_test_options,
+        .option_count = MODEL_TEST_OPTION_COUNT,
+        .run = run_model_test,
+    },
+    {
         .name = "usage",
         .summary = "Show what calls of models have used",
         .description = "Adds up the calls that the ledger's events have, by model and binding. "
@@ -342,6 +413,15 @@ static const struct verb verbs[] = {
         .option_count = MODEL_USAGE_OPTION_COUNT,
         .run = run_model_usage,
     },
+    { .name = "promote",
+      .summary = "Refused: models are not promoted here",
+      REFUSED,
+      .run = run_promote },
+    { .name = "retire",
+      .summary = "Refused: a model's lifecycle is its owner's",
+      REFUSED,
+      .run = run_retire },
+    { .name = "tune", .summary = "Refused: models are not tuned here", REFUSED, .run = run_tune },
 };
 
 const struct verb verb_model = {

@@ -5,31 +5,22 @@
  * standard output, or in a file that only its owner can read; it stands in no
  * argument and no record.
  */
-#include <signal.h>
 #include <sys/random.h>
 
-#include "authority/layers.h"
 #include "authority/secret.h"
-#include "base/digest.h"
 #include "base/json.h"
-#include "cmd/first.h"
 #include "cmd/model.h"
 #include "cmd/model_listen.h"
+#include "cmd/own_run.h"
 #include "cmd/tell.h"
-#include "contract/rules.h"
 #include "plane/model_service.h"
-#include "plane/profile.h"
-#include "plane/run_policy.h"
 
-#define STEP_SERVE       "serve models"
-#define TOKEN_BYTES      24
-#define TOKEN_MIN        16
-#define TOKEN_PREFIX     "am-"
-#define TOKEN_SIZE       256
-#define DEFAULT_PORT     11435
-#define PROGRAM          "agent-machine"
-#define ARGUMENTS_MAX    4096
-#define STATUS_CANCELLED 130 /* as of a run */
+#define STEP_SERVE   "serve models"
+#define TOKEN_BYTES  24
+#define TOKEN_MIN    16
+#define TOKEN_PREFIX "am-"
+#define TOKEN_SIZE   256
+#define DEFAULT_PORT 11435
 
 enum {
     SERVE_PORT,
@@ -57,14 +48,9 @@ const struct option_row model_serve_options[MODEL_SERVE_OPTION_COUNT] = {
 
 struct serve {
     const struct invocation *invocation;
-    struct plane *plane;
-    struct layers *layers;
-    struct profile profile;
-    struct run_policy policy;
+    struct own_run run;
     struct model_service service;
     struct model_listener listener;
-    int64_t ceiling[DIMENSION_COUNT];
-    char urn[PLANE_URN_MAX];
     char token[TOKEN_SIZE];
 };
 
@@ -119,77 +105,6 @@ static int find_token(const char *path, char ret[TOKEN_SIZE], struct err *err)
     return err_set_errno(err, errno, STEP_SERVE, "cannot write %s", path);
 }
 
-/* --- the command --------------------------------------------------------------------------- */
-
-static int read_options(struct serve *serve, struct err *err)
-{
-    const struct invocation *invocation = serve->invocation;
-    const yyjson_val *budget = at(serve->profile.root, "/agentPlane/budget");
-    int64_t given[DIMENSION_COUNT];
-    for (size_t i = 0; i < DIMENSION_COUNT; i++)
-        given[i] = -1;
-    for (size_t i = 0; i < invocation->given_count; i++)
-        if (invocation->given[i].option == SERVE_BUDGET &&
-            !op_read_budget(invocation->given[i].value, given))
-            return err_set(err, ERR_USAGE, STEP_SERVE, "--budget takes " OP_BUDGET_FORM);
-    for (size_t i = 0; i < DIMENSION_COUNT; i++) {
-        int64_t own = (int64_t)count_of(member(budget, dimension_names[i]));
-        serve->ceiling[i] = given[i] >= 0 && given[i] < own ? given[i] : own;
-    }
-    serve->service.wall_seconds = serve->ceiling[DIMENSION_WALL_CLOCK_SECONDS];
-    return 0;
-}
-
-/* It is a run of this program: "model serve", and where. */
-static int write_parameters(const struct serve *serve, struct buf *ret, struct err *err)
-{
-    _cleanup_(buf_release) struct buf bytes = BUF_INIT_LIMIT(ARGUMENTS_MAX);
-    const char *const arguments[] = { "model", "serve" };
-    char digest[DIGEST_TEXT_SIZE];
-    for (size_t i = 0; i < ARRAY_LEN(arguments); i++)
-        buf_add(&bytes, arguments[i], strlen(arguments[i]) + 1);
-    int r = digest_text(buf_str(&bytes), digest, err);
-    buf_add_text(ret, "{\"profileRef\":");
-    json_add_string(ret, str_from(serve->urn));
-    buf_addf(ret,
-             ",\"executable\":\"" PROGRAM "\",\"arguments\":{\"count\":%zu,\"digest\":\"%s\","
-             "\"lengthBytes\":%zu,\"safe\":[",
-             ARRAY_LEN(arguments), digest, bytes.len - ARRAY_LEN(arguments));
-    for (size_t i = 0; i < ARRAY_LEN(arguments); i++)
-        buf_addf(ret, "%s{\"index\":%zu,\"text\":\"%s\"}", i ? "," : "", i, arguments[i]);
-    buf_add_text(ret, "]}}");
-    return r;
-}
-
-static int submit(struct serve *serve, struct outcome *ret, struct err *err)
-{
-    _cleanup_(buf_release) struct buf parameters = BUF_INIT, ceiling = BUF_INIT,
-                                      command = BUF_INIT_LIMIT(PLANE_COMMAND_BYTES_MAX);
-    const char *reason = serve->invocation->values[SERVE_REASON];
-    const char *delegation =
-        op_delegation(serve->invocation->values[SERVE_DELEGATION], serve->profile.root);
-    char urn[PLANE_URN_MAX] = "";
-    struct plane_asks asks = { .network_profile = str_from(serve->policy.network_profile),
-                               .additions = serve->policy.additions,
-                               .addition_count = serve->policy.count };
-    for (size_t i = 0; i < DIMENSION_COUNT; i++)
-        buf_addf(&ceiling, "%s\"%s\":%lld", i ? "," : "{", dimension_names[i],
-                 (long long)serve->ceiling[i]);
-    buf_add_char(&ceiling, '}');
-    if (delegation)
-        op_urn("delegation", delegation, urn);
-    int r = write_parameters(serve, &parameters, err);
-    struct submission submission = { .type = OPERATION_EXECUTION_START,
-                                     .workspace = STR(PROFILE_WORKSPACE),
-                                     .parameters = buf_str(&parameters),
-                                     .ceiling = buf_str(&ceiling),
-                                     .delegation = str_from(urn),
-                                     .reason = str_from(reason ? reason : "") };
-    if (r == 0)
-        r = plane_write_submit(&submission, &command, err);
-    return r < 0 ? r : plane_submit(serve->plane, buf_str(&command), &asks, ret, err);
-}
-
 /* --- what is told -------------------------------------------------------------------------- */
 
 static void tell_begun(void *context, struct str operation)
@@ -235,7 +150,7 @@ static int tell_end(const struct serve *serve, const struct outcome *outcome)
         return EXIT_OK;
     if (service->end_reason[0])
         op_tell_wrapped(stderr, "ended:", 7, str_from(service->end_reason));
-    return STATUS_CANCELLED;
+    return OWN_RUN_CANCELLED;
 }
 
 /* --- the verb ------------------------------------------------------------------------------ */
@@ -243,31 +158,19 @@ static int tell_end(const struct serve *serve, const struct outcome *outcome)
 static int prepare(struct serve *serve, struct err *err)
 {
     const struct invocation *invocation = serve->invocation;
+    struct own_run *run = &serve->run;
     struct plane_options plug = { 0 };
-    struct layers_places places;
-    char directory[PATH_MAX];
-    model_profile(invocation->values[SERVE_PROFILE], serve->urn);
     model_service_plug(&serve->service, &plug);
-    if (!getcwd(directory, sizeof(directory)))
-        return err_set_errno(err, errno, STEP_SERVE, "there is no current folder");
-    int r = first_open(&plug, NULL, &serve->plane, err);
+    int r = own_run_open(run, &plug, invocation->values[SERVE_PROFILE], err);
     if (r == 0)
-        r = layers_places_default(directory, &places, err);
-    if (r == 0)
-        r = layers_open(&places, &serve->layers, err);
-    if (r == 0)
-        r = profile_find(serve->plane, serve->layers, serve->urn, &serve->profile, err);
-    if (r == 0)
-        r = read_options(serve, err);
-    if (r == 0)
-        r = run_policy_read(serve->plane, serve->layers, serve->profile.root, NULL, &serve->policy,
-                            err);
+        r = own_run_lower(run, invocation, SERVE_BUDGET, err);
     if (r == 0)
         r = find_token(invocation->values[SERVE_TOKEN_FILE], serve->token, err);
     if (r == 0)
         r = model_listen(invocation->values[SERVE_SOCKET], invocation->values[SERVE_PORT],
                          DEFAULT_PORT, &serve->listener, err);
-    serve->service.profile = str_from(serve->urn);
+    serve->service.wall_seconds = run->ceiling[DIMENSION_WALL_CLOCK_SECONDS];
+    serve->service.profile = str_from(run->urn);
     serve->service.token = str_from(serve->token);
     serve->service.listener = TAKE_FD(serve->listener.fd);
     serve->service.begun = tell_begun;
@@ -278,17 +181,19 @@ static int prepare(struct serve *serve, struct err *err)
 static void release(struct serve *serve)
 {
     model_listener_release(&serve->listener);
-    profile_release(&serve->profile);
-    layers_close(serve->layers);
-    plane_close(serve->plane);
+    own_run_release(&serve->run);
     model_service_release(&serve->service);
-    run_policy_release(&serve->policy); /* which the plane's policy was made of */
     explicit_bzero(serve->token, sizeof(serve->token));
 }
 
 int run_model_serve(const struct invocation *invocation)
 {
     _cleanup_(cleanup_free) struct serve *serve = calloc(1, sizeof(*serve));
+    static const char *const arguments[] = { "model", "serve" };
+    const struct own_run_command command = { .arguments = arguments,
+                                             .argument_count = ARRAY_LEN(arguments),
+                                             .delegation = invocation->values[SERVE_DELEGATION],
+                                             .reason = invocation->values[SERVE_REASON] };
     struct outcome outcome = { 0 };
     struct err err = { 0 };
     if (!serve)
@@ -297,7 +202,7 @@ int run_model_serve(const struct invocation *invocation)
     serve->service.listener = serve->listener.fd = -1;
     int r = prepare(serve, &err);
     if (r == 0)
-        r = submit(serve, &outcome, &err);
+        r = own_run_submit(&serve->run, &command, &outcome, &err);
     int status = r == 0                  ? tell_end(serve, &outcome)
                  : err.code == ERR_USAGE ? tell_usage(invocation->path, "%s", err.cause)
                                          : tell_error(invocation, &err);

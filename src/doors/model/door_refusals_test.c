@@ -80,6 +80,13 @@ TEST(what_makes_no_sense_is_refused_before_anything)
           "heldContextTokens", 400 },
         { "/api/generate", "{\"model\":\"plain\",\"images\":[\"aa\"]}", "imageTokens", 400 },
         { "/api/pull", "{\"model\":\"plain\"}", "Models are not changed through the door", 403 },
+        { "/api/push", "{\"model\":\"plain\"}", "not promoted or published", 403 },
+        { "/api/create", "{\"model\":\"plain\"}", "their lifecycle is their owner's", 403 },
+        { "/api/copy", "{\"source\":\"plain\"}", "their lifecycle is their owner's", 403 },
+        { "/v1/fine_tuning/jobs", "{\"model\":\"plain\"}",
+          "a separate consented contract, and an evidence ledger of its own", 403 },
+        { "/v1/fine_tuning/jobs/ft-1/cancel", "{}", "not tuned or trained", 403 },
+        { "/v1/fine-tunes", "{\"model\":\"plain\"}", "carry.tuning-needs-consent", 403 },
         { "/v1/images", "{}", "There is no such place", 404 },
         { "/api/tags", "{}", "for another method", 405 },
     };

@@ -131,12 +131,7 @@ static bool refuses_head(struct exchanges *all, const struct http_request *reque
     else if (!*ret_endpoint)
         *ret = (struct model_problem){ FAULT_NOT_FOUND, STR("There is no such place."), NULL };
     else if ((*ret_endpoint)->kind == ENDPOINT_REFUSED)
-        *ret = (struct model_problem){
-            FAULT_DENIED,
-            STR("Models are not changed through the door: on the host, `agent-machine model pull` "
-                "asks whoever may say so."),
-            NULL
-        };
+        *ret = (struct model_problem){ FAULT_DENIED, str_from((*ret_endpoint)->suffix), NULL };
     else
         return false;
     return true;

@@ -24,6 +24,10 @@ const char *model_protocol_name(enum model_protocol protocol)
 
 /* --- endpoints ------------------------------------------------------------------------------- */
 
+#define NO_PULL                                                                                    \
+    "Models are not changed through the door: on the host, `agent-machine model pull` asks "       \
+    "whoever may say so."
+
 const struct endpoint endpoints[] = {
     { "POST", "/v1/chat/completions", MODEL_OPENAI, ENDPOINT_CHAT, "/chat/completions" },
     { "POST", "/v1/completions", MODEL_OPENAI, ENDPOINT_COMPLETION, "/completions" },
@@ -41,22 +45,27 @@ const struct endpoint endpoints[] = {
     { "POST", "/api/show", MODEL_OLLAMA, ENDPOINT_SHOW, "/show" },
     { "GET", "/api/tags", MODEL_OLLAMA, ENDPOINT_MODELS, NULL },
     { "GET", "/api/version", MODEL_OLLAMA, ENDPOINT_VERSION, NULL },
-    { "POST", "/api/pull", MODEL_OLLAMA, ENDPOINT_REFUSED, NULL },
-    { "POST", "/api/push", MODEL_OLLAMA, ENDPOINT_REFUSED, NULL },
-    { "POST", "/api/create", MODEL_OLLAMA, ENDPOINT_REFUSED, NULL },
-    { "POST", "/api/copy", MODEL_OLLAMA, ENDPOINT_REFUSED, NULL },
-    { "DELETE", "/api/delete", MODEL_OLLAMA, ENDPOINT_REFUSED, NULL },
-    { "POST", "/v1/fine_tuning/jobs", MODEL_OPENAI, ENDPOINT_REFUSED, NULL },
+    { "POST", "/api/pull", MODEL_OLLAMA, ENDPOINT_REFUSED, NO_PULL },
+    { "POST", "/api/push", MODEL_OLLAMA, ENDPOINT_REFUSED, MODEL_NO_PROMOTION },
+    { "POST", "/api/create", MODEL_OLLAMA, ENDPOINT_REFUSED, MODEL_NO_LIFECYCLE },
+    { "POST", "/api/copy", MODEL_OLLAMA, ENDPOINT_REFUSED, MODEL_NO_LIFECYCLE },
+    { "DELETE", "/api/delete", MODEL_OLLAMA, ENDPOINT_REFUSED, MODEL_NO_LIFECYCLE },
+    { "DELETE", "/v1/models/*", MODEL_OPENAI, ENDPOINT_REFUSED, MODEL_NO_LIFECYCLE },
+    { "POST", "/v1/fine_tuning/**", MODEL_OPENAI, ENDPOINT_REFUSED, MODEL_NO_TUNING },
+    { "GET", "/v1/fine_tuning/**", MODEL_OPENAI, ENDPOINT_REFUSED, MODEL_NO_TUNING },
+    { "POST", "/v1/fine-tunes", MODEL_OPENAI, ENDPOINT_REFUSED, MODEL_NO_TUNING },
 };
 const size_t endpoint_count = ARRAY_LEN(endpoints);
 
 static bool path_matches(struct str pattern, struct str path)
 {
+    bool takes_all = str_ends(pattern, STR("**"));
     if (!str_ends(pattern, STR("*")))
         return str_equal(pattern, path);
-    pattern.len--;
+    pattern.len -= takes_all ? 2 : 1;
     struct str rest = str_from_offset(path, pattern.len);
-    return str_starts(path, pattern) && rest.len && str_index(rest, '/', 0) == rest.len;
+    return str_starts(path, pattern) && rest.len &&
+           (takes_all || str_index(rest, '/', 0) == rest.len);
 }
 
 const struct endpoint *endpoint_find(struct str method, struct str path, bool *ret_method_is_other)

@@ -42,11 +42,24 @@ enum endpoint_kind {
 
 struct endpoint {
     const char *method;
-    const char *path; /* ends in "*": and one segment more */
+    const char *path; /* ends in "*": and one segment more; in "**": and whatever follows */
     enum model_protocol protocol;
     enum endpoint_kind kind;
-    const char *suffix; /* behind what a provider's base address ends with */
+    const char *suffix; /* behind what a provider's base address ends with; of ENDPOINT_REFUSED:
+                           why, and what would be needed */
 };
+
+/* Why none of these is had from any surface, and what would be needed. */
+#define MODEL_NEEDS                                                                                \
+    " That needs a separate consented contract, and an evidence ledger of its own; neither is "    \
+    "this "                                                                                        \
+    "machine's to give (rules carry.no-authority-claim, carry.tuning-needs-consent)."
+#define MODEL_NO_PROMOTION "Models are not promoted or published from this machine." MODEL_NEEDS
+#define MODEL_NO_LIFECYCLE                                                                         \
+    "Models are not made, copied or removed from this machine's surfaces: their lifecycle is "     \
+    "their "                                                                                       \
+    "owner's." MODEL_NEEDS
+#define MODEL_NO_TUNING "Models are not tuned or trained from this machine." MODEL_NEEDS
 
 extern const struct endpoint endpoints[];
 extern const size_t endpoint_count;

@@ -460,8 +460,9 @@ static void set_options(struct upstream_call *call, const struct upstream_reques
     curl.curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)UPSTREAM_CONNECT_MS);
     curl.curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
     curl.curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, (long)UPSTREAM_SILENCE_S);
-    curl.curl_easy_setopt(easy, CURLOPT_POST, 1L);
-    curl.curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)size);
+    curl.curl_easy_setopt(easy, request->is_get ? CURLOPT_HTTPGET : CURLOPT_POST, 1L);
+    if (!request->is_get)
+        curl.curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)size);
     if (call->joined.len)
         curl.curl_easy_setopt(easy, CURLOPT_POSTFIELDS, call->joined.data);
     curl.curl_easy_setopt(easy, CURLOPT_READFUNCTION, on_read);

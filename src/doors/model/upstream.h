@@ -53,6 +53,7 @@ struct upstream_calls {
 
 struct upstream_request {
     const char *url;
+    bool is_get; /* without a body */
     struct str headers[UPSTREAM_HEADERS_MAX]; /* each a line without its end */
     size_t header_count;
     struct str pieces[UPSTREAM_PIECES_MAX]; /* of the body; held by the caller until the end */
