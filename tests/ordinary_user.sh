@@ -29,6 +29,7 @@ if [ "$(id -u)" -eq 0 ]; then
 fi
 for name in \
     clients \
+    container \
     contract \
     detach \
     escape \

@@ -12,6 +12,7 @@
 #include "cmd/op.h"
 #include "cmd/run_ask.h"
 #include "cmd/run_continue.h"
+#include "cmd/run_image.h"
 #include "cmd/run_mounts.h"
 #include "cmd/run_print.h"
 #include "cmd/run_surface.h"
@@ -38,6 +39,7 @@ enum {
     OPTION_DENY,
     OPTION_PUBLISH,
     OPTION_PROXY_ENV,
+    OPTION_IMAGE,
     OPTION_DIRECTORY,
     OPTION_TIER,
     OPTION_BUDGET,
@@ -71,6 +73,10 @@ static const struct option_row options[OPTION_COUNT] = {
                          "repeated" },
     [OPTION_PROXY_ENV] = { "proxy-env", 0, NULL,
                            "set the variables of a proxy, for programs that insist on one" },
+    [OPTION_IMAGE] = { "image", 0, "REFERENCE",
+                       "run in a container of this image: oci:FOLDER[:TAG], docker-archive:FILE, "
+                       "containers-storage:NAME, rootfs:FOLDER or docker://NAME, pinned by "
+                       "@sha256:..." },
     [OPTION_DIRECTORY] = { "directory", 'C', "PATH", "where the command starts, inside" },
     [OPTION_TIER] = { "tier", 0, "TIER", "refuse less isolation than this" },
     [OPTION_BUDGET] = { "budget", 'b', "DIMENSION=N",
@@ -142,6 +148,7 @@ struct running {
     struct execution execution;
     struct run_surface surface;
     struct run_continue from;
+    struct run_image image;
     char own_places[PLAN_OWN_PLACES][FACTS_PATH_SIZE];
     char program[FACTS_PATH_SIZE], secret[PLACE_SIZE + 32], digests[PLACE_SIZE + 32];
     struct outcome outcome;
@@ -233,6 +240,9 @@ static int read_options(struct running *run, struct err *err)
         run->variables[variables++] = proxy_variables[i];
     const char *tier = invocation->values[OPTION_TIER];
     int minimum = tier ? vocabulary_index(tier_names, TIER_COUNT, str_from(tier)) : 0;
+    if (r == 0 && !invocation->operands[0] && !invocation->values[OPTION_IMAGE])
+        r = usage(err,
+                  "there is no command to run; write one, as in: agent-machine run -- COMMAND");
     if (r == 0 && minimum < 0)
         r = usage(err, "--tier takes process, namespaces, container or vm");
     if (r == 0)
@@ -271,7 +281,7 @@ static int choose_command(struct running *run, struct err *err)
                                        .profile = run->profile.root,
                                        .facts = &run->facts };
     run->request.argv = (const char *const *)invocation->operands;
-    if (invocation->dashes || !run_surface_is(invocation->operands[0]))
+    if (invocation->dashes || !invocation->operands[0] || !run_surface_is(invocation->operands[0]))
         return 0;
     return run_surface_open(&run->surface, &place, invocation->operands, &run->request,
                             run->mounts.items, PLAN_MOUNTS_MAX, err);
@@ -321,6 +331,9 @@ static int make_plan(struct running *run, struct err *err)
         run->request.authorities = run->authorities.paths;
         run->request.certificates = run->authorities.certificates.data;
     }
+    if (r == 0)
+        r = run_image_open(&run->image, run->invocation->values[OPTION_IMAGE], run->profile.root,
+                           run->first.state, run->digests, &run->request, err);
     if (r == 0)
         r = plan_build(&run->facts.plan, &run->request, &run->plan, err);
     if (r == 0 && run->plan->minimum_tier < run->plan->tier && !facts_try_tier(&run->facts)) {
@@ -379,6 +392,10 @@ static int write_parameters(const struct running *run, struct buf *ret, struct e
     buf_add_text(ret, ",\"workingDirectory\":");
     json_add_string(ret, str_from(plan->directory));
     buf_addf(ret, ",\"minimumIsolationTier\":\"%s\"", tier_names[plan->minimum_tier]);
+    if (plan->image) {
+        buf_add_text(ret, ",\"image\":");
+        run_image_write(&run->image, ret);
+    }
     if (run->variables[0])
         add_list(ret, "environmentNames", run->variables);
     if (run->mounts.named[0])
@@ -572,6 +589,7 @@ static void release(struct running *run)
     plan_free(run->plan);
     run_mounts_release(&run->mounts);
     run_surface_close(&run->surface);
+    run_image_release(&run->image);
     run_continue_release(&run->from);
     profile_release(&run->profile);
     layers_close(run->layers);
@@ -639,7 +657,6 @@ static int run_run(const struct invocation *invocation)
 const struct verb verb_run = {
     .name = "run",
     .operands = "[SURFACE [--] | --] COMMAND [ARGUMENT...]",
-    .operands_min = 1,
     .operands_max = PLAN_ARGUMENTS_MAX,
     .options_first = true,
     .summary = "Run a command or an agent with no ambient authority",

@@ -82,6 +82,33 @@ static bool is_passed_on(struct str name)
     return false;
 }
 
+/* What an image sets; but no value of it is a secret's. */
+static int add_image(struct environment *environment, const struct image *image, struct err *err)
+{
+    int r = put(environment, STR("PATH=" USUAL_PATH), err);
+    for (size_t i = 0; image->environment[i] && r == 0; i++) {
+        struct str variable = str_from(image->environment[i]), name = name_of(variable.ptr);
+        if (!name.len || name.len > NAME_BYTES_MAX || name.len == variable.len ||
+            variable_speaks_of_secret(name))
+            environment->left_out = true;
+        else
+            r = put(environment, variable, err);
+    }
+    return r;
+}
+
+/* The folder of a tool comes before all others. */
+static int put_first(struct environment *environment, const char *first, struct err *err)
+{
+    _cleanup_(buf_release) struct buf all = BUF_INIT_LIMIT(PATH_BYTES_MAX);
+    for (size_t i = 0; first && i < environment->count; i++)
+        if (str_equal(name_of(environment->list[i]), STR("PATH"))) {
+            buf_addf(&all, "%s:%s", first, environment->list[i] + strlen("PATH="));
+            return putf(environment, err, "PATH", buf_str(&all));
+        }
+    return 0;
+}
+
 /* The caller's search path, so far as the view has it, behind a folder that may come first. */
 static int add_path(struct environment *environment, const struct plan_facts *facts,
                     const char *first, struct err *err)
@@ -146,7 +173,10 @@ int environment_build(struct environment *environment, const struct plan_facts *
     const char *const *set = request->surface_variables, *const *asked = request->variables;
     const char *shell = find(facts, STR("SHELL"));
     struct str own_shell = shell ? str_from(shell + strlen("SHELL=")) : STR("");
-    int r = add_path(environment, facts, request->search_first, err);
+    int r = request->image ? add_image(environment, request->image, err)
+                           : add_path(environment, facts, request->search_first, err);
+    if (r == 0 && request->image)
+        r = put_first(environment, request->search_first, err);
     for (size_t i = 0; facts->environment[i] && r == 0; i++)
         if (is_passed_on(name_of(facts->environment[i])))
             r = put(environment, str_from(facts->environment[i]), err);
@@ -160,7 +190,8 @@ int environment_build(struct environment *environment, const struct plan_facts *
         r = putf(environment, err, "LOGNAME", str_from(plan->user));
     if (r == 0)
         r = putf(environment, err, "SHELL",
-                 environment_is_system_directory(own_shell) ? own_shell : STR("/bin/sh"));
+                 !request->image && environment_is_system_directory(own_shell) ? own_shell
+                                                                               : STR("/bin/sh"));
     if (r == 0)
         r = putf(environment, err, "container", STR("agent-machine"));
     if (r == 0)

@@ -15,6 +15,7 @@ struct environment {
     struct arena *arena;
     const char *list[PLAN_ENVIRONMENT_MAX + 1]; /* NULL-terminated */
     size_t count;
+    bool left_out; /* of what an image sets */
 };
 
 /* ERR_DENIED, ERR_USAGE, ERR_LIMIT, ERR_MEMORY. */

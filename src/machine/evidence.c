@@ -107,9 +107,17 @@ static void add_isolation(struct buf *ret, const struct evidence *evidence)
 
 static void add_container(struct buf *ret, const struct plan *plan)
 {
-    buf_addf(ret,
-             ",\"container\":{\"runtime\":\"none\",\"rootFilesystem\":\"host-view\","
-             "\"userMapping\":\"%s\",\"seccompProfile\":\"%s\",\"capabilities\":[]}",
+    const struct plan_image *image = plan->image;
+    json_add_name(ret, "container");
+    if (image) {
+        buf_addf(ret, "{\"runtime\":\"%s\",\"runtimeVersion\":\"%s\",", image->runtime->name,
+                 image->runtime_version);
+        buf_add_text(ret, "\"rootFilesystem\":\"oci-image\",\"image\":");
+        plan_write_image(image, ret);
+    } else {
+        buf_add_text(ret, "{\"runtime\":\"none\",\"rootFilesystem\":\"host-view\"");
+    }
+    buf_addf(ret, ",\"userMapping\":\"%s\",\"seccompProfile\":\"%s\",\"capabilities\":[]}",
              plan->inside_uid == 0 ? "mapped-root" : "keep-id",
              plan->no_sockets ? "no-sockets" : "default");
 }
@@ -151,7 +159,7 @@ static void add_probes(struct buf *ret, const struct launch_report *report)
         const struct probe_result *probe = &report->probes[i];
         buf_addf(ret, "%s{\"probe\":\"%s\",\"outcome\":\"%s\"", i ? "," : "",
                  probe_name((enum probe)i), probe_outcome_name(probe->outcome));
-        if (probe->detail)
+        if (probe->detail[0])
             add_text(ret, "detail", probe->detail);
         buf_add_char(ret, '}');
     }
@@ -326,6 +334,74 @@ int evidence_write_execution(const struct evidence *evidence, const struct run_r
     }
     if (result->output_bytes)
         add_output(ret, result);
+    if (evidence->container)
+        add_text(ret, "containerExecutionRecordRef", evidence->container);
+    buf_add_char(ret, '}');
+    return done(ret, err);
+}
+
+/* --- the container ------------------------------------------------------------------------- */
+
+static void add_runtime(struct buf *ret, const struct plan *plan)
+{
+    const struct plan_image *image = plan->image;
+    buf_addf(ret,
+             ",\"runtime\":{\"name\":\"%s\",\"version\":\"%s\",\"digest\":\"%s\",\"rootless\":%s}",
+             image->runtime->name, image->runtime_version, image->runtime_digest,
+             plan->as_root ? "false" : "true");
+}
+
+static void add_image(struct buf *ret, const struct evidence *evidence)
+{
+    const struct plan_image *image = evidence->plan->image;
+    json_add_name(ret, "image");
+    plan_write_image(image, ret);
+    buf_addf(ret, ",\"pinned\":%s", image->pinned ? "true" : "false");
+    if (!image->pinned) {
+        buf_add_text(ret, ",\"unpinnedAllowedBy\":{");
+        add_text(ret, "layer", evidence->image_leave);
+        add_text(ret, "ruleId", evidence->image_leave_rule);
+        buf_add_char(ret, '}');
+    }
+    json_add_name(ret, "layerDigests");
+    buf_add_char(ret, '[');
+    for (size_t i = 0; image->layers[i]; i++)
+        buf_addf(ret, "%s\"%s\"", i ? "," : "", image->layers[i]);
+    buf_add_char(ret, ']');
+}
+
+int evidence_write_container(const struct evidence *evidence, const struct run_result *result,
+                             const int64_t usage[DIMENSION_COUNT], struct buf *ret, struct err *err)
+{
+    const struct plan *plan = evidence->plan;
+    char config[DIGEST_TEXT_SIZE];
+    int r = digest_text(launch_config(evidence->launch), config, err);
+    if (r < 0)
+        return r;
+    begin_document(ret, evidence->container, "ContainerExecutionRecord");
+    add_str(ret, "operationRef", evidence->operation);
+    add_str(ret, "taskRef", evidence->task);
+    add_str(ret, "subjectRef", evidence->subject);
+    add_str(ret, "delegationRef", evidence->delegation);
+    add_text(ret, "profileRef", plan->profile_id);
+    if (!evidence->alone)
+        add_text(ret, "localAgentExecutionRef", evidence->execution);
+    add_text(ret, "fingerprintDigest", evidence->fingerprint_digest);
+    add_text(ret, "isolationTier", tier_names[evidence->report->tier]);
+    add_image(ret, evidence);
+    add_runtime(ret, plan);
+    add_text(ret, "planDigest", evidence->plan_digest);
+    add_text(ret, "configDigest", config);
+    json_add_name(ret, "imageSettings");
+    plan_write_image_settings(plan->image, ret);
+    json_add_name(ret, "arguments");
+    r = plan_write_arguments(plan, ret, err);
+    if (r < 0)
+        return r;
+    add_moment(ret, "startedAt", result->started_ms ? result->started_ms : result->ended_ms);
+    add_moment(ret, "endedAt", result->ended_ms);
+    add_exit(ret, evidence, result);
+    add_amounts(ret, "usage", usage);
     buf_add_char(ret, '}');
     return done(ret, err);
 }

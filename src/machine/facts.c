@@ -3,6 +3,8 @@
 
 #include <grp.h>
 #include <limits.h>
+#include <linux/openat2.h>
+#include <sys/syscall.h>
 
 #include "contract/host_path.h"
 #include "machine/linux/host.h"
@@ -102,18 +104,41 @@ int facts_read(struct facts *ret, struct err *err)
     return 0;
 }
 
+/* In an image's tree a link means what it means in the container. */
+static bool find_in_image(const char *tree, const char *path, char ret[FACTS_PATH_SIZE])
+{
+    char self[64];
+    struct open_how how = { .flags = O_PATH | O_CLOEXEC,
+                            .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS };
+    _cleanup_(cleanup_close) int root = open(tree, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    _cleanup_(cleanup_close) int fd =
+        root < 0 ? -1 : (int)syscall(SYS_openat2, root, path, &how, sizeof(how));
+    if (fd < 0)
+        return false;
+    snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
+    ssize_t len = readlink(self, ret, FACTS_PATH_SIZE - 1);
+    if (len <= 0)
+        return false;
+    ret[len] = '\0';
+    return true;
+}
+
 /* The file on the host that stands at a path of the view. */
 static bool find_on_host(const struct plan *plan, const char *path, char ret[FACTS_PATH_SIZE])
 {
     char host[2 * FACTS_PATH_SIZE];
+    bool mounted = false;
     snprintf(host, sizeof(host), "%s", path);
     for (size_t i = 0; i < plan->mount_count; i++) { /* the last is the innermost */
         const struct plan_mount *mount = &plan->mounts[i];
-        if (host_path_is_within(str_from(path), str_from(mount->agent_path)))
+        if (host_path_is_within(str_from(path), str_from(mount->agent_path))) {
             snprintf(host, sizeof(host), "%s%s", mount->host_path,
                      path + strlen(mount->agent_path));
+            mounted = true;
+        }
     }
-    return facts_resolve(host, ret, NULL) == 0;
+    return plan->image && !mounted ? find_in_image(plan->image->tree, path, ret)
+                                   : facts_resolve(host, ret, NULL) == 0;
 }
 
 bool facts_find_program(const struct plan *plan, char ret[FACTS_PATH_SIZE])

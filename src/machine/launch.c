@@ -27,6 +27,7 @@
 #include "machine/linux/idmap.h"
 #include "machine/linux/mounting.h"
 #include "machine/linux/sandbox.h"
+#include "machine/oci_config.h"
 #include "machine/run_folder.h"
 #include "machine/supervise.h"
 #include "machine/worktree.h"
@@ -50,6 +51,7 @@ struct launch {
     struct decoys decoys;
     struct limits *limits;
     char private_folder[LAYER_BYTES_MAX];
+    struct buf config;      /* config.json, at the tier `container` */
     struct capture network; /* the sockets that were made inside */
     int denials;            /* what the run reads of its denials; -1: none */
     int control, pidfd;
@@ -73,6 +75,8 @@ static int open_limits(struct launch *launch, struct err *err);
 static void close_limits(struct launch *launch);
 static int take_trees(struct launch *launch, struct err *err);
 static void close_trees(struct launch *launch);
+static int make_bundle(struct launch *launch, struct err *err);
+static void close_bundle(struct launch *launch);
 static int open_streams(struct launch *launch, struct err *err);
 static void close_streams(struct launch *launch);
 static int open_decoys(struct launch *launch, struct err *err);
@@ -83,10 +87,15 @@ static int open_socket(struct launch *launch, struct err *err);
 static void close_socket(struct launch *launch);
 
 static const struct launch_step steps[] = {
-    { "folder", make_folder, remove_folder }, { "socket", open_socket, close_socket },
-    { "masks", find_masks, forget_masks },    { "limits", open_limits, close_limits },
-    { "trees", take_trees, close_trees },     { "streams", open_streams, close_streams },
-    { "decoys", open_decoys, close_decoys },  { "spawn", spawn, end_sandbox },
+    { "folder", make_folder, remove_folder },
+    { "socket", open_socket, close_socket },
+    { "masks", find_masks, forget_masks },
+    { "limits", open_limits, close_limits },
+    { "trees", take_trees, close_trees },
+    { "bundle", make_bundle, close_bundle },
+    { "streams", open_streams, close_streams },
+    { "decoys", open_decoys, close_decoys },
+    { "spawn", spawn, end_sandbox },
 };
 
 static struct launch *launch_new(void)
@@ -101,6 +110,8 @@ static struct launch *launch_new(void)
         launch->sandbox.mounts[i].tree = launch->sandbox.mounts[i].layer = -1;
     for (size_t i = 0; i < LIMITS_GROUPS_MAX; i++)
         launch->sandbox.inside.groups[i] = -1;
+    launch->sandbox.container.program = launch->sandbox.container.tree = -1;
+    launch->config = BUF_INIT;
     return launch;
 }
 
@@ -322,6 +333,45 @@ static void close_trees(struct launch *launch)
     }
 }
 
+/* --- what an OCI runtime is given ---------------------------------------------------------- */
+
+static int make_bundle(struct launch *launch, struct err *err)
+{
+    struct sandbox_container *container = &launch->sandbox.container;
+    const struct plan *plan = launch->plan;
+    struct idmap map = { .fd = -1 };
+    if (!plan->image)
+        return 0;
+    int r = oci_config_write(plan, &launch->config, err);
+    if (r < 0)
+        return r;
+    *container = (struct sandbox_container){ .config = launch->config.data,
+                                             .config_len = launch->config.len,
+                                             .runtime = plan->image->runtime,
+                                             .tree_path = plan->image->tree,
+                                             .tree = -1 };
+    container->program = open(plan->image->runtime_path, O_PATH | O_CLOEXEC);
+    if (container->program < 0)
+        return err_set_errno(err, errno, STEP_LAUNCH, "cannot open %s", plan->image->runtime_path);
+    if (plan->as_root)
+        r = idmap_tree(plan->image->tree, plan->host_uid, plan->host_gid, &map, &container->tree,
+                       err);
+    cleanup_close(&map.fd);
+    return r;
+}
+
+static void close_bundle(struct launch *launch)
+{
+    cleanup_close(&launch->sandbox.container.program);
+    cleanup_close(&launch->sandbox.container.tree);
+    buf_release(&launch->config);
+}
+
+struct str launch_config(const struct launch *launch)
+{
+    return buf_str(&launch->config);
+}
+
 /* --- streams and decoys -------------------------------------------------------------------- */
 
 static int open_streams(struct launch *launch, struct err *err)
@@ -367,7 +417,7 @@ static int blame_host(const struct launch *launch, int r, struct err *err)
 {
     struct host_fact facts[HOST_FACT_COUNT];
     struct host_answer answer = { .is_given = true };
-    if (launch->plan->tier == TIER_NAMESPACES) {
+    if (launch->plan->tier >= TIER_NAMESPACES) {
         host_examine(facts);
         answer = host_gives(facts, TIER_NAMESPACES);
     }

@@ -118,6 +118,8 @@ int launch_changes(const struct launch *launch, size_t mount, struct changes *re
                    struct err *err) MUST_CHECK;
 /* What a mount hides; NULL: nothing is looked for. */
 const struct mask_list *launch_masks(const struct launch *launch, size_t mount);
+/* The config.json that an OCI runtime was given; empty where there was none. */
+struct str launch_config(const struct launch *launch);
 /* The folder of the run. */
 const char *launch_folder(const struct launch *launch);
 

@@ -43,8 +43,8 @@ int plan_build(const struct plan_facts *facts, const struct plan_request *reques
                struct plan **ret, struct err *err)
 {
     static int (*const parts[])(struct plan_context *, struct err *) = {
-        check_profile,   set_tier,    set_identity,    set_limits,
-        plan_add_mounts, set_command, set_environment, set_authorities,
+        check_profile,       plan_add_image,  set_tier,    set_identity,    set_limits,
+        plan_image_identity, plan_add_mounts, set_command, set_environment, set_authorities,
     };
     struct planning *planning = calloc(1, sizeof(*planning));
     struct plan_context context = { .planning = planning, .facts = facts, .request = request };
@@ -110,13 +110,23 @@ static int set_tier(struct plan_context *context, struct err *err)
         minimum = (int)context->request->minimum_tier;
     plan->minimum_tier = (enum tier)minimum;
     plan->tier = facts->tier > TIER_NAMESPACES ? TIER_NAMESPACES : facts->tier;
+    if (plan->image && plan->tier == TIER_NAMESPACES)
+        plan->tier = TIER_CONTAINER;
+    else if (plan->image)
+        return err_set(err, ERR_UNSUPPORTED, STEP_PLAN,
+                       "an image needs namespaces, which this host does not give: %s%s%s "
+                       "[tier-below-minimum]",
+                       facts->tier_reason, facts->tier_remedy ? "; to mend it: " : "",
+                       facts->tier_remedy ? facts->tier_remedy : "");
     if (plan->tier >= plan->minimum_tier)
         return plan->tier == TIER_PROCESS ? check_process_tier(facts, err) : 0;
-    if (plan->minimum_tier > TIER_NAMESPACES)
+    if (plan->minimum_tier == TIER_VM)
         return err_set(err, ERR_UNSUPPORTED, STEP_PLAN,
-                       "the tier %s is asked for, and this release runs commands at most in "
-                       "namespaces",
-                       tier_names[plan->minimum_tier]);
+                       "the tier vm is asked for, and this release starts no virtual machines");
+    if (plan->minimum_tier == TIER_CONTAINER && plan->tier == TIER_NAMESPACES)
+        return err_set(err, ERR_UNSUPPORTED, STEP_PLAN,
+                       "the tier container is that of an image; name one: --image REFERENCE "
+                       "[tier-below-minimum]");
     return err_set(err, ERR_UNSUPPORTED, STEP_PLAN,
                    "this host gives the tier %s where %s is asked for: %s%s%s "
                    "[tier-below-minimum]",
@@ -156,8 +166,8 @@ static int set_identity(struct plan_context *context, struct err *err)
     struct str filter = text_of(at(context->request->profile, "/containerPlane/seccompProfile"));
     if (str_equal(mapping, STR("subordinate-ids")))
         return err_set(err, ERR_UNSUPPORTED, STEP_PLAN,
-                       "userMapping subordinate-ids comes with containers; use keep-id or "
-                       "mapped-root");
+                       "userMapping subordinate-ids is for images with several users, which this "
+                       "release does not run; use keep-id or mapped-root");
     keep_ids(facts->uid, facts->gid, plan);
     if (str_equal(mapping, STR("mapped-root")) && plan->tier == TIER_PROCESS)
         return err_set(err, ERR_UNSUPPORTED, STEP_PLAN,
@@ -250,9 +260,11 @@ static const char *place_inside(struct plan_context *context, const char *path, 
 static const char *starting_place(struct plan_context *context, struct buf *place)
 {
     const struct plan *plan = &context->planning->plan;
-    const char *here = context->facts->directory;
+    const char *here = context->facts->directory, *said = plan_image_directory(context);
     if (context->request->directory)
         return context->request->directory;
+    if (said)
+        return said;
     for (size_t i = 0; i < plan->mount_count; i++)
         if (host_path_is_within(str_from(here), str_from(plan->mounts[i].agent_path)))
             return here;
@@ -280,7 +292,9 @@ static int set_command(struct plan_context *context, struct err *err)
 {
     _cleanup_(buf_release) struct buf place = BUF_INIT_LIMIT(PATH_MAX_BYTES);
     struct plan *plan = &context->planning->plan;
-    if (!context->request->argv || !context->request->argv[0] || !context->request->argv[0][0])
+    const char *const *argv = context->request->argv;
+    bool has_command = argv && argv[0];
+    if ((!has_command && !plan->image) || (has_command && !argv[0][0]))
         return err_set(err, ERR_USAGE, STEP_PLAN, "there is no command to run");
     if (context->request->directory && context->request->directory[0] != '/')
         return err_set(err, ERR_USAGE, STEP_PLAN,
@@ -289,8 +303,9 @@ static int set_command(struct plan_context *context, struct err *err)
     plan->directory = plan_copy(context, str_from(starting_place(context, &place)));
     plan->surface =
         context->request->surface ? plan_copy(context, str_from(context->request->surface)) : NULL;
-    int r = plan_copy_list(context, context->request->argv, PLAN_ARGUMENTS_MAX, &plan->argv, err);
-    if (r == 0)
+    int r = plan->image ? plan_image_command(context, &plan->argv, err)
+                        : plan_copy_list(context, argv, PLAN_ARGUMENTS_MAX, &plan->argv, err);
+    if (r == 0 && !plan->image)
         r = copy_safe(context, err);
     return r < 0 ? r : plan->directory ? 0 : plan_no_memory(err);
 }
@@ -300,6 +315,9 @@ static int set_environment(struct plan_context *context, struct err *err)
     struct plan *plan = &context->planning->plan;
     struct environment environment = { .arena = &context->planning->arena };
     int r = environment_build(&environment, context->facts, plan, context->request, err);
+    if (r == 0 && environment.left_out)
+        context->image->settings[IMAGE_ENVIRONMENT].reason =
+            "Variables that speak of secrets, or are none, were left out.";
     if (r == 0)
         r = plan_copy_list(context, environment.list, PLAN_ENVIRONMENT_MAX, &plan->environment,
                            err);

@@ -17,7 +17,9 @@
 #include "base/err.h"
 #include "base/str.h"
 #include "contract/vocabulary.h"
+#include "machine/image.h"
 #include "machine/kept.h"
+#include "machine/oci_runtime.h"
 #include "machine/tier.h"
 
 #define PLAN_ARGUMENTS_MAX   4096
@@ -74,7 +76,7 @@ struct plan_mount {
 
 struct plan_request {
     const yyjson_val *profile;
-    const char *const *argv; /* NULL-terminated */
+    const char *const *argv; /* NULL-terminated; may be empty where an image brings its own */
     const bool *safe;        /* beside argv: documents may keep its text; NULL: of none */
     const char *directory;   /* inside; NULL: as outside */
     const struct plan_mount *mounts;
@@ -87,6 +89,8 @@ struct plan_request {
     const char *const *authorities; /* files of certificates, NULL-terminated; may be NULL */
     const char *certificates;       /* that are in them, PEM */
     const int64_t *ceiling;         /* by dimension, below 0 where there is none; may be NULL */
+    const struct image *image;      /* in which the command runs; NULL: in the host's view */
+    const struct oci_runtime_found *runtime; /* beside an image */
 };
 
 /* --- what comes out ------------------------------------------------------------------------ */
@@ -95,6 +99,32 @@ struct plan_limits {
     int64_t processes, open_files, output_bytes;
     struct kept_sum kept; /* change sets that may be kept, all runs' together */
     int64_t budget[DIMENSION_COUNT];
+};
+
+/* What an image asks for, and whether it took effect; the words are those of the contracts. */
+#define IMAGE_SETTING_TABLE(X)                                                                     \
+    X(IMAGE_USER, "user")                                                                          \
+    X(IMAGE_ENTRYPOINT, "entrypoint")                                                              \
+    X(IMAGE_DIRECTORY, "working-directory")                                                        \
+    X(IMAGE_ENVIRONMENT, "environment")
+
+#define PLAN_ENUM(name, text) name,
+enum image_setting { IMAGE_SETTING_TABLE(PLAN_ENUM) IMAGE_SETTING_COUNT };
+#undef PLAN_ENUM
+extern const char *const image_setting_names[IMAGE_SETTING_COUNT];
+
+struct plan_image {
+    enum image_source source;
+    const char *reference, *digest;
+    bool pinned;
+    const char *tree;    /* where it lies unpacked on this host */
+    char *const *layers; /* digests, NULL-terminated */
+    const struct oci_runtime *runtime;
+    const char *runtime_path, *runtime_version, *runtime_digest;
+    struct {
+        bool asked;         /* the image says something */
+        const char *reason; /* why it did not take effect; NULL: it did */
+    } settings[IMAGE_SETTING_COUNT];
 };
 
 struct plan {
@@ -119,6 +149,7 @@ struct plan {
     bool no_sockets;
     bool terminal;
     bool retain_output, receipt;
+    const struct plan_image *image; /* at the tier `container`, and there alone; else NULL */
 };
 
 /*
@@ -141,6 +172,10 @@ bool plan_is_as_expected(const struct plan *plan, const struct plan *expected);
 int plan_write(const struct plan *plan, struct buf *ret, struct err *err) MUST_CHECK;
 /* The record of arguments: `"arguments":{…}`'s object, as the operations family has it. */
 int plan_write_arguments(const struct plan *plan, struct buf *ret, struct err *err) MUST_CHECK;
+
+/* The image with its digest, and what became of its settings, as the contracts have them. */
+void plan_write_image(const struct plan_image *image, struct buf *ret);
+void plan_write_image_settings(const struct plan_image *image, struct buf *ret);
 
 static inline void cleanup_plan(struct plan **plan)
 {

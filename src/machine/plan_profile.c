@@ -18,7 +18,6 @@ static const struct {
 } fixed[] = {
     { "/hostPlane/adapter", "linux-native", "this release runs on linux-native alone" },
     { "/machinePlane/provider", "none", "virtual machines come with a later release" },
-    { "/containerPlane/rootFilesystem/kind", "host-view", "images come with a later release" },
     { "/worktreePlane/defaultDecision", "deny", "what is not listed is not mounted" },
 };
 

@@ -19,8 +19,6 @@ static const struct {
       "/hostPlane/architecture" },
     { BEFORE "\"machinePlane\":{\"provider\":\"qemu\"}}", NULL, ERR_UNSUPPORTED,
       "/machinePlane/provider" },
-    { BEFORE "\"containerPlane\":{\"rootFilesystem\":{\"kind\":\"oci-image\"}}}", NULL,
-      ERR_UNSUPPORTED, "/containerPlane/rootFilesystem/kind" },
     { BEFORE "\"containerPlane\":{\"capabilities\":[\"CAP_CHOWN\"]}}", NULL, ERR_UNSUPPORTED,
       "/containerPlane/capabilities" },
     { BEFORE "\"agentPlane\":{\"toolSurfaceRefs\":[\"" SHELL "\"]}}", SHELL, ERR_NONE, "" },

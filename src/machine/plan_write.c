@@ -59,8 +59,9 @@ static void add_texts(struct buf *ret, const char *name, const char *const *text
     if (!texts)
         return;
     json_add_name(ret, name);
+    buf_add_char(ret, '[');
     for (size_t i = 0; texts[i]; i++) {
-        buf_add_char(ret, i ? ',' : '[');
+        buf_add_text(ret, i ? "," : "");
         json_add_string(ret, str_from(texts[i]));
     }
     buf_add_char(ret, ']');
@@ -119,6 +120,45 @@ static int add_authorities(struct buf *ret, const struct plan *plan, struct err 
     return 0;
 }
 
+void plan_write_image(const struct plan_image *image, struct buf *ret)
+{
+    buf_add_char(ret, '{');
+    add_text(ret, "reference", image->reference);
+    add_text(ret, "source", image_source_names[image->source]);
+    add_text(ret, "digest", image->digest);
+    buf_add_char(ret, '}');
+}
+
+void plan_write_image_settings(const struct plan_image *image, struct buf *ret)
+{
+    buf_add_char(ret, '[');
+    for (size_t i = 0; i < IMAGE_SETTING_COUNT; i++) {
+        const char *reason = image->settings[i].reason;
+        if (!image->settings[i].asked)
+            continue;
+        buf_addf(ret, "%s{\"setting\":\"%s\",\"honoured\":%s",
+                 ret->data[ret->len - 1] == '[' ? "" : ",", image_setting_names[i],
+                 reason ? "false" : "true");
+        if (reason)
+            add_text(ret, "reason", reason);
+        buf_add_char(ret, '}');
+    }
+    buf_add_char(ret, ']');
+}
+
+static void add_image(struct buf *ret, const struct plan_image *image)
+{
+    json_add_name(ret, "image");
+    plan_write_image(image, ret);
+    buf_addf(ret, ",\"pinned\":%s", image->pinned ? "true" : "false");
+    add_texts(ret, "layerDigests", (const char *const *)image->layers);
+    json_add_name(ret, "runtime");
+    buf_addf(ret, "{\"name\":\"%s\",\"version\":\"%s\",\"digest\":\"%s\"}", image->runtime->name,
+             image->runtime_version, image->runtime_digest);
+    json_add_name(ret, "imageSettings");
+    plan_write_image_settings(image, ret);
+}
+
 int plan_write(const struct plan *plan, struct buf *ret, struct err *err)
 {
     buf_add_char(ret, '{');
@@ -127,6 +167,8 @@ int plan_write(const struct plan *plan, struct buf *ret, struct err *err)
         add_text(ret, "toolSurfaceRef", plan->surface);
     add_text(ret, "isolationTier", tier_names[plan->tier]);
     add_text(ret, "minimumIsolationTier", tier_names[plan->minimum_tier]);
+    if (plan->image)
+        add_image(ret, plan->image);
     add_text(ret, "executable", plan->argv[0]);
     buf_add_text(ret, ",\"arguments\":");
     int r = plan_write_arguments(plan, ret, err);

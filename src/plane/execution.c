@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "contract/jcs.h"
 #include "contract/rules.h"
 #include "machine/file_digest.h"
 #include "plane/change_set.h"
@@ -47,6 +48,7 @@ static void name_documents(struct execution *execution, const struct work *work)
     struct str local = urn_local(work_operation(work));
     urn_make("agent-machine-fingerprint", local, execution->fingerprint);
     urn_make("local-agent-execution", local, execution->record);
+    urn_make("container-execution-record", local, execution->container);
 }
 
 static int gather(struct execution *execution, struct work *work, char budget[PLANE_URN_MAX],
@@ -62,6 +64,10 @@ static int gather(struct execution *execution, struct work *work, char budget[PL
         .delegation = work_text(work, WORK_OPERATION, "delegationRef"),
         .fingerprint = execution->fingerprint,
         .execution = execution->record,
+        .container = execution->plan->image ? execution->container : NULL,
+        /* The gate let it pass: where it is not pinned, by the leave of the profile. */
+        .image_leave = "user",
+        .image_leave_rule = "allowUnpinnedImage",
         .repository = execution->in_repository ? &execution->repository : NULL,
     };
     budget_urn(work_operation(work), budget);
@@ -70,8 +76,16 @@ static int gather(struct execution *execution, struct work *work, char budget[PL
     memcpy(ret->plan_digest, execution->plan_digest, sizeof(ret->plan_digest));
     memcpy(ret->command_digest, execution->command_digest, sizeof(ret->command_digest));
     memcpy(ret->program_digest, execution->own_digest, sizeof(ret->program_digest));
+    memcpy(ret->fingerprint_digest, execution->fingerprint_digest, sizeof(ret->fingerprint_digest));
     int r = gate_layers_digest(work_plane(work), ret->policy_digest, err);
     return r < 0 ? r : ledger_last_digest(work_plane(work)->ledger, ret->previous_event, err);
+}
+
+static int digest_document(struct str json, char ret[DIGEST_TEXT_SIZE], struct err *err)
+{
+    _cleanup_(cleanup_json_doc) yyjson_doc *doc = NULL;
+    int r = json_read(json, &json_limits_default, &doc, err);
+    return r < 0 ? r : jcs_digest(yyjson_doc_get_root(doc), ret, err);
 }
 
 static int add_fingerprint(struct execution *execution, struct work *work, struct err *err)
@@ -85,6 +99,8 @@ static int add_fingerprint(struct execution *execution, struct work *work, struc
     evidence.policy_layers = buf_str(&layers);
     if (r == 0)
         r = evidence_write_fingerprint(&evidence, &json, err);
+    if (r == 0 && evidence.container)
+        r = digest_document(buf_str(&json), execution->fingerprint_digest, err);
     return r < 0 ? r
                  : effect_add(work, "AgentMachineFingerprint", str_from(execution->fingerprint),
                               buf_str(&json), err);
@@ -102,9 +118,9 @@ static int find_program(struct execution *execution, struct err *err)
     execution->result.status = STATUS_NOT_FOUND;
     if (!execution->command_path)
         return err_set(err, ERR_NOT_FOUND, STEP_EXECUTION,
-                       "there is no program %.200s where the sandbox will look: the system's "
-                       "directories, and what is mounted",
-                       name);
+                       "there is no program %.200s where the sandbox will look: %s, and what is "
+                       "mounted",
+                       name, execution->plan->image ? "the image" : "the system's directories");
     execution->result.status = STATUS_NOT_STARTED;
     if (file_digest(execution->command_path, execution->digests_folder, execution->command_digest,
                     &why) == 0) {
@@ -286,6 +302,16 @@ static int gather_changes(struct execution *execution, struct work *work, struct
     return change_set_add(work, str_from(urn), &sum, err);
 }
 
+static int add_container(struct execution *execution, struct work *work,
+                         const struct evidence *evidence, struct err *err)
+{
+    _cleanup_(buf_release) struct buf json = BUF_INIT;
+    int r = evidence_write_container(evidence, &execution->result, execution->used.of, &json, err);
+    return r < 0 ? r
+                 : effect_add(work, "ContainerExecutionRecord", str_from(execution->container),
+                              buf_str(&json), err);
+}
+
 static int add_record(struct execution *execution, struct work *work, struct err *err)
 {
     _cleanup_(buf_release) struct buf json = BUF_INIT, network = BUF_INIT, egress = BUF_INIT,
@@ -311,6 +337,8 @@ static int add_record(struct execution *execution, struct work *work, struct err
     if (r == 0)
         r = effect_add(work, "LocalAgentExecution", str_from(execution->record), buf_str(&json),
                        err);
+    if (r == 0 && evidence.container)
+        r = add_container(execution, work, &evidence, err);
     return r < 0 || !execution->plan->receipt ? r : receipt_add(work, buf_str(&json), err);
 }
 

@@ -36,7 +36,8 @@ struct execution {
     struct launch_report report;
     struct run_result result;
     struct amounts used;
-    char fingerprint[PLANE_URN_MAX], record[PLANE_URN_MAX];
+    char fingerprint[PLANE_URN_MAX], record[PLANE_URN_MAX], container[PLANE_URN_MAX];
+    char fingerprint_digest[DIGEST_TEXT_SIZE];
     char plan_digest[DIGEST_TEXT_SIZE];
     char command_digest[DIGEST_TEXT_SIZE]; /* as it was before anything ran */
     char own_digest[DIGEST_TEXT_SIZE];     /* of this program */

@@ -345,6 +345,14 @@ static int make_document(struct work *work, enum work_document of, const char *i
     return 0;
 }
 
+/* A run in an image is an operation of the one type with a task of the other. */
+static struct str task_type(const yyjson_val *command)
+{
+    return at(command, "/parameters/executionStart/image")
+               ? str_from(operation_type_names[OPERATION_CONTAINER_RUN])
+               : text_of(member(command, "operationType"));
+}
+
 static int make_documents(struct work *work, struct err *err)
 {
     char operation[PLANE_URN_MAX], task[PLANE_URN_MAX], contract[PLANE_URN_MAX];
@@ -370,7 +378,7 @@ static int make_documents(struct work *work, struct err *err)
     _cleanup_(buf_release) struct buf text = BUF_INIT;
     json_add_string(&text, str_from(task));
     work_set_text(work, WORK_TASK, "operationRef", str_from(operation));
-    work_set_text(work, WORK_TASK, "taskType", text_of(member(command, "operationType")));
+    work_set_text(work, WORK_TASK, "taskType", task_type(command));
     work_set_text(work, WORK_TASK, "role", STR("effect"));
     set_count(work, WORK_TASK, "ordinal", 0);
     if (work->type->retry.retryable)

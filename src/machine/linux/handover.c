@@ -104,6 +104,7 @@ static const struct plan *copy_plan(struct handover *handover, const struct plan
     plan->certificates = copy_text(handover, from->certificates);
     plan->safe = NULL; /* for the record alone, as are: */
     plan->authorities = NULL;
+    plan->image = NULL;
     plan->directory = copy_text(handover, from->directory);
     plan->home = copy_text(handover, from->home);
     plan->user = copy_text(handover, from->user);
@@ -204,6 +205,45 @@ int handover_send(struct handover *handover, int control, struct err *err)
     return sent < 0 && errno != EPIPE && errno != ECONNRESET
                ? err_set_errno(err, errno, STEP_HANDOVER, "the sandbox cannot be told its plan")
                : 0;
+}
+
+/* --- to a program that is executed --------------------------------------------------------- */
+
+/* Where nothing else lies in a program that has just begun, so that pointers into it hold. */
+#define FILE_PLACE ((void *)UINT64_C(0x200000000000))
+
+static struct handover *map_file(int fd, int kind)
+{
+    struct handover *handover = mmap(FILE_PLACE, HANDOVER_BYTES, PROT_READ | PROT_WRITE,
+                                     kind | MAP_FIXED_NOREPLACE | MAP_NORESERVE, fd, 0);
+    return handover == MAP_FAILED || (void *)handover == FILE_PLACE ? handover : MAP_FAILED;
+}
+
+int handover_write_file(const struct sandbox *sandbox, int *ret_fd, struct err *err)
+{
+    _cleanup_(cleanup_close) int fd = memfd_create("plan", MFD_CLOEXEC);
+    if (fd < 0 || ftruncate(fd, (off_t)HANDOVER_BYTES) < 0)
+        return err_set_errno(err, errno, STEP_HANDOVER, "there is no memory for the plan");
+    struct handover *handover = map_file(fd, MAP_SHARED);
+    if (handover == MAP_FAILED)
+        return err_set_errno(err, errno, STEP_HANDOVER, "the plan has no place in memory");
+    handover->used = sizeof(*handover);
+    bool fits = handover_write(handover, sandbox);
+    munmap(handover, HANDOVER_BYTES);
+    if (!fits)
+        return err_set(err, ERR_LIMIT, STEP_HANDOVER, "the plan does not fit");
+    *ret_fd = TAKE_FD(fd);
+    return 0;
+}
+
+int handover_read_file(int fd, struct sandbox *ret, struct err *err)
+{
+    const struct handover *handover = map_file(fd, MAP_PRIVATE);
+    if (handover == MAP_FAILED)
+        return err_set_errno(err, errno, STEP_HANDOVER, "the plan has no place in memory");
+    *ret = handover->sandbox;
+    ret->handover = NULL;
+    return 0;
 }
 
 /* --- in the sandbox ------------------------------------------------------------------------ */

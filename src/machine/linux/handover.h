@@ -26,4 +26,12 @@ int handover_send(struct handover *handover, int control, struct err *err) MUST_
 /* In the sandbox: waits for it, and fills in what was not known. Does not allocate. */
 int handover_take(struct sandbox *sandbox, struct err *err) MUST_CHECK;
 
+/*
+ * The same for a program that this process executes: a memory file with all that a struct sandbox
+ * leads to, which that program reads at the start of its main. Descriptors go their own way.
+ * Neither allocates.
+ */
+int handover_write_file(const struct sandbox *sandbox, int *ret_fd, struct err *err) MUST_CHECK;
+int handover_read_file(int fd, struct sandbox *ret, struct err *err) MUST_CHECK;
+
 #endif

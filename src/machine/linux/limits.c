@@ -407,16 +407,6 @@ void limits_list(const struct limits *limits, struct limits_inside *ret)
         add_inside(ret, RLIMIT_NPROC, wanted[LIMIT_PROCESSES] + PROCESSES_OF_OURS, "RLIMIT_NPROC");
 }
 
-static int set_rlimit(int resource, int64_t value, const char *name, struct err *err)
-{
-    struct rlimit now, limit = { .rlim_cur = (rlim_t)value, .rlim_max = (rlim_t)value };
-    if (getrlimit((__rlimit_resource_t)resource, &now) == 0 && now.rlim_max < limit.rlim_max)
-        limit.rlim_cur = limit.rlim_max = now.rlim_max; /* it is stricter already */
-    if (setrlimit((__rlimit_resource_t)resource, &limit) < 0)
-        return err_set_errno(err, errno, LIMITS_STEP, "%s", name);
-    return 0;
-}
-
 int limits_join(struct limits_inside *inside, struct err *err)
 {
     for (size_t i = 0; i < LIMITS_GROUPS_MAX; i++) {
@@ -426,14 +416,6 @@ int limits_join(struct limits_inside *inside, struct err *err)
         cleanup_close(&inside->groups[i]);
     }
     return 0;
-}
-
-int limits_in_child(const struct limits_inside *inside, struct err *err)
-{
-    int r = 0;
-    for (size_t i = 0; i < inside->count && r == 0; i++)
-        r = set_rlimit(inside->of[i].resource, inside->of[i].value, inside->of[i].name, err);
-    return r;
 }
 
 /* --- readings ------------------------------------------------------------------------------ */

@@ -45,12 +45,16 @@ static struct probe_result contained(int error)
 
 static struct probe_result escaped(const char *detail)
 {
-    return (struct probe_result){ .outcome = PROBE_ESCAPED, .detail = detail };
+    struct probe_result result = { .outcome = PROBE_ESCAPED };
+    snprintf(result.detail, sizeof(result.detail), "%s", detail);
+    return result;
 }
 
 static struct probe_result skipped(const char *detail)
 {
-    return (struct probe_result){ .outcome = PROBE_SKIPPED, .detail = detail };
+    struct probe_result result = { .outcome = PROBE_SKIPPED };
+    snprintf(result.detail, sizeof(result.detail), "%s", detail);
+    return result;
 }
 
 /* ---- files ---- */

@@ -36,11 +36,12 @@ enum probe {
 
 enum probe_outcome { PROBE_CONTAINED, PROBE_ESCAPED, PROBE_SKIPPED };
 
-/* Plain data whose texts are constants of the program: a forked child may hand it to its parent. */
+/* Plain data: whoever tries them hands it to the supervisor. */
+#define PROBE_DETAIL_SIZE 80
 struct probe_result {
     enum probe_outcome outcome;
-    int error;          /* of the attempt that was contained; 0 where there was none */
-    const char *detail; /* what was reached, or why it was skipped; NULL where contained */
+    int error;                      /* of the attempt that was contained; 0 where there was none */
+    char detail[PROBE_DETAIL_SIZE]; /* what was reached, or why it was skipped; empty: contained */
 };
 
 /* What there is outside. All of it is looked up before the sandbox, and may be left 0 or NULL. */

@@ -146,7 +146,7 @@ static void check_all(const struct probe_result *results, enum probe_outcome exp
         if (results[i].outcome != expected)
             test_fail(__FILE__, __LINE__, "%s: %s (%s, error %d)", probe_name(i),
                       probe_outcome_name(results[i].outcome),
-                      results[i].detail ? results[i].detail : "-", results[i].error);
+                      results[i].detail[0] ? results[i].detail : "-", results[i].error);
 }
 
 /* ---- without a sandbox ---- */
@@ -290,7 +290,7 @@ TEST(without_a_context_probes_are_skipped_with_a_reason)
                                        PROBE_TRACE_HOST_PROCESS, PROBE_REACH_HOST_SOCKET };
     CHECK(probe_in_child(&nothing, enter_nothing, results));
     for (size_t i = 0; i < ARRAY_LEN(need); i++)
-        CHECK(results[need[i]].outcome == PROBE_SKIPPED && results[need[i]].detail);
+        CHECK(results[need[i]].outcome == PROBE_SKIPPED && results[need[i]].detail[0]);
 }
 
 /* A folder of the same name that is another one, as a sandbox has /tmp. */

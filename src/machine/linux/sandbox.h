@@ -22,6 +22,7 @@
 #include "machine/linux/network_space.h"
 #include "machine/linux/probes.h"
 #include "machine/mask.h"
+#include "machine/oci_runtime.h"
 #include "machine/plan.h"
 
 /* What a mount of the plan is made of, beside its path. */
@@ -35,6 +36,16 @@ struct sandbox_mount {
 
 struct handover;
 
+/* At the tier `container`, what the first process gives an OCI runtime. */
+struct sandbox_container {
+    const char *config; /* config.json */
+    size_t config_len;
+    const struct oci_runtime *runtime; /* NULL: there is none */
+    int program;                       /* the runtime's, open */
+    int tree; /* the image's, id-mapped and detached, where the caller is root; or -1 */
+    const char *tree_path; /* where it lies on the host */
+};
+
 struct sandbox {
     /* From the supervisor. */
     int control;               /* the sandbox's end */
@@ -45,6 +56,7 @@ struct sandbox {
     const char *private_folder; /* at the tier `process`: home and temporary files; else NULL */
     struct probe_context probes;
     struct limits_inside inside; /* of the run's limits, what the sandbox sets on itself */
+    struct sandbox_container container;
     /* Its own. */
     int landlock_abi;
     int root, scratch, staging;   /* of the view, while it is built */
@@ -105,6 +117,8 @@ int view_etc(struct sandbox *sandbox, struct err *err) MUST_CHECK;
 int view_people(struct sandbox *sandbox, struct err *err) MUST_CHECK;
 /* And whom it trusts, beside the host's authorities. */
 int view_authorities(struct sandbox *sandbox, struct err *err) MUST_CHECK;
+/* What is covered of /proc, because it tells of the whole machine; NULL behind the last. */
+const char *view_hidden(size_t index);
 /* The names in /etc that it takes from the host, one after the other; NULL behind the last. */
 const char *view_etc_name(size_t index);
 int view_proc(struct sandbox *sandbox, struct err *err) MUST_CHECK;

@@ -101,6 +101,14 @@ static const char *const hidden_folders[] = { "proc/acpi", "proc/scsi",   "proc/
                                               "proc/irq",  "proc/asound", "proc/driver" };
 static const char *const fixed_folders[] = { "proc/sys" };
 
+const char *view_hidden(size_t index)
+{
+    if (index < ARRAY_LEN(hidden_files))
+        return hidden_files[index];
+    index -= ARRAY_LEN(hidden_files);
+    return index < ARRAY_LEN(hidden_folders) ? hidden_folders[index] : NULL;
+}
+
 /* The null device, and no other thing that somebody has put in its place. */
 static int open_null(struct err *err)
 {

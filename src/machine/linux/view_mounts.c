@@ -21,19 +21,48 @@
 #define RESTRICTED     (MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV)
 #define LAYER_PATH_MAX 64
 
+static int refuse_place(const char *above, struct err *err)
+{
+    return err_set(err, ERR_NOT_FOUND, STEP_VIEW,
+                   "%s has no such folder to mount on; make it there first", above);
+}
+
+/* Beside the image: it is the runtime that mounts it there, from config.json. */
+static int open_place_aside(struct sandbox *sandbox, size_t index, struct err *err)
+{
+    const struct plan_mount *mounts = sandbox->plan->mounts;
+    char path[LAYER_PATH_MAX];
+    for (size_t i = index; i-- > 0;) { /* the innermost around it */
+        struct str inner = str_from(mounts[index].agent_path),
+                   outer = str_from(mounts[i].agent_path);
+        if (!host_path_is_within(inner, outer))
+            continue;
+        snprintf(path, sizeof(path), "mounts/%zu", i);
+        _cleanup_(cleanup_close) int above = mounting_open(sandbox->scratch, path, err);
+        _cleanup_(cleanup_close) int there =
+            above < 0 ? above : mounting_open(above, inner.ptr + outer.len + 1, err);
+        if (there < 0)
+            return refuse_place(mounts[i].agent_path, err);
+        break;
+    }
+    snprintf(path, sizeof(path), "mounts/%zu", index);
+    int r = mounting_folder(sandbox->scratch, path, 0755, err);
+    return r < 0 ? r : mounting_open(sandbox->scratch, path, err);
+}
+
 /* The place in the view, which is made where nothing has it yet. */
 static int open_place(struct sandbox *sandbox, size_t index, struct err *err)
 {
     const struct plan_mount *mounts = sandbox->plan->mounts;
     const char *path = mounts[index].agent_path + 1;
+    if (sandbox->plan->tier == TIER_CONTAINER)
+        return open_place_aside(sandbox, index, err);
     int place = mounting_open(sandbox->root, path, err);
     if (place != -ENOENT)
         return place;
     for (size_t i = 0; i < index; i++) /* a folder made there would be made in the one above */
         if (host_path_is_within(str_from(mounts[index].agent_path), str_from(mounts[i].agent_path)))
-            return err_set(err, ERR_NOT_FOUND, STEP_VIEW,
-                           "%s has no such folder to mount on; make it there first",
-                           mounts[i].agent_path);
+            return refuse_place(mounts[i].agent_path, err);
     int r = mounting_folder(sandbox->root, path, 0755, err);
     return r < 0 ? r : mounting_open(sandbox->root, path, err);
 }

@@ -1,0 +1,26 @@
+/* run_image: the image that a run's options or its profile name. */
+#ifndef AM_CMD_RUN_IMAGE_H
+#define AM_CMD_RUN_IMAGE_H
+
+#include "base/buf.h"
+#include "machine/plan.h"
+
+struct run_image {
+    bool is_open;
+    struct image_name name;
+    struct image image;
+    struct oci_runtime_found runtime;
+};
+
+/*
+ * Opens what the option names, or else the profile, and enters it and the OCI
+ * runtime in the request; nothing where neither names any.
+ */
+int run_image_open(struct run_image *image, const char *option, const yyjson_val *profile,
+                   const char *state_folder, const char *digests_folder,
+                   struct plan_request *request, struct err *err) MUST_CHECK;
+/* As the command names it: with a digest where that pins it. */
+void run_image_write(const struct run_image *image, struct buf *ret);
+void run_image_release(struct run_image *image);
+
+#endif

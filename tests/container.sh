@@ -1,0 +1,244 @@
+# Images: a run in a container has what every run has, and an image can do nothing to the host.
+# shellcheck shell=sh disable=SC2016,SC2317 # single quotes are for shells inside; check calls functions
+. "$(dirname "$0")/lib.sh"
+export HOME="$scratch/home" XDG_STATE_HOME="$scratch/home/.local/state"
+export XDG_CONFIG_HOME="$scratch/home/.config"
+trees=$XDG_STATE_HOME/agent-machine/images/trees
+layout=$scratch/images/base
+outside=$scratch/outside
+mkdir -p "$HOME/src/compass" "$outside" "$scratch/layer/bin" "$scratch/layer/etc" "$scratch/layer/work"
+cd "$HOME/src/compass" || exit
+git init -q .
+echo one >a.txt
+echo 'TOKEN=abc' >.env
+echo victim >"$outside/victim"
+
+make_image() { # LAYOUT TAG [SETTING…] LAYER…
+    python3 -B "$tree/tests/image/make.py" "$@"
+}
+# The last document of a type that a run left.
+document() { # TYPE
+    try python3 -c 'import sqlite3, sys
+print(sqlite3.connect(sys.argv[1]).execute("SELECT json FROM document WHERE type = ?"
+    " ORDER BY number DESC LIMIT 1", (sys.argv[2],)).fetchone()[0])' \
+        "$XDG_STATE_HOME/agent-machine/ledger.db" "$1"
+}
+
+# ---- an image of local files ----
+
+cp "$(command -v busybox)" "$scratch/layer/bin/busybox"
+for name in sh cat ls id env grep touch mkdir rm head ps test true mount stat unshare pwd sleep wget chmod seq kill; do
+    ln -s busybox "$scratch/layer/bin/$name"
+done
+echo 'root:x:0:0:root:/root:/bin/sh' >"$scratch/layer/etc/passwd"
+echo image >"$scratch/layer/etc/release"
+pin=$(make_image "$layout" latest "$scratch/layer")
+base=oci:$layout@$pin
+
+# ---- what a command sees ----
+
+run run --image "$base" -- sh -c 'echo out; echo err >&2; exit 7'
+check "the exit status is the command's own" exits 7
+check "its output is the caller's" out_is out
+check "its errors too" err_has err
+run run --image "$base" -- cat /etc/release a.txt
+check "it sees the image, and the repository at its own place" out_is "image
+one"
+run run --image "$base" -- sh -c 'ls -A "$HOME"; pwd'
+check "the home is empty but for the way to the repository" out_is "src
+$PWD"
+run run --image "$base" -- cat .env
+check "a file that is a secret by name is not there" exits 1
+run run --image "$base" -- test ! -e /usr/bin -a ! -e "$scratch/outside"
+check "nothing of the host's system is there" exits 0
+run run --image "$base" -- cat /proc/self/status
+check "it has no capability" out_matches '^CapEff:[[:space:]]0000000000000000$'
+check "nor could it get one" out_matches '^CapBnd:[[:space:]]0000000000000000$'
+check "a filter is on it" out_matches '^Seccomp:[[:space:]]2$'
+check "and programs bring no new privileges" out_matches '^NoNewPrivs:[[:space:]]1$'
+run run --image "$base" -- id -u
+check "it is not root" out_matches '^[1-9]'
+run run --image "$base" -- sh -c 'grep "^[^:]*:x:$(id -u):" /etc/passwd'
+check "the image's passwd knows who it is" exits 0
+run run --image "$base" -- unshare -U true
+check "it makes no further user namespace" exits 1
+run run --image "$base" -- sh -c 'ls /proc | grep -c "^[0-9]"'
+check "it sees its own processes alone" out_matches '^[3-5]$'
+run run --image "$base" -- sh -c 'cat /etc/resolv.conf; grep -c : /proc/net/dev'
+check "names are asked of the door" out_has 'nameserver 198.18.0.1'
+check "loopback is its one interface" out_matches '^1$'
+run run --image "$base" -- env
+check "its environment is built from nothing" out_lacks XDG_CONFIG_HOME
+printf 'in\nput\n' >"$scratch/in"
+try sh -c "'$program' run --image '$base' -- cat <'$scratch/in'"
+check "it reads the caller's input" out_is "in
+put"
+try script -qec "'$program' run --image '$base' -- sh -c 'test -t 0 && ls /dev/pts'" /dev/null
+check "it has a terminal of its own" out_has 0
+run run --image "$base" -- sh -c 'kill -9 $$'
+check "a signal that ends it is told" exits 137
+run run --image "$base" -- nothing-such
+check "a program that is not in the image is not found" exits 127
+check "and it is said where it was looked for" err_has "the image, and what is mounted"
+
+# ---- what it leaves ----
+
+run run --image "$base" -- sh -c 'echo two >a.txt; echo x >/new; rm /etc/release; cat a.txt /new'
+check "it writes freely" out_is "two
+x"
+check "the host's tree does not move" test "$(cat a.txt)" = one
+check "what it changed in the repository is told" err_has "changed: 1 modified"
+run run --image "$base" -- sh -c 'cat /etc/release; test ! -e /new'
+check "what it wrote into the image went with it" exits 0
+check "the image is unpacked once" test "$(find "$trees" -mindepth 1 -maxdepth 1 | wc -l)" -eq 1
+check "and nothing of it was made on the host" test ! -e "$trees/../new"
+
+# ---- what stands in the record ----
+
+run run --image "$base" --json -- sh -c 'exit 3'
+check "the tier is told" err_has '"isolationTier":"container"'
+document ContainerExecutionRecord
+check "a container has its record" out_has '"isolationTier":"container"'
+check "with the image as it was named" out_has "\"reference\":\"oci:$layout\",\"source\":\"oci\",\"digest\":\"$pin\""
+check "that it was pinned" out_has '"pinned":true'
+check "its layers" out_matches '"layerDigests":\["sha256:[0-9a-f]{64}"\]'
+check "the runtime" out_matches '"runtime":\{"name":"crun","version":"[0-9.]+","digest":"sha256:[0-9a-f]{64}","rootless":(true|false)\}'
+check "the config.json" out_matches '"configDigest":"sha256:[0-9a-f]{64}"'
+check "and how it ended" out_has '"exit":{"reason":"exited","status":3}'
+record=$(sed 's/.*"id":"\([^"]*\)".*/\1/' "$scratch/out")
+digest=$(sed 's/.*"fingerprintDigest":"\([^"]*\)".*/\1/' "$scratch/out")
+document LocalAgentExecution
+check "the run names it" out_has "\"containerExecutionRecordRef\":\"$record\""
+document AgentMachineFingerprint
+check "the fingerprint says the tier" out_has '"tier":"container"'
+check "the runtime and the image" out_has "\"runtime\":\"crun\",\"runtimeVersion\":"
+check "every probe was contained" test "$(grep -o '"outcome":"contained"' "$scratch/out" | wc -l)" -eq 9
+check "its digest is the one in the record" test "$digest" = \
+    "$("$program" contract hash "$scratch/out" | grep -o 'sha256:[0-9a-f]*')"
+operation=$(sed 's/.*"operationRef":"urn:srcos:workspace-operation:\([^"]*\)".*/\1/' "$scratch/out")
+document OperationTask
+check "the task is one of a container" out_has '"taskType":"agent_machine.container.run"'
+document WorkspaceOperation
+check "of an execution" out_has '"operationType":"agent_machine.execution.start"'
+run receipt verify "$operation"
+check "its receipt holds" exits 0
+
+# ---- what an image asks for ----
+
+asking=$(make_image "$layout" asking User=root WorkingDir=/work 'Entrypoint=["sh","-c"]' \
+    'Cmd=["echo by the image"]' 'Env=["PATH=/bin","COLOR=red","API_TOKEN=x","HOME=/root"]' "$scratch/layer")
+run run --image "oci:$layout:asking@$asking"
+check "without a command it is the image's" out_is "by the image"
+run run --image "oci:$layout:asking@$asking" -- 'pwd; echo $COLOR $API_TOKEN $HOME'
+check "the entrypoint comes before the command, directory and variables are the image's" out_is "/work
+red $HOME"
+document ContainerExecutionRecord
+check "it is said that root is not honoured" out_has '"setting":"user","honoured":false,"reason":"The image asks for the user root;'
+check "and that the others are" out_has '{"setting":"working-directory","honoured":true}'
+check "but not what speaks of a secret" out_has '"setting":"environment","honoured":false,"reason":"Variables that speak of secrets'
+run run --image "oci:$layout:asking@$asking" -C / -- pwd
+check "the command's directory comes first" out_is /
+check "the same layers are unpacked once" test "$(find "$trees" -mindepth 1 -maxdepth 1 | wc -l)" -eq 1
+
+# ---- what is refused ----
+
+run run --image "oci:$layout:latest" -- true
+check "an image by its tag alone is refused" exits 125
+check "by a named rule, with its digest" err_has "$pin"
+check "whose name is said" err_has image-not-pinned
+run run --image "oci:$layout@sha256:$(printf '%064d' 0)" -- true
+check "one that is not what it is pinned to is refused" exits 125
+run run --image "oci:$scratch/nothing" -- true
+check "one that is not there is refused" err_has "there is no image at $scratch/nothing"
+run run --image somewhere -- true
+check "what is no image is told what can be written" err_has "docker-archive:FILE"
+run run --tier container -- true
+check "the tier container needs an image" err_has "--image REFERENCE"
+try env PATH=/nowhere "$program" run --image "$base" -- true
+check "without a runtime it is refused" exits 125
+check "with what would bring it" err_has "sudo apt-get install crun"
+
+lie() { # NAME TEXT SETTING…
+    lie_name=$1 lie_text=$2
+    shift 2
+    lie_pin=$(make_image "$scratch/images/lies" lie "$@")
+    run run --image "oci:$scratch/images/lies:lie@$lie_pin" -- true
+    check "$lie_name is refused" exits 125
+    check "and it is said why" err_has "$lie_text"
+}
+zero=sha256:$(printf '%064d' 0)
+mkdir "$scratch/other"
+echo other >"$scratch/other/file"
+lie "an image whose layer is other than it says" "other bytes than its digest" diff="$zero" "$scratch/layer" "$scratch/other"
+lie "one whose layer is not there" "No such file" blob="$zero" "$scratch/layer" "$scratch/other"
+lie "one whose layer is longer than it says" "longer than the image says" size=10 "$scratch/layer" "$scratch/other"
+lie "one whose layer is shorter than it says" "shorter than the image says" size=100000000 "$scratch/layer" "$scratch/other"
+lie "one for another machine" "the image is for vax" architecture=vax "$scratch/layer"
+cp -r "$layout" "$scratch/images/spoilt"
+echo >>"$scratch/images/spoilt/blobs/sha256/${pin#sha256:}"
+run run --image "oci:$scratch/images/spoilt@$pin" -- true
+check "a manifest with other bytes is refused" err_has "has other bytes than its digest says"
+
+# ---- layers that would do harm ----
+
+hostile() { # KIND [COMPRESSION]
+    python3 -B "$tree/tests/image/hostile.py" "$1" "$scratch/hostile.tar" "$outside"
+    hostile_pin=$(make_image "$scratch/images/hostile" "$1" compress="${2:-gzip}" "$scratch/layer" "$scratch/hostile.tar")
+    hostile_image="oci:$scratch/images/hostile:$1@$hostile_pin"
+    rm "$scratch/hostile.tar"
+}
+unharmed() {
+    [ "$(ls -A "$outside")" = victim ] && [ "$(cat "$outside/victim")" = victim ] &&
+        [ "$(stat -c %h "$outside/victim")" = 1 ]
+}
+for kind in dots hard-link-out hard-link-through whiteout-up; do
+    hostile $kind
+    run run --image "$hostile_image" -- true
+    check "a layer of the kind $kind is refused" exits 125
+    check "and does the host no harm" unharmed
+done
+for kind in link-out whiteout-through passwd-link root-link; do
+    hostile $kind zstd
+    run run --image "$hostile_image" -- sh -c 'cat /*/victim /victim 2>/dev/null | grep -c ^victim'
+    check "a layer of the kind $kind shows nothing of the host" out_lacks 1
+    check "and does it no harm" unharmed
+done
+hostile devices none
+run run --image "$hostile_image" -- sh -c 'ls -d /disk /white /pipe; stat -c %a /setuid; cat /closed/inner'
+check "devices and pipes are left out, set-id bits too" out_is "755
+inner"
+hostile opaque-after
+mkdir -p "$scratch/lower/folder"
+echo old >"$scratch/lower/folder/old"
+echo gone >"$scratch/lower/gone"
+python3 -B "$tree/tests/image/hostile.py" opaque-after "$scratch/hostile.tar"
+opaque=$(make_image "$scratch/images/hostile" opaque "$scratch/layer" "$scratch/lower" "$scratch/hostile.tar")
+run run --image "oci:$scratch/images/hostile:opaque@$opaque" -- sh -c 'ls /folder; test ! -e /gone'
+check "a whiteout hides what lies below its layer" exits 0
+check "and nothing of its own, wherever it stands" out_is new
+hostile absolute
+run run --image "$hostile_image" -- sh -c 'cat /etc/absolute /etc/dotted /*/ß'
+check "odd spellings of paths are paths of the image" out_is "absolutedottedutf8"
+hostile folders
+run run --image "$hostile_image" -- true
+check "a path without end is refused" err_has "a path of a layer is too long"
+hostile bomb zstd
+run run --image "$hostile_image" -- true
+check "a bomb is refused" err_has "unpacks to more than 1000 times its bytes"
+check "what was refused left nothing" test -z "$(find "$trees" -name '.new-*')"
+
+# ---- another runtime, by profile ----
+
+if command -v runc >/dev/null; then
+    "$program" profile create --kind personal --name other >/dev/null
+    "$program" profile show other | sed 's/"runtime": *"none"/"runtime": "runc"/' >"$scratch/other.json"
+    "$program" profile edit other --from "$scratch/other.json" >/dev/null
+    run run -p other --image "$base" -- sh -c 'cat a.txt; id -u'
+    check "a profile can name another runtime" exits 0
+    document ContainerExecutionRecord
+    check "which stands in the record" out_has '"runtime":{"name":"runc"'
+else
+    skip "another runtime" "there is no runc"
+fi
+
+finish
