@@ -1,6 +1,8 @@
 /* run_print: see the header. */
 #include "cmd/run_print.h"
 
+#include <inttypes.h>
+
 #include "base/json.h"
 #include "cmd/tell.h"
 #include "contract/host_path.h"
@@ -112,6 +114,22 @@ static void print_changes(const struct run_report *report)
     buf_release(&line);
 }
 
+/* Where a launch took longer, and why. */
+static void print_copies(const struct run_report *report)
+{
+    for (size_t i = 0; i < report->plan->mount_count; i++) {
+        struct buf line = BUF_INIT;
+        const struct launch_copied *copied = &report->execution->copied[i];
+        if (!copied->what.files)
+            continue;
+        buf_addf(&line, "%s was copied, %" PRIu64 " files of %" PRIu64 " MiB%s: %s",
+                 report->plan->mounts[i].host_path, copied->what.files, copied->what.bytes >> 20,
+                 copied->what.shared ? " that share their blocks" : "", copied->reason);
+        say("", line.data);
+        buf_release(&line);
+    }
+}
+
 #define DENIALS_SHOWN 5
 
 static void print_denial(const struct execution *execution, const struct use_entry *entry)
@@ -209,6 +227,7 @@ void run_print_end(const struct run_report *report)
         say("", failure->cause);
     if (failure->code != ERR_NONE && report->outcome->remedy[0])
         say("next: ", report->outcome->remedy);
+    print_copies(report);
     print_changes(report);
     print_network(report->execution);
     print_prompts(report->execution);

@@ -97,6 +97,13 @@ struct changes {
  */
 int changes_read(int upper_fd, int lower_fd, const struct mask_list *hidden, int64_t launched_ns,
                  struct changes *ret, struct err *err) MUST_CHECK;
+/*
+ * The same where the run wrote in a copy of the tree, which was finished at a moment of the copy's
+ * clock. What the host has made or removed since the launch is no change of the run's.
+ */
+int changes_read_copy(int copy_fd, int lower_fd, const struct mask_list *hidden,
+                      int64_t launched_ns, int64_t copied_ns, struct changes *ret,
+                      struct err *err) MUST_CHECK;
 void changes_release(struct changes *changes);
 
 /* Appends one more, which is copied; ERR_LIMIT, ERR_MEMORY. For those who make a list. */

@@ -144,6 +144,11 @@ static void add_mounts(struct buf *ret, const struct evidence *evidence)
             else
                 buf_add_text(ret, "[]");
         }
+        const struct launch_copied *copied = launch_copied(evidence->launch, i);
+        if (copied) {
+            add_text(ret, "stagedBy", copied->what.shared ? "reflink" : "copy");
+            add_text(ret, "stagedReason", copied->reason);
+        }
         if (mount->include || mount->exclude)
             add_count(ret, "excludedCount", masks ? (int64_t)masks->excluded : 0);
         buf_add_char(ret, '}');

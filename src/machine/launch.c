@@ -26,6 +26,7 @@
 #include "machine/linux/host.h"
 #include "machine/linux/idmap.h"
 #include "machine/linux/mounting.h"
+#include "machine/linux/overlay.h"
 #include "machine/linux/sandbox.h"
 #include "machine/oci_config.h"
 #include "machine/run_folder.h"
@@ -43,7 +44,9 @@ struct launch {
     char layers[PLAN_MOUNTS_MAX][LAYER_BYTES_MAX]; /* empty: none */
     struct mask_list masks[PLAN_MOUNTS_MAX];
     char mask_paths[PLAN_MOUNTS_MAX][MASK_LAYER_PATH_MAX]; /* empty: none */
-    struct plan expected;                                  /* by launch_ahead */
+    struct launch_copied copied[PLAN_MOUNTS_MAX];
+    char copy_paths[PLAN_MOUNTS_MAX][LAYER_BYTES_MAX + 16];
+    struct plan expected; /* by launch_ahead */
     struct sandbox sandbox;
     struct relay *relay;
     struct run_log *log;
@@ -64,13 +67,14 @@ struct launch {
 struct launch_step {
     const char *name;
     int (*run)(struct launch *launch, struct err *err);
-    void (*undo)(struct launch *launch);
+    void (*undo)(struct launch *launch); /* NULL: what it made lies in the folder */
 };
 
 static int make_folder(struct launch *launch, struct err *err);
 static void remove_folder(struct launch *launch);
 static int find_masks(struct launch *launch, struct err *err);
 static void forget_masks(struct launch *launch);
+static int make_copies(struct launch *launch, struct err *err);
 static int open_limits(struct launch *launch, struct err *err);
 static void close_limits(struct launch *launch);
 static int take_trees(struct launch *launch, struct err *err);
@@ -90,6 +94,7 @@ static const struct launch_step steps[] = {
     { "folder", make_folder, remove_folder },
     { "socket", open_socket, close_socket },
     { "masks", find_masks, forget_masks },
+    { "copies", make_copies, NULL },
     { "limits", open_limits, close_limits },
     { "trees", take_trees, close_trees },
     { "bundle", make_bundle, close_bundle },
@@ -142,7 +147,8 @@ void launch_end(struct launch *launch)
         return;
     end_sandbox(launch); /* before anything of what it uses */
     while (launch->steps_done)
-        steps[--launch->steps_done].undo(launch);
+        if (steps[--launch->steps_done].undo)
+            steps[launch->steps_done].undo(launch);
     capture_close(&launch->network);
     cleanup_close(&launch->denials);
     close_limits(launch); /* those that were made ahead */
@@ -267,6 +273,39 @@ const struct mask_list *launch_masks(const struct launch *launch, size_t mount)
     return launch->sandbox.mounts[mount].masks;
 }
 
+/* --- copies -------------------------------------------------------------------------------- */
+
+static int make_copy(struct launch *launch, size_t index, struct err *err)
+{
+    const struct plan *plan = launch->plan;
+    struct launch_copied *copied = &launch->copied[index];
+    const char *layer = launch->layers[index], *host_path = plan->mounts[index].host_path;
+    if (overlay_is_possible(layer, host_path, plan->as_root, copied->reason))
+        return 0;
+    if (launch->options.continued && launch->options.continued[index])
+        return err_set(err, ERR_UNSUPPORTED, STEP_LAUNCH,
+                       "a run goes on from a change set by an overlay, and %s; apply it first",
+                       copied->reason);
+    snprintf(launch->copy_paths[index], sizeof(launch->copy_paths[index]), "%s/upper", layer);
+    launch->sandbox.mounts[index].copy_path = launch->copy_paths[index];
+    return worktree_copy(layer, host_path, launch_masks(launch, index), plan->as_root,
+                         plan->host_uid, plan->host_gid, &copied->what, err);
+}
+
+static int make_copies(struct launch *launch, struct err *err)
+{
+    int r = 0;
+    for (size_t i = 0; i < launch->plan->mount_count && r == 0; i++)
+        if (launch->plan->mounts[i].semantics == MOUNT_STAGED)
+            r = make_copy(launch, i, err);
+    return r;
+}
+
+const struct launch_copied *launch_copied(const struct launch *launch, size_t mount)
+{
+    return launch->sandbox.mounts[mount].copy_path ? &launch->copied[mount] : NULL;
+}
+
 /* --- limits -------------------------------------------------------------------------------- */
 
 static int watch_folder(struct launch *launch, const char *path, struct err *err)
@@ -308,6 +347,14 @@ static void close_limits(struct launch *launch)
 
 /* --- trees, for a caller who is root ------------------------------------------------------- */
 
+/* All of a copy is the command's identity's. */
+static int take_copy(struct sandbox_mount *mount, struct err *err)
+{
+    _cleanup_(cleanup_close) int place = mounting_open(AT_FDCWD, mount->copy_path, err);
+    mount->tree = place < 0 ? -1 : mounting_copy(place, 0, mount->copy_path, err);
+    return mount->tree < 0 ? -EIO : 0;
+}
+
 static int take_trees(struct launch *launch, struct err *err)
 {
     const struct plan *plan = launch->plan;
@@ -315,6 +362,10 @@ static int take_trees(struct launch *launch, struct err *err)
     int r = 0;
     for (size_t i = 0; i < plan->mount_count && r == 0 && plan->as_root; i++) {
         struct sandbox_mount *mount = &launch->sandbox.mounts[i];
+        if (mount->copy_path) {
+            r = take_copy(mount, err);
+            continue;
+        }
         r = idmap_tree(plan->mounts[i].host_path, plan->host_uid, plan->host_gid, &map,
                        &mount->tree, err);
         if (r == 0 && mount->layer_path)

@@ -23,6 +23,7 @@
 #include "machine/plan.h"
 #include "machine/run_log.h"
 #include "machine/trace.h"
+#include "machine/worktree_copy.h"
 
 struct launch;
 
@@ -116,6 +117,12 @@ void launch_end(struct launch *launch);
  */
 int launch_changes(const struct launch *launch, size_t mount, struct changes *ret,
                    struct err *err) MUST_CHECK;
+/* How a staged mount was made where no overlay could be; NULL: it is one. */
+struct launch_copied {
+    struct worktree_copied what;
+    char reason[256];
+};
+const struct launch_copied *launch_copied(const struct launch *launch, size_t mount);
 /* What a mount hides; NULL: nothing is looked for. */
 const struct mask_list *launch_masks(const struct launch *launch, size_t mount);
 /* The config.json that an OCI runtime was given; empty where there was none. */

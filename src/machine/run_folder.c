@@ -146,6 +146,8 @@ static bool clear_layer(const char *folder, const char *layer, bool discard)
         unlink(path); /* what it went on from was undone */
         snprintf(path, sizeof(path), "%s/%s/hidden", folder, layer);
         unlink(path);
+        snprintf(path, sizeof(path), "%s/%s/copied", folder, layer);
+        unlink(path);
     }
     snprintf(path, sizeof(path), "%s/%s", folder, layer);
     return rmdir(path) == 0; /* stays where the layer has something in it */

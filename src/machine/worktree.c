@@ -133,6 +133,16 @@ static int read_list(struct worktree *worktree, struct err *err)
     return 1;
 }
 
+int kept_read_list(const char *layer, struct changes *ret, struct err *err)
+{
+    struct worktree worktree = { .host = -1 };
+    snprintf(worktree.layer, sizeof(worktree.layer), "%s", layer);
+    int r = read_list(&worktree, err);
+    if (r > 0)
+        *ret = worktree.changes;
+    return r;
+}
+
 static int read_now(struct worktree *worktree, bool secrets_prohibited, struct err *err)
 {
     struct mask_list hidden = { 0 };
@@ -141,7 +151,8 @@ static int read_now(struct worktree *worktree, bool secrets_prohibited, struct e
                        "%s is gone, and no list of the changes was kept", worktree->host_path);
     int r = kept_find_hidden(worktree->layer, worktree->host, secrets_prohibited, &hidden, err);
     if (r == 0)
-        r = changes_read(worktree->upper, worktree->host, &hidden, 0, &worktree->changes, err);
+        r = kept_read_changes(worktree->layer, worktree->upper, worktree->host, &hidden,
+                              &worktree->changes, err);
     mask_list_release(&hidden);
     return r;
 }

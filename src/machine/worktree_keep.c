@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "machine/beneath.h"
 #include "machine/layer.h"
+#include "machine/worktree_copy.h"
 #include "machine/worktree_kept.h"
 
 static int copy_all(int from, int to)
@@ -131,6 +132,11 @@ int worktree_continue(const char *from, const char *to, struct err *err)
     _cleanup_(cleanup_close) int new_upper = old_upper < 0 ? -1 : kept_open_upper(to, err);
     if (new_upper < 0)
         return -EIO;
+    int64_t launched_ns, copied_ns;
+    if (worktree_is_copy(from, &launched_ns, &copied_ns))
+        return err_set(err, ERR_UNSUPPORTED, STEP_WORKTREE,
+                       "the change set was made in a copy, which nothing can go on from; apply it "
+                       "first");
     if (faccessat(old_layer, DISCARDED_FILE, F_OK, 0) == 0)
         return err_set(err, ERR_CONFLICT, STEP_WORKTREE,
                        "parts of the change set were thrown away, and would be there again");
@@ -140,17 +146,30 @@ int worktree_continue(const char *from, const char *to, struct err *err)
 
 /* --- keeping it ---------------------------------------------------------------------------- */
 
+int kept_read_changes(const char *layer, int upper, int host, const struct mask_list *hidden,
+                      struct changes *ret, struct err *err)
+{
+    int64_t launched_ns, copied_ns;
+    return worktree_is_copy(layer, &launched_ns, &copied_ns)
+               ? changes_read_copy(upper, host, hidden, launched_ns, copied_ns, ret, err)
+               : changes_read(upper, host, hidden, launched_before(layer), ret, err);
+}
+
 int worktree_keep(const char *layer, const char *host_path, const struct mask_list *hidden,
                   struct changes *ret, struct err *err)
 {
+    int64_t unused[2];
     *ret = (struct changes){ 0 };
     _cleanup_(cleanup_close) int upper = kept_open_upper(layer, err);
     if (upper < 0)
         return upper == -ENOENT ? 0 : upper;
     _cleanup_(cleanup_close) int host = kept_open_folder(host_path, err);
-    int r = host < 0 ? host : changes_read(upper, host, hidden, launched_before(layer), ret, err);
+    int r = host < 0 ? host : kept_read_changes(layer, upper, host, hidden, ret, err);
     if (r == 0 && ret->count)
         r = keep(layer, upper, host, ret, err);
+    /* Once the list is durable: what goes would be missing from it else. */
+    if (r == 0 && worktree_is_copy(layer, &unused[0], &unused[1]))
+        r = worktree_prune(upper, ret, err);
     if (r < 0)
         changes_release(ret);
     return r;
@@ -221,7 +240,10 @@ int worktree_keep_left(const char *layer, const char *host_path, bool secrets_pr
     if (flock(folder, LOCK_EX | LOCK_NB) < 0) /* or it would be read twice at the same time */
         return err_set(err, ERR_CONFLICT, STEP_WORKTREE, "somebody else reads %s just now", layer);
     _cleanup_(cleanup_close) int host = kept_open_folder(host_path, err);
-    int r = host < 0 ? host : kept_find_hidden(layer, host, secrets_prohibited, &hidden, err);
+    int r = host < 0 ? host : kept_read_list(layer, ret, err);
+    if (r != 0) /* its supervisor died behind that */
+        return r < 0 ? r : 0;
+    r = kept_find_hidden(layer, host, secrets_prohibited, &hidden, err);
     if (r == 0)
         r = worktree_keep(layer, host_path, &hidden, ret, err);
     mask_list_release(&hidden);

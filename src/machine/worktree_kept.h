@@ -22,6 +22,11 @@ int kept_open_folder(const char *path, struct err *err) MUST_CHECK;
 /* What a run wrote; -ENOENT where there is no such folder. */
 int kept_open_upper(const char *layer, struct err *err) MUST_CHECK;
 
+/* What a run that has ended changed, whether it wrote in an overlay's upper layer or in a copy. */
+int kept_read_changes(const char *layer, int upper, int host, const struct mask_list *hidden,
+                      struct changes *ret, struct err *err) MUST_CHECK;
+/* 1 with the list that was kept in a layer, 0 where none was. */
+int kept_read_list(const char *layer, struct changes *ret, struct err *err) MUST_CHECK;
 /* A descriptor of the file that was appended to, for who makes it durable. */
 int kept_append_paths(const char *layer, const char *name, const struct buf *lines,
                       struct err *err) MUST_CHECK;

@@ -206,6 +206,9 @@ static int prepare(void *context, struct work *work, struct effect_result *ret, 
         launch_ready(execution->launch, &execution->report, &why) < 0)
         return fail(ret, &why);
     execution->report_taken = true;
+    for (size_t i = 0; i < execution->plan->mount_count; i++)
+        if (launch_copied(execution->launch, i))
+            execution->copied[i] = *launch_copied(execution->launch, i);
     int r = add_fingerprint(execution, work, err);
     if (r < 0 || !execution->report.escaped)
         return r;

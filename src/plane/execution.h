@@ -44,10 +44,11 @@ struct execution {
     struct git_state repository;
     char git_host[GIT_HOST_SIZE]; /* where it would be pushed to */
     bool in_repository;
-    size_t changed[CHANGE_TYPE_COUNT]; /* files, in all staged mounts */
-    struct buf change_set;             /* of LocalAgentExecution; empty: nothing changed */
-    struct network_record network;     /* of what the network door decided */
-    struct network_door *door;         /* NULL: there was none */
+    size_t changed[CHANGE_TYPE_COUNT];            /* files, in all staged mounts */
+    struct launch_copied copied[PLAN_MOUNTS_MAX]; /* without files: an overlay was made */
+    struct buf change_set;         /* of LocalAgentExecution; empty: nothing changed */
+    struct network_record network; /* of what the network door decided */
+    struct network_door *door;     /* NULL: there was none */
     struct model_routes routes;
     struct model_record models;    /* of the Model Door's calls */
     struct model_door *model_door; /* NULL: there was none */

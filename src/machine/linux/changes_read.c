@@ -8,6 +8,11 @@
  * with what is below. Where a directory is opaque the names below are walked along, and what is not
  * above is deleted.
  *
+ * Where there was no overlay, the run wrote in a copy of the tree. There the walk takes the names
+ * of both everywhere. A file of the copy that was last changed before the copy was finished is as
+ * it was copied, whatever the host has by now; a name that is not in the copy was deleted, unless
+ * the host's file is one that was made since the launch. No attribute means anything there.
+ *
  * What always holds: the upper layer was written by whatever ran in the sandbox and is hostile; no
  * link is followed, and every file is opened in its directory's descriptor and looked at again once
  * open. Files are read in pieces. The walk recurses no deeper than CHANGES_DEPTH_MAX and holds
@@ -35,7 +40,8 @@ struct scan {
     struct digest_stream *contents;
     struct map hidden;
     char *pieces[2];
-    bool has_before; /* of what is added next: the digest of its contents below */
+    int64_t copied_ns; /* when the copy was finished; 0: it is an overlay's upper layer */
+    bool has_before;   /* of what is added next: the digest of its contents below */
     unsigned char before[DIGEST_BYTES];
     struct err *err;
 };
@@ -198,6 +204,23 @@ static int enter(struct scan *scan, const char *name, unsigned depth, size_t *re
     return buf_add_char(&scan->path, '/') < 0 ? fail(scan, ENOMEM, name) : 0;
 }
 
+/* Whether what is not in a copy was none of it: made since, or never copied. */
+static bool was_not_copied(const struct scan *scan, const struct layers *in, const char *name,
+                           const struct stat *below)
+{
+    struct statx status;
+    if (!scan->copied_ns)
+        return false;
+    if (!S_ISREG(below->st_mode) && !S_ISDIR(below->st_mode) && !S_ISLNK(below->st_mode))
+        return true;
+    if (is_unchanged(scan, below))
+        return false;
+    return statx(in->lower, name, AT_SYMLINK_NOFOLLOW, STATX_BTIME, &status) < 0 ||
+           !(status.stx_mask & STATX_BTIME) ||
+           (int64_t)status.stx_btime.tv_sec * NS_PER_SECOND + status.stx_btime.tv_nsec >=
+               scan->list->launched_ns;
+}
+
 /* Lists something below as deleted, with all that is in it. */
 static int delete_below(struct scan *scan, const struct layers *in, const char *name,
                         unsigned depth)
@@ -205,7 +228,7 @@ static int delete_below(struct scan *scan, const struct layers *in, const char *
     struct stat status;
     struct names names = { 0 };
     size_t before;
-    if (!find_below(scan, in, name, &status))
+    if (!find_below(scan, in, name, &status) || was_not_copied(scan, in, name, &status))
         return 0;
     int r = add_change(scan, name, &status, &status, CHANGE_DELETED, NULL);
     if (r < 0 || !S_ISDIR(status.st_mode))
@@ -232,9 +255,11 @@ static int delete_below(struct scan *scan, const struct layers *in, const char *
 
 static int scan_directory(struct scan *scan, const struct layers *in, bool opaque, unsigned depth);
 
-static bool has_attribute(int fd, const char *name, const char *value)
+static bool has_attribute(const struct scan *scan, int fd, const char *name, const char *value)
 {
     char found[XATTR_VALUE_SIZE];
+    if (scan->copied_ns)
+        return false;
     ssize_t len = fgetxattr(fd, name, found, sizeof(found));
     if (len < 0)
         return errno == ERANGE && !value;
@@ -242,12 +267,13 @@ static bool has_attribute(int fd, const char *name, const char *value)
 }
 
 /* An empty file that stands for what is gone; only such are opened for it. */
-static bool is_whiteout_file(const struct layers *in, const char *name, const struct stat *status)
+static bool is_whiteout_file(const struct scan *scan, const struct layers *in, const char *name,
+                             const struct stat *status)
 {
     if (!S_ISREG(status->st_mode) || status->st_size != 0)
         return false;
     _cleanup_(cleanup_close) int fd = layer_open_seen(in->upper, name, status, 0);
-    return fd >= 0 && has_attribute(fd, OVERLAY "whiteout", NULL);
+    return fd >= 0 && has_attribute(scan, fd, OVERLAY "whiteout", NULL);
 }
 
 /*
@@ -263,7 +289,7 @@ static bool is_gone(const struct scan *scan, const struct layers *in, const char
                                                    is_unchanged(scan, &lower))))
         return false;
     _cleanup_(cleanup_close) int fd = layer_open_seen(in->upper, name, status, 0);
-    return fd >= 0 && has_attribute(fd, OVERLAY "origin", NULL);
+    return fd >= 0 && has_attribute(scan, fd, OVERLAY "origin", NULL);
 }
 
 /* What is in a directory that its owner has closed can be looked at while it is open to him. */
@@ -274,7 +300,8 @@ static int scan_opened(struct scan *scan, const struct layers *inner, const stru
     mode_t mode = status->st_mode & 07777;
     if (closed && fchmod(inner->upper, mode | 0500) < 0)
         return fail(scan, errno, "");
-    int r = scan_directory(scan, inner, has_attribute(inner->upper, OVERLAY "opaque", "y"), depth);
+    int r = scan_directory(scan, inner, has_attribute(scan, inner->upper, OVERLAY "opaque", "y"),
+                           depth);
     if (closed && fchmod(inner->upper, mode) < 0 && r == 0)
         r = fail(scan, errno, "");
     return r;
@@ -288,7 +315,7 @@ static int scan_inner(struct scan *scan, const struct layers *in, const char *na
     _cleanup_(cleanup_close) int upper = layer_open_seen(in->upper, name, status, O_DIRECTORY);
     if (upper < 0)
         return fail(scan, -upper, name);
-    if (has_attribute(upper, OVERLAY "redirect", NULL))
+    if (has_attribute(scan, upper, OVERLAY "redirect", NULL))
         return err_set(scan->err, ERR_UNSUPPORTED, STEP, "./%s%s is a redirect", scan->path.data,
                        name);
     _cleanup_(cleanup_close) int lower = below ? open_below(in->lower, name) : -1;
@@ -301,10 +328,44 @@ static int scan_inner(struct scan *scan, const struct layers *in, const char *na
     return r;
 }
 
+/*
+ * Whether a file of a copy is as it was copied. Some file systems do not note that a file was
+ * renamed; so what the host has not changed must look alike too.
+ */
+static bool is_as_copied(const struct scan *scan, const struct layers *in,
+                         const struct stat *status, const struct stat *below)
+{
+    struct stat lower;
+    int64_t changed_ns = (int64_t)status->st_ctim.tv_sec * NS_PER_SECOND + status->st_ctim.tv_nsec;
+    if (changed_ns >= scan->copied_ns)
+        return false;
+    if (!below) /* the host has removed it, or it was given this name */
+        return in->gone ||
+               (in->lower >= 0 && fstat(in->lower, &lower) == 0 && !is_unchanged(scan, &lower));
+    return !is_unchanged(scan, below) ||
+           (below->st_size == status->st_size && below->st_mode == status->st_mode &&
+            memcmp(&below->st_mtim, &status->st_mtim, sizeof(below->st_mtim)) == 0);
+}
+
+/* A directory of a copy that the host has removed counts only where something changed in it. */
+static int scan_removed(struct scan *scan, const struct layers *in, const char *name,
+                        const struct stat *status, unsigned depth)
+{
+    size_t before = scan->list->count;
+    int r = add_change(scan, name, status, NULL, CHANGE_MODE, NULL);
+    if (r == 0)
+        r = scan_inner(scan, in, name, status, NULL, true, depth);
+    if (r == 0 && scan->list->count == before + 1)
+        scan->list->count = before;
+    return r;
+}
+
 static int scan_changed_directory(struct scan *scan, const struct layers *in, const char *name,
                                   const struct stat *status, const struct stat *below,
                                   unsigned depth)
 {
+    if (scan->copied_ns && !below && is_as_copied(scan, in, status, NULL))
+        return scan_removed(scan, in, name, status, depth);
     bool gone = !below && is_gone(scan, in, name, status);
     int r = 0;
     if (!below)
@@ -319,6 +380,8 @@ static int scan_changed_file(struct scan *scan, const struct layers *in, const c
 {
     unsigned char digest[DIGEST_BYTES];
     bool has_contents = S_ISREG(status->st_mode) || S_ISLNK(status->st_mode), same = false;
+    if (scan->copied_ns && is_as_copied(scan, in, status, below))
+        return 0;
     int r = below ? compare_contents(scan, in, name, status, below, &same) : 0;
     if (r < 0)
         return fail(scan, -r, name);
@@ -347,7 +410,7 @@ static int scan_name(struct scan *scan, const struct layers *in, const char *nam
             return fail(scan, errno, name);
         return delete_below(scan, in, name, depth);
     }
-    if (is_whiteout_device(&status) || is_whiteout_file(in, name, &status))
+    if (is_whiteout_device(&status) || is_whiteout_file(scan, in, name, &status))
         return delete_below(scan, in, name, depth);
     const struct stat *below = find_below(scan, in, name, &lower) ? &lower : NULL;
     if (below && (below->st_mode & S_IFMT) != (status.st_mode & S_IFMT)) {
@@ -365,7 +428,7 @@ static int scan_directory(struct scan *scan, const struct layers *in, bool opaqu
 {
     struct names names = { 0 };
     int r = names_read(in->upper, &names);
-    if (r == 0 && opaque && in->lower >= 0)
+    if (r == 0 && (opaque || scan->copied_ns) && in->lower >= 0)
         r = names_read(in->lower, &names);
     if (r < 0)
         r = fail(scan, -r, "");
@@ -421,13 +484,22 @@ static int64_t made_ns(int upper)
 int changes_read(int upper_fd, int lower_fd, const struct mask_list *hidden, int64_t launched_ns,
                  struct changes *ret, struct err *err)
 {
-    struct changes list = { .launched_ns = launched_ns ?: made_ns(upper_fd),
-                            .of_git = git_is_directory(lower_fd) };
-    struct scan scan = { .list = &list, .path = BUF_INIT_LIMIT(CHANGES_PATH_MAX + 1), .err = err };
+    return changes_read_copy(upper_fd, lower_fd, hidden, launched_ns ?: made_ns(upper_fd), 0, ret,
+                             err);
+}
+
+int changes_read_copy(int upper_fd, int lower_fd, const struct mask_list *hidden,
+                      int64_t launched_ns, int64_t copied_ns, struct changes *ret, struct err *err)
+{
+    struct changes list = { .launched_ns = launched_ns, .of_git = git_is_directory(lower_fd) };
+    struct scan scan = { .list = &list,
+                         .path = BUF_INIT_LIMIT(CHANGES_PATH_MAX + 1),
+                         .copied_ns = copied_ns,
+                         .err = err };
     struct layers roots = { .upper = upper_fd, .lower = lower_fd };
     int r = start(&scan, hidden);
     if (r == 0)
-        r = scan_directory(&scan, &roots, has_attribute(upper_fd, OVERLAY "opaque", "y"), 0);
+        r = scan_directory(&scan, &roots, has_attribute(&scan, upper_fd, OVERLAY "opaque", "y"), 0);
     decide_gone(&list);
     if (r == 0)
         r = changes_set_digest(&list, err);

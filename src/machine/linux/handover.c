@@ -146,6 +146,7 @@ bool handover_write(struct handover *handover, const struct sandbox *from)
     copy_probes(handover, &sandbox->probes);
     for (size_t i = 0; i < from->plan->mount_count; i++) {
         sandbox->mounts[i].layer_path = copy_text(handover, from->mounts[i].layer_path);
+        sandbox->mounts[i].copy_path = copy_text(handover, from->mounts[i].copy_path);
         sandbox->mounts[i].mask_path = copy_text(handover, from->mounts[i].mask_path);
         sandbox->mounts[i].masks =
             from->mounts[i].mask_path ? NULL : copy_masks(handover, from->mounts[i].masks);

@@ -75,7 +75,9 @@ TEST(a_sandbox_is_told_its_plan_and_keeps_what_it_was_told)
         _exit(look(&sandbox, gate[0]));
     }
     sandbox.stdio[1] = words_out[1];
-    sandbox.mounts[0] = (struct sandbox_mount){ gate[0], -1, folder, &masks };
+    sandbox.mounts[0] = (struct sandbox_mount){
+        .tree = gate[0], .layer = -1, .layer_path = folder, .masks = &masks
+    };
     sandbox.probes.secret_path = secret;
     sandbox.inside.count = 1;
     sandbox.inside.groups[1] = gate[0];

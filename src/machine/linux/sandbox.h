@@ -29,7 +29,8 @@
 struct sandbox_mount {
     int tree;  /* the host's directory, id-mapped and detached, where the caller is root; or -1 */
     int layer; /* the folder of `upper` and `work`, likewise; or -1 */
-    const char *layer_path;        /* where that folder lies on the host; NULL: not staged */
+    const char *layer_path; /* where that folder lies on the host; NULL: not staged */
+    const char *copy_path;  /* where a copy of the directory lies; NULL: an overlay is made */
     const struct mask_list *masks; /* what is hidden below it; may be NULL */
     const char *mask_path;         /* where the layer that hides it is kept; NULL: to be made */
 };

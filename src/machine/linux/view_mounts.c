@@ -4,7 +4,8 @@
  * Theory of operation. A directory is opened along a path without links and
  * mounted by descriptor. A staged one is an overlay: the host's directory
  * below, over it a layer of whiteouts for what is hidden, and on top the
- * folder that takes the writes. Where the caller is root, directories come as
+ * folder that takes the writes; or, where no overlay can be made, a copy that
+ * the supervisor made before. Where the caller is root, directories come as
  * trees of their own, id-mapped, so that the command's host identity stands
  * for their owner and for nobody else; the supervisor made them, because the
  * command's identity could not reach them.
@@ -135,7 +136,7 @@ static int mount_plain(struct sandbox *sandbox, size_t index, uint64_t attribute
 {
     const struct plan_mount *mount = &sandbox->plan->mounts[index];
     const struct sandbox_mount *source = &sandbox->mounts[index];
-    const char *path = mount->host_path;
+    const char *path = source->copy_path ? source->copy_path : mount->host_path;
     struct mount_attr attr = { .attr_set = RESTRICTED | attributes };
     if (source->tree < 0) {
         _cleanup_(cleanup_close) int fd = mounting_open(AT_FDCWD, path, err);
@@ -151,7 +152,8 @@ static int mount_one(struct sandbox *sandbox, size_t index, struct err *err)
     const struct plan_mount *mount = &sandbox->plan->mounts[index];
     switch (mount->semantics) {
     case MOUNT_STAGED:
-        return overlay(sandbox, index, true, err);
+        return sandbox->mounts[index].copy_path ? mount_plain(sandbox, index, 0, err)
+                                                : overlay(sandbox, index, true, err);
     case MOUNT_READ_ONLY:
         return sandbox->mounts[index].masks ? overlay(sandbox, index, false, err)
                                             : mount_plain(sandbox, index, MOUNT_ATTR_RDONLY, err);
