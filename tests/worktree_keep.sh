@@ -179,4 +179,25 @@ check "who wants no question is asked none" out_lacks 'discard [x]'
 run run --ask soon -- true
 check "a time is in seconds" exits 2
 
+# ---- written directly ----
+
+mkdir -p "$HOME/src/direct/deep" "$HOME/src/direct/full"
+cd "$HOME/src/direct" || exit
+echo 1 >deep/old
+echo 2 >deep/same
+echo 3 >full/gone
+echo 4 >full/stays
+# shellcheck disable=SC2016 # the sandbox's own
+run run -m "$PWD:$PWD:read-write" -- sh -c 'echo x >>deep/old; echo n >deep/new; rm full/gone; printf "%s" >"$(printf "a\tb")"'
+check "what a run wrote directly is reported" err_has "in $PWD meanwhile: 2 added, 1 changed, 1 folders with less in them"
+check "by name" err_has "changed deep/old"
+check "also where something is gone" err_has "removed-from full"
+check "and nothing on the way acts on the terminal" err_has 'added a\x09b'
+run run --json -m "$PWD:$PWD:read-write" -- sh -c 'chmod 600 deep/same; touch -d 2001-01-01 deep/old'
+check "also for programs" grep -q '"writtenMounts":\[{"hostPath":"'"$PWD"'","added":0,"changed":2,"removedFrom":0,"complete":true,"paths":\[{"change":"changed","path":"deep/old"},{"change":"changed","path":"deep/same"}\]}\]' "$scratch/err"
+check "whatever times it sets" err_has deep/old
+check "and in the record" grep -aqs '"writtenMounts":\[{' "$XDG_STATE_HOME/agent-machine/ledger.db" "$XDG_STATE_HOME/agent-machine/ledger.db-wal"
+run run -m "$PWD:$PWD:read-write" -- true
+check "nothing is said where nothing was written" test "$(grep -c written "$scratch/err")" -eq 0
+
 finish

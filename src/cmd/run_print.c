@@ -130,6 +130,32 @@ static void print_copies(const struct run_report *report)
     }
 }
 
+#define WRITTEN_SHOWN 5
+
+/* What nobody can take back: it was written to the host at once. */
+static void print_written(const struct run_report *report)
+{
+    for (size_t i = 0; i < report->plan->mount_count; i++) {
+        struct buf line = BUF_INIT;
+        const struct written *written = &report->execution->written[i];
+        if (!written->path_count && !written->partial)
+            continue;
+        buf_addf(&line, "in %s meanwhile: %zu added, %zu changed, %zu folders with less in them%s",
+                 report->plan->mounts[i].host_path, written->counts[WRITTEN_ADDED],
+                 written->counts[WRITTEN_CHANGED], written->counts[WRITTEN_REMOVED],
+                 written->partial ? "; that is a part of it" : "");
+        say("written: ", line.data);
+        for (size_t j = 0; j < written->path_count && j < WRITTEN_SHOWN; j++) {
+            buf_reset(&line);
+            buf_addf(&line, "%s %s", written_names[written->paths[j].kind], written->paths[j].path);
+            say("written: ", line.data);
+        }
+        if (written->path_count > WRITTEN_SHOWN)
+            say("written: ", "and more; --json and the record name them");
+        buf_release(&line);
+    }
+}
+
 #define DENIALS_SHOWN 5
 
 static void print_denial(const struct execution *execution, const struct use_entry *entry)
@@ -229,6 +255,7 @@ void run_print_end(const struct run_report *report)
         say("next: ", report->outcome->remedy);
     print_copies(report);
     print_changes(report);
+    print_written(report);
     print_network(report->execution);
     print_prompts(report->execution);
     print_usage(report);
@@ -295,6 +322,8 @@ void run_print_json(const struct run_report *report)
         buf_add_text(&out, ",\"cancelled\":");
         json_add_string(&out, str_from(execution->end_reason));
     }
+    if (execution->written_mounts.len)
+        buf_addf(&out, ",\"writtenMounts\":[%s]", execution->written_mounts.data);
     if (outcome->failure.code) {
         buf_addf(&out, ",\"failure\":{\"code\":\"%s\",\"message\":", err_id(outcome->failure.code));
         json_add_string(&out, str_from(outcome->failure.cause));

@@ -333,6 +333,10 @@ int evidence_write_execution(const struct evidence *evidence, const struct run_r
                          : STR("{\"bytes\":0,\"calls\":0,\"destinations\":[]}"));
     json_add_name(ret, "denials");
     buf_addf(ret, "[%.*s]", STR_ARG(evidence->denials));
+    if (evidence->written.len) {
+        json_add_name(ret, "writtenMounts");
+        buf_addf(ret, "[%.*s]", STR_ARG(evidence->written));
+    }
     if (change_set.len) {
         json_add_name(ret, "changeSet");
         buf_add_str(ret, change_set);

@@ -27,6 +27,7 @@ struct evidence {
     struct str network;       /* an object; empty: there was no network door */
     struct str prompt_egress; /* an object; empty: there was no model door */
     struct str denials;       /* the items of an array */
+    struct str written;       /* likewise; empty: nothing was mounted read-write */
     char program_digest[DIGEST_TEXT_SIZE], command_digest[DIGEST_TEXT_SIZE];
     char fingerprint_digest[DIGEST_TEXT_SIZE]; /* for the record of a container */
     const char *image_leave; /* the layer whose rule let an image run that is not pinned */

@@ -61,7 +61,8 @@ struct launch {
     int group; /* that its first process was born into; -1: none */
     pid_t pid;
     size_t steps_done;
-    bool began; /* the command was let go */
+    bool began;         /* the command was let go */
+    int64_t started_ns; /* then, by the clock of files */
 };
 
 struct launch_step {
@@ -91,16 +92,11 @@ static int open_socket(struct launch *launch, struct err *err);
 static void close_socket(struct launch *launch);
 
 static const struct launch_step steps[] = {
-    { "folder", make_folder, remove_folder },
-    { "socket", open_socket, close_socket },
-    { "masks", find_masks, forget_masks },
-    { "copies", make_copies, NULL },
-    { "limits", open_limits, close_limits },
-    { "trees", take_trees, close_trees },
-    { "bundle", make_bundle, close_bundle },
-    { "streams", open_streams, close_streams },
-    { "decoys", open_decoys, close_decoys },
-    { "spawn", spawn, end_sandbox },
+    { "folder", make_folder, remove_folder }, { "socket", open_socket, close_socket },
+    { "masks", find_masks, forget_masks },    { "copies", make_copies, NULL },
+    { "limits", open_limits, close_limits },  { "trees", take_trees, close_trees },
+    { "bundle", make_bundle, close_bundle },  { "streams", open_streams, close_streams },
+    { "decoys", open_decoys, close_decoys },  { "spawn", spawn, end_sandbox },
 };
 
 static struct launch *launch_new(void)
@@ -224,6 +220,15 @@ int launch_changes(const struct launch *launch, size_t mount, struct changes *re
     return of->semantics == MOUNT_STAGED ? worktree_keep(launch->layers[mount], of->host_path,
                                                          launch_masks(launch, mount), ret, err)
                                          : 0;
+}
+
+int launch_written(const struct launch *launch, size_t mount, struct written *ret, struct err *err)
+{
+    const struct plan_mount *of = &launch->plan->mounts[mount];
+    *ret = (struct written){ 0 };
+    return of->semantics == MOUNT_READ_WRITE && !of->of_surface && launch->began
+               ? written_read(of->host_path, launch->started_ns, ret, err)
+               : 0;
 }
 
 const char *launch_folder(const struct launch *launch)
@@ -669,6 +674,7 @@ int launch_run(struct launch *launch, const struct run_watch *watch, struct run_
                                      .log = launch->log,
                                      .socket = launch->socket };
     *ret = (struct run_result){ .end = RUN_LOST };
+    launch->started_ns = written_now_ns();
     if (sandbox_send(launch->control, &go, -1) < 0)
         return err_set(err, ERR_IO, STEP_LAUNCH, "the sandbox died before its command started");
     launch->began = true;

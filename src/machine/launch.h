@@ -24,6 +24,7 @@
 #include "machine/run_log.h"
 #include "machine/trace.h"
 #include "machine/worktree_copy.h"
+#include "machine/written.h"
 
 struct launch;
 
@@ -123,6 +124,12 @@ struct launch_copied {
     char reason[256];
 };
 const struct launch_copied *launch_copied(const struct launch *launch, size_t mount);
+/*
+ * What was changed meanwhile in a mount that the command wrote to directly, once it has ended; 0
+ * with an empty report for others, and for what is of the tool itself.
+ */
+int launch_written(const struct launch *launch, size_t mount, struct written *ret,
+                   struct err *err) MUST_CHECK;
 /* What a mount hides; NULL: nothing is looked for. */
 const struct mask_list *launch_masks(const struct launch *launch, size_t mount);
 /* The config.json that an OCI runtime was given; empty where there was none. */

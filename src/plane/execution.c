@@ -315,6 +315,22 @@ static int add_container(struct execution *execution, struct work *work,
                               buf_str(&json), err);
 }
 
+/* A report, and no more: what cannot be read of it ends no run. */
+static void gather_written(struct execution *execution)
+{
+    struct err unread = { 0 };
+    for (size_t i = 0; i < execution->plan->mount_count; i++) {
+        struct written *written = &execution->written[i];
+        if (launch_written(execution->launch, i, written, &unread) < 0)
+            written->partial = true;
+        if (!written->paths && !written->partial)
+            continue;
+        if (execution->written_mounts.len)
+            buf_add_char(&execution->written_mounts, ',');
+        written_write(written, execution->plan->mounts[i].host_path, &execution->written_mounts);
+    }
+}
+
 static int add_record(struct execution *execution, struct work *work, struct err *err)
 {
     _cleanup_(buf_release) struct buf json = BUF_INIT, network = BUF_INIT, egress = BUF_INIT,
@@ -334,6 +350,7 @@ static int add_record(struct execution *execution, struct work *work, struct err
     evidence.network = buf_str(&network);
     evidence.prompt_egress = buf_str(&egress);
     evidence.denials = buf_str(&denials);
+    evidence.written = buf_str(&execution->written_mounts);
     if (r == 0)
         r = evidence_write_execution(&evidence, &execution->result, execution->used.of,
                                      buf_str(&execution->change_set), &json, err);
@@ -407,6 +424,7 @@ static int start(void *context, struct work *work, struct effect_result *ret, st
     trace_note(execution->trace, "machine/supervise.c", "command ended");
     measure(execution);
     bool unread = !execution->discard && gather_changes(execution, work, &why) < 0;
+    gather_written(execution);
     trace_note(execution->trace, "machine/worktree.c", "change set read");
     char budget[PLANE_URN_MAX];
     budget_urn(work_operation(work), budget);
@@ -422,6 +440,7 @@ static int start(void *context, struct work *work, struct effect_result *ret, st
 void execution_plug(struct execution *execution, struct plane_options *options)
 {
     execution->change_set = BUF_INIT;
+    execution->written_mounts = BUF_INIT;
     options->execution_prepare = prepare;
     options->execution_start = start;
     options->effect_context = execution;
@@ -430,6 +449,9 @@ void execution_plug(struct execution *execution, struct plane_options *options)
 void execution_release(struct execution *execution)
 {
     buf_release(&execution->change_set);
+    buf_release(&execution->written_mounts);
+    for (size_t i = 0; i < PLAN_MOUNTS_MAX; i++)
+        written_release(&execution->written[i]);
     model_door_close(execution->model_door);
     model_record_release(&execution->models);
     model_routes_release(&execution->routes);

@@ -46,6 +46,8 @@ struct execution {
     bool in_repository;
     size_t changed[CHANGE_TYPE_COUNT];            /* files, in all staged mounts */
     struct launch_copied copied[PLAN_MOUNTS_MAX]; /* without files: an overlay was made */
+    struct written written[PLAN_MOUNTS_MAX];      /* of mounts that it wrote to directly */
+    struct buf written_mounts;     /* of LocalAgentExecution; empty: there were none */
     struct buf change_set;         /* of LocalAgentExecution; empty: nothing changed */
     struct network_record network; /* of what the network door decided */
     struct network_door *door;     /* NULL: there was none */
