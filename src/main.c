@@ -17,12 +17,13 @@ static bool open_standard_streams(void)
 
 int main(int argc, char **argv)
 {
-    const struct verb verbs[] = { verb_run,     verb_ps,       verb_attach,     verb_logs,
-                                  verb_stop,    verb_init,     verb_profile,    verb_policy,
-                                  verb_network, verb_model,    verb_delegation, verb_grant,
-                                  verb_budget,  verb_op,       verb_ledger,     verb_receipt,
-                                  verb_recover, verb_contract, verb_redact,     verb_doctor,
-                                  verb_storm,   verb_help,     verb_version,    verb_worktree };
+    const struct verb verbs[] = { verb_run,         verb_ps,       verb_attach,     verb_logs,
+                                  verb_stop,        verb_init,     verb_profile,    verb_policy,
+                                  verb_network,     verb_model,    verb_delegation, verb_grant,
+                                  verb_budget,      verb_op,       verb_ledger,     verb_receipt,
+                                  verb_recover,     verb_contract, verb_redact,     verb_doctor,
+                                  verb_diagnostics, verb_storm,    verb_help,       verb_version,
+                                  verb_worktree };
     const struct verb program = {
         .name = "agent-machine",
         .summary = "run any AI agent or command with no ambient authority",

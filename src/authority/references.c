@@ -14,6 +14,7 @@
 
 #include "authority/references_internal.h"
 #include "authority/secret_internal.h"
+#include "base/json.h"
 #include "base/sign.h"
 
 #define BASIC  "Basic "
@@ -240,6 +241,22 @@ int references_secret(const struct references *references, struct str reference,
 bool reference_proxy_takes_one_round(const struct reference_proxy *proxy)
 {
     return proxy->scheme == PROXY_BASIC || proxy->scheme == PROXY_BEARER;
+}
+
+int references_each_secret(const struct references *references, references_visit_secret *visit,
+                           void *context, struct err *err)
+{
+    const struct reference_map *rows = references ? references->maps.rows : NULL;
+    int r = 0;
+    for (size_t i = 0; r == 0 && references && i < references->maps.count; i++) {
+        size_t index, count;
+        yyjson_val *key, *source;
+        yyjson_obj_foreach((yyjson_val *)rows[i].map, index, count, key, source)
+        {
+            r = r == 0 ? visit(context, json_str(key), err) : r;
+        }
+    }
+    return r;
 }
 
 /* Nothing that could end a header, or begin another. */

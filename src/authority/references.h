@@ -130,6 +130,10 @@ struct reference_authority references_authority(const struct references *referen
 /* Resolves a secret by the highest layer's map that has it; fails as secret_resolve. */
 int references_secret(const struct references *references, struct str reference,
                       struct secret **ret, struct err *err) MUST_CHECK;
+/* Calls visit for every reference of a secret; a negative return ends it. */
+typedef int references_visit_secret(void *context, struct str reference, struct err *err);
+int references_each_secret(const struct references *references, references_visit_secret *visit,
+                           void *context, struct err *err) MUST_CHECK;
 /*
  * What a proxy is shown, now and only now: the value of Proxy-Authorization, ended by a NUL; of
  * SOCKS5 too, whose login is what stands in `Basic …`; of a scheme that takes several rounds,

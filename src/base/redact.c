@@ -190,13 +190,20 @@ static void pass_release(struct pass *pass)
     redact_hits_release(&pass->hits);
 }
 
+/* The order of the table, but that what is known to be a secret comes first. */
+static uint32_t rank_of(const struct redact_hit *hit)
+{
+    return hit->rule >= REDACT_RULE_OWN ? hit->rule - REDACT_RULE_OWN
+                                        : hit->rule + REDACT_RULE_COUNT;
+}
+
 static int by_start(const void *a_, const void *b_)
 {
     const struct redact_hit *a = a_, *b = b_;
     if (a->start != b->start)
         return a->start < b->start ? -1 : 1;
     if (a->rule != b->rule)
-        return a->rule < b->rule ? -1 : 1;
+        return rank_of(a) < rank_of(b) ? -1 : 1;
     return a->end < b->end ? -1 : a->end > b->end;
 }
 

@@ -7,10 +7,13 @@
  * A text gives the same result however it is cut into pieces, and memory does
  * not grow with it.
  *
- * The rules know shapes, not values: what has no shape of its own (a password
- * in prose, a bare hexadecimal key) is not found. Placeholders are left alone:
- * variables such as $TOKEN, ${TOKEN} and {{ token }} in the place of a
- * password, and bodies of one repeated character.
+ * The rules know shapes: vendors' tokens, and values behind a name (password=…,
+ * "apiKey": "…") that have what a secret has. What has no shape and no name (a
+ * password in prose, a bare hexadecimal key) is not found, unless the caller
+ * knows it: literals (redact_scanner_use) are found as they are, and in base64,
+ * percent-encoding and JSON. Placeholders are left alone: variables such as
+ * $TOKEN, ${TOKEN} and {{ token }} in the place of a password, and bodies of
+ * one repeated character.
  *
  * Vectorscan is loaded when a scanner has had more than a little to scan. Where
  * that fails no more can be scanned, and that is an error (ERR_UNSUPPORTED),
@@ -44,7 +47,9 @@
     X(REDACT_JWT, "jwt")                                                                           \
     X(REDACT_CONNECTION_PASSWORD, "connection-password")                                           \
     X(REDACT_URL_PASSWORD, "url-password")                                                         \
-    X(REDACT_AUTHORIZATION, "authorization")
+    X(REDACT_AUTHORIZATION, "authorization")                                                       \
+    X(REDACT_ASSIGNED_SECRET, "assigned-secret")                                                   \
+    X(REDACT_OWN_SECRET, "own-secret")
 
 enum redact_kind {
 #define X(kind, name) kind,
@@ -68,10 +73,19 @@ enum redact_run {
     RUN_COUNT
 };
 
+/* What the bytes found must be like, beyond the pattern (redact_check.c). */
+enum redact_check {
+    CHECK_NONE,
+    CHECK_CRC,      /* a checksum that holds, or no small letters alone: GitHub, npm */
+    CHECK_PASSWORD, /* no name, type, path or phrase in the place of one */
+    CHECK_RANDOM,   /* letters and digits, with the entropy of a key */
+};
+
 enum {
     REDACT_BOUNDED = 1 << 0,  /* not in the middle of a word */
     REDACT_CASELESS = 1 << 1, /* the anchors' case does not matter */
     REDACT_LINES = 1 << 2,    /* the head goes over line ends */
+    REDACT_ASSIGNS = 1 << 3,  /* behind the name that holds the anchor, "=", ":" or ">" follows */
 };
 
 /*
@@ -85,6 +99,7 @@ struct redact_rule {
     unsigned lead;       /* bytes from the start of the pattern to the anchor */
     const char *pattern; /* PCRE2; its group, where it has one, is the secret, else its match is */
     enum redact_run run;
+    enum redact_check check;
     unsigned flags;
     const char *before;
     const char *example;
@@ -94,6 +109,10 @@ struct redact_rule {
 
 size_t redact_rule_count(void);
 const struct redact_rule *redact_rule_at(size_t index);
+/* The last two are the rules of literals, which have no anchors; all others have. */
+#define REDACT_RULE_COUNT      146
+#define REDACT_RULE_OWN        (REDACT_RULE_COUNT - 2)
+#define REDACT_RULE_OWN_BASE64 (REDACT_RULE_COUNT - 1)
 
 /* The compiled rules. One thread at a time; several redactors may share one scanner. */
 struct redact_scanner;
@@ -104,6 +123,9 @@ struct redact_scanner;
 /* ERR_UNSUPPORTED, ERR_MEMORY. */
 int redact_scanner_new(struct redact_scanner **ret, struct err *err) MUST_CHECK;
 void redact_scanner_free(struct redact_scanner *scanner);
+/* Looks for these too from now on; they outlive the scanner. */
+struct redact_literals;
+void redact_scanner_use(struct redact_scanner *scanner, const struct redact_literals *literals);
 
 /* A secret found. Matches come in order and do not overlap; what overlapped is one. */
 struct redact_match {

@@ -40,6 +40,8 @@
 #include <pcre2.h>
 
 #include "base/lazy.h"
+#include "base/redact_check.h"
+#include "base/redact_literals.h"
 
 #define ANCHORS_MAX       512
 #define PAIRS             65536 /* of bytes */
@@ -47,6 +49,7 @@
 #define HITS_CAPACITY_MIN 16
 #define PLACEHOLDER_BYTES 8 /* what ends in so many equal bytes is no secret */
 #define COLOUR_BYTES_MAX  24
+#define ASSIGN_BYTES_MAX  80 /* a name, and what may stand between it and "=" */
 #define BACKTRACK_KIB_MAX 512
 #define JIT_STACK_MIN     ((size_t)32 << 10)
 #define JIT_STACK_MAX     ((size_t)512 << 10)
@@ -80,6 +83,7 @@ struct redact_scanner {
     pcre2_match_data *found;
     pcre2_match_context *limits;
     pcre2_jit_stack *stack;
+    const struct redact_literals *literals; /* NULL: none */
 };
 
 /* What the callback needs of one redact_find. */
@@ -136,6 +140,11 @@ void redact_scanner_free(struct redact_scanner *scanner)
     free(scanner);
 }
 
+void redact_scanner_use(struct redact_scanner *scanner, const struct redact_literals *literals)
+{
+    scanner->literals = literals;
+}
+
 static int make_room(struct redact_scanner *scanner, struct err *err)
 {
     scanner->patterns = calloc(redact_rule_count(), sizeof(*scanner->patterns));
@@ -173,7 +182,7 @@ static int collect_anchors(struct redact_scanner *scanner, struct err *err)
 {
     for (uint32_t i = 0; i < redact_rule_count(); i++) {
         const struct redact_rule *rule = redact_rule_at(i);
-        struct str all = str_from(rule->anchors);
+        struct str all = str_from(rule->anchors ? rule->anchors : "");
         for (size_t at = 0; at < all.len;) {
             size_t end = str_index(all, '|', at);
             if (scanner->anchor_count == ANCHORS_MAX)
@@ -219,6 +228,7 @@ static void note_beginnings(struct redact_scanner *scanner)
 
 static int search_by_hand(struct search *search);
 static int search_by_vectorscan(struct search *search);
+static int search_literals(struct search *search);
 
 int redact_find(struct redact_scanner *scanner, const struct redact_block *block, uint64_t from,
                 uint64_t *cut, struct redact_hits *hits, struct err *err)
@@ -235,6 +245,8 @@ int redact_find(struct redact_scanner *scanner, const struct redact_block *block
     };
     bool small = !scanner->database && block->text.len <= REDACT_SMALL_BYTES_MAX - scanner->scanned;
     int r = small ? search_by_hand(&search) : search_by_vectorscan(&search);
+    if (r == 0 && scanner->literals)
+        r = search_literals(&search);
     if (r < 0)
         return r;
     *cut = block->at + search.cut;
@@ -369,10 +381,13 @@ static int on_anchor(unsigned id, unsigned long long from, unsigned long long to
     return 0;
 }
 
+static bool assigns(struct str text, size_t at);
 static int need_pattern(struct search *search, uint32_t index);
 static bool is_free(const struct redact_block *block, size_t start);
 static bool could_match(struct search *search, uint32_t index, size_t start);
-static bool match(struct search *search, uint32_t index, size_t start, struct str *ret_secret);
+enum found { FOUND_NOTHING, FOUND, FOUND_IN_DOUBT };
+static enum found match(struct search *search, uint32_t index, size_t start,
+                        struct str *ret_secret);
 static bool is_placeholder(const struct redact_rule *rule, struct str head);
 static int add_hit(struct search *search, uint32_t rule, struct str secret);
 
@@ -386,6 +401,8 @@ static int try_rule(struct search *search, uint32_t index, size_t at)
     size_t start = at - rule->lead;
     if ((rule->flags & REDACT_BOUNDED) && !is_free(block, start))
         return 0;
+    if ((rule->flags & REDACT_ASSIGNS) && !assigns(block->text, start))
+        return 0;
     if (!search->scanner->patterns[index] && need_pattern(search, index) < 0)
         return search->failed;
     if ((rule->flags & REDACT_LINES) && !block->last &&
@@ -395,7 +412,9 @@ static int try_rule(struct search *search, uint32_t index, size_t at)
         return 0;
     }
     struct str secret;
-    if (!match(search, index, start, &secret) || is_placeholder(rule, secret))
+    enum found found = match(search, index, start, &secret);
+    if (found == FOUND_NOTHING || is_placeholder(rule, secret) ||
+        (found == FOUND && !redact_check_holds(rule->check, secret)))
         return 0;
     return add_hit(search, index, secret);
 }
@@ -427,6 +446,21 @@ static bool is_word(char c)
 static bool is_hex(char c)
 {
     return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'F') || (c >= 'a' && c <= 'f');
+}
+
+/*
+ * Whether something may be assigned to the name at a place: what its rule's pattern asks first, and
+ * in most texts, where such words are only spoken of, in vain.
+ */
+static bool assigns(struct str text, size_t at)
+{
+    size_t end = text.len - at < ASSIGN_BYTES_MAX ? text.len : at + ASSIGN_BYTES_MAX;
+    at += text.ptr[at] == '"';
+    while (at < end && (is_word(text.ptr[at]) || text.ptr[at] == '-'))
+        at++;
+    while (at < end && strchr("\\\"'`] \t", text.ptr[at]) && text.ptr[at])
+        at++;
+    return at == end || text.ptr[at] == '=' || text.ptr[at] == ':' || text.ptr[at] == '>';
 }
 
 /* Whether a terminal's colour sequence (ESC [ 1 ; 32 m) ends before `end`. */
@@ -471,7 +505,7 @@ static struct str rest_of_line(struct str text, size_t start, size_t end)
     return str_make(text.ptr + start, stop - start);
 }
 
-static bool match(struct search *search, uint32_t index, size_t start, struct str *ret_secret)
+static enum found match(struct search *search, uint32_t index, size_t start, struct str *ret_secret)
 {
     struct redact_scanner *scanner = search->scanner;
     struct str text = search->block->text;
@@ -480,15 +514,15 @@ static bool match(struct search *search, uint32_t index, size_t start, struct st
     int r = pcre2_match(scanner->patterns[index], (PCRE2_SPTR)text.ptr, end, start, 0,
                         scanner->found, scanner->limits);
     if (r == PCRE2_ERROR_NOMATCH)
-        return false;
+        return FOUND_NOTHING;
     if (r < 0) {
         *ret_secret = rest_of_line(text, start, end);
-        return true;
+        return FOUND_IN_DOUBT;
     }
     const PCRE2_SIZE *span = pcre2_get_ovector_pointer(scanner->found);
     span += r > 1 && span[2] != PCRE2_UNSET ? 2 : 0;
     *ret_secret = str_make(text.ptr + span[0], span[1] - span[0]);
-    return true;
+    return FOUND;
 }
 
 /* Whether every byte is the same as the first. */
@@ -543,4 +577,19 @@ static int add_hit(struct search *search, uint32_t rule, struct str secret)
     uint64_t start = search->block->at + (uint64_t)(secret.ptr - search->block->text.ptr);
     hits->items[hits->count++] = (struct redact_hit){ start, start + secret.len, rule };
     return 0;
+}
+
+/* A literal holds no line end and is shorter than a head: it lies in the block where it starts. */
+static int search_literals(struct search *search)
+{
+    struct redact_literal_found found;
+    size_t at = search->from;
+    int r = 0;
+    while (r == 0 &&
+           redact_literals_next(search->scanner->literals, search->block->text, &at, &found) &&
+           found.start < search->cut)
+        if (found.start >= search->from)
+            r = add_hit(search, found.in_base64 ? REDACT_RULE_OWN_BASE64 : REDACT_RULE_OWN,
+                        str_make(search->block->text.ptr + found.start, found.len));
+    return r;
 }

@@ -36,6 +36,20 @@
 #define WITH_DIGIT "(?=[A-Za-z._~+/=-]{0,200}[0-9])"
 /* What base64 has and an English word has not. */
 #define LIKE_BASE64 "(?=[A-Za-z]{1,200}[0-9A-Z+/=])"
+/* Behind a word such as `password`: the rest of the name, unless it says that this is none. */
+#define NAME_TAIL                                                                                  \
+    "(?![0-9A-Za-z_-]{0,20}(?i:name|ref|ur[li]|file|path|type|count|digest|hash|len|length|size|"  \
+    "id|ids|env|var|policy|field|label|hint|error|prompt|regex|pattern|format|header|expiry|"      \
+    "expires|at)s?\\b)[0-9A-Za-z_-]{0,24}"
+#define TO_ASSIGNED "\\\\{0,3}[\"'`]?\\]?[ \\t]{0,8}(?:=>|:=|==?|:)[ \\t]{0,8}"
+/* A value: in quotes, in escaped quotes, or bare; and between tags. */
+#define ASSIGNED(least)                                                                            \
+    "(?|" TO_ASSIGNED "(?|\"((?:[^\"\\\\\\x00\\r\\n]|\\\\[^\\x00\\r\\n]){" least ",}+)"            \
+    "|'((?:[^'\\\\\\x00\\r\\n]|\\\\[^\\x00\\r\\n]){" least ",}+)"                                  \
+    "|\\\\{1,3}[\"']([^\"'\\\\\\x00\\r\\n]{" least ",}+)"                                          \
+    "|([^\\x00-\\x20\"'`,;&<>(){}\\[\\]\\\\|$]{" least ",}+)(?![(\\[]))"                           \
+    "|>([^<>\\x00\\r\\n]{" least ",}+)</)"
+
 /* From a key's header to the first line of its body: line ends, plain or escaped, and headers. */
 #define KEY_BODY "(?:[\\t\\n\\r \"'#(-,.-;=>\\[\\\\\\]_|A-Za-z]|-(?!----)){0,400}?[0-9A-Za-z+/]{24}"
 
@@ -129,19 +143,19 @@ static const struct redact_rule rules[] = {
 
     /* Code hosts and the builds beside them. */
     { .id = "github-personal-token", .kind = REDACT_CODE_HOST_TOKEN, .anchors = "ghp_",
-      .pattern = "ghp_[0-9A-Za-z]{36}", .run = RUN_WORD,
+      .pattern = "ghp_[0-9A-Za-z]{36}", .run = RUN_WORD, .check = CHECK_CRC,
       .example = "ghp" "_" E35 "1", .counter_example = "ghp_xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx" },
     { .id = "github-oauth-token", .kind = REDACT_CODE_HOST_TOKEN, .anchors = "gho_",
-      .pattern = "gho_[0-9A-Za-z]{36}", .run = RUN_WORD,
+      .pattern = "gho_[0-9A-Za-z]{36}", .run = RUN_WORD, .check = CHECK_CRC,
       .example = "gho" "_" E35 "1", .counter_example = "gho_token" },
     { .id = "github-user-token", .kind = REDACT_CODE_HOST_TOKEN, .anchors = "ghu_",
-      .pattern = "ghu_[0-9A-Za-z]{36}", .run = RUN_WORD,
+      .pattern = "ghu_[0-9A-Za-z]{36}", .run = RUN_WORD, .check = CHECK_CRC,
       .example = "ghu" "_" E35 "1", .counter_example = "ghu_token" },
     { .id = "github-installation-token", .kind = REDACT_CODE_HOST_TOKEN, .anchors = "ghs_",
-      .pattern = "ghs_[0-9A-Za-z]{36}", .run = RUN_DOTTED,
+      .pattern = "ghs_[0-9A-Za-z]{36}", .run = RUN_DOTTED, .check = CHECK_CRC,
       .example = "ghs" "_" E35 "1", .counter_example = "ghs_token" },
     { .id = "github-refresh-token", .kind = REDACT_CODE_HOST_TOKEN, .anchors = "ghr_",
-      .pattern = "ghr_[0-9A-Za-z]{36}", .run = RUN_WORD,
+      .pattern = "ghr_[0-9A-Za-z]{36}", .run = RUN_WORD, .check = CHECK_CRC,
       .example = "ghr" "_" E35 "1", .counter_example = "ghr_token" },
     { .id = "github-fine-grained-token", .kind = REDACT_CODE_HOST_TOKEN, .anchors = "github_pat_",
       .pattern = "github_pat_[0-9A-Za-z]{22}_[0-9A-Za-z]{20}", .run = RUN_WORD,
@@ -187,7 +201,7 @@ static const struct redact_rule rules[] = {
 
     /* Package registries. */
     { .id = "npm-token", .kind = REDACT_REGISTRY_TOKEN, .anchors = "npm_",
-      .pattern = "npm_[0-9A-Za-z]{36}", .run = RUN_WORD, .flags = REDACT_BOUNDED,
+      .pattern = "npm_[0-9A-Za-z]{36}", .run = RUN_WORD, .check = CHECK_CRC, .flags = REDACT_BOUNDED,
       .example = "npm" "_" E35 "1", .counter_example = "npm_config_registry_of_this_installation" },
     { .id = "npmrc-auth", .kind = REDACT_REGISTRY_TOKEN, .anchors = ":_authToken|:_auth|:_password",
       .pattern = ":_(?:authToken|auth|password)[ \\t]{0,4}=[ \\t]{0,4}[\"']?"
@@ -358,7 +372,8 @@ static const struct redact_rule rules[] = {
       .before = "https://ada.blob.example.com/c?sv=2024-11-04&se=2030-01-01&sig=",
       .example = E42 "%3D", .after = " ", .counter_example = "?design=&sig=short&config=" E42 },
     { .id = "azure-entra-secret", .kind = REDACT_CLOUD_KEY, .anchors = "Q~", .lead = 4,
-      .pattern = "[0-9A-Za-z_~.-]{3}[0-9]Q~[0-9A-Za-z_~.-]{31,34}(?![0-9A-Za-z_~.-])",
+      .pattern = "[0-9A-Za-z_~.-]{3}[0-9]Q~[0-9A-Za-z_~.-]{31,34}"
+                 "(?![0-9A-Za-z_~-]|\\.[0-9A-Za-z])",
       .flags = REDACT_BOUNDED,
       .example = "EXA8" "Q~" E28 "EXAMP", .counter_example = "EXAMQ~" E35 },
     { .id = "azure-devops-token", .kind = REDACT_CLOUD_KEY, .anchors = "AZDO", .lead = 76,
@@ -623,8 +638,50 @@ static const struct redact_rule rules[] = {
       .after = "@git.example.com/compass.git",
       .counter_example = "https://ada:$TOKEN@example.com https://ada:***@example.com "
                          "http://example.com:8080/path@v1 https://ada:<token>@example.com" },
+
+    /* Values behind a name, of which the shape says nothing: last, so that all others come first. */
+    { .id = "assigned-password", .kind = REDACT_ASSIGNED_SECRET,
+      .anchors = "password|passwd|passphrase|_pwd|pgpassword|_pass=|_pass:|_pass\"|\"pass\"|"
+                 "kennwort|passwort",
+      .pattern = "(?i:password|passwd|passphrase|_pwd|pgpassword|_pass|\"pass|kennwort|passwort)"
+                 NAME_TAIL ASSIGNED("4"),
+      .run = RUN_VALUE, .check = CHECK_PASSWORD, .flags = REDACT_CASELESS | REDACT_ASSIGNS,
+      .before = "\"dbPassword\": \"", .example = "correct\\\"horse-" E7, .after = "\", \"port\": 5432",
+      .counter_example = "password: string, password = getpass(), passwordField: \"user_password\", "
+                         "\"password\": \"Enter your password\", password = self.password, "
+                         "password_file=/run/secrets/db1, <input type=\"password\" name=\"p1\">" },
+    { .id = "assigned-secret", .kind = REDACT_ASSIGNED_SECRET,
+      .anchors = "secret|token|apikey|api_key|api-key|access_key|accesskey|access-key|"
+                 "private_key|privatekey|auth_key|authkey|encryption_key|signing_key|credential",
+      .pattern = "(?i:secret|token|api[_-]?key|access[_-]?key|private_?key|auth_?key|"
+                 "encryption_key|signing_key|credential)" NAME_TAIL ASSIGNED("10"),
+      .run = RUN_VALUE, .check = CHECK_RANDOM, .flags = REDACT_CASELESS | REDACT_ASSIGNS,
+      .before = "api_key: ", .example = "q8Zr3vT1xK" "6mW0pYb4Nd", .after = "\nnext: 1",
+      .counter_example = "token = next_token(lexer), tokens: 1234567890123456, "
+                         "secret_name = \"prod-db-2024-01-01\", \"apiKey\": \"YOUR_API_KEY_HERE\", "
+                         "tokenizer: \"cl100k_base\", secretRef: secret://corp/proxy1234, "
+                         "token: sha256_of_all_parts" },
+    { .id = "environment-key", .kind = REDACT_ASSIGNED_SECRET, .anchors = "_KEY=|_SALT=|_AUTH=",
+      .pattern = "_(?:KEY|SALT|AUTH)(?|=([^\\x00-\\x20\"'`,;&<>(){}\\[\\]\\\\|$]{12,}+)"
+                 "|=[\"']([^\\x00\\r\\n\"'\\\\]{12,}+))",
+      .run = RUN_VALUE, .check = CHECK_RANDOM,
+      .before = "SESSION_KEY=", .example = "q8Zr3vT1xK" "6mW0pYb4Nd", .after = "\n",
+      .counter_example = "PRIMARY_KEY=customer_id FOREIGN_KEY=orders_customer_id_2" },
+    { .id = "secret-option", .kind = REDACT_ASSIGNED_SECRET,
+      .anchors = "--password |--passwd |--token |--api-key |--secret |--passphrase ",
+      .pattern = "--(?i:password|passwd|token|api-key|secret|passphrase) {1,4}[\"']?"
+                 "([^\\x00-\\x20\"'`,;&<>(){}\\[\\]\\\\|$]{4,}+)(?![(\\[])",
+      .run = RUN_VALUE, .check = CHECK_PASSWORD, .flags = REDACT_CASELESS,
+      .before = "login --user ada --password ", .example = "correct-horse-7" E7, .after = " now",
+      .counter_example = "the option --password asks for one, --token PATH names a file" },
+
+    /* What the user's own references lead to (redact_literals.h): no anchor wakes these. */
+    { .id = "own-secret", .kind = REDACT_OWN_SECRET },
+    { .id = "own-secret-in-base64", .kind = REDACT_OWN_SECRET, .run = RUN_BASE64 },
 };
 /* clang-format on */
+
+static_assert(ARRAY_LEN(rules) == REDACT_RULE_COUNT, "the rules of literals stand last");
 
 size_t redact_rule_count(void)
 {

@@ -136,6 +136,9 @@ static void check_masked(const char *text, const char *expected)
     buf_release(&out);
 }
 
+/* The rules that an anchor wakes; those behind them are of literals. */
+#define RULES REDACT_RULE_OWN
+
 static const char *or_empty(const char *text)
 {
     return text ? text : "";
@@ -157,7 +160,7 @@ static void add_masked_example(struct buf *buf, const struct redact_rule *rule)
 TEST(every_rule_masks_its_example_whole_and_by_its_own_name)
 {
     CHECK(redact_rule_count() >= RULES_LEAST);
-    for (size_t i = 0; i < redact_rule_count(); i++) {
+    for (size_t i = 0; i < RULES; i++) {
         const struct redact_rule *rule = redact_rule_at(i);
         struct buf text = BUF_INIT, expected = BUF_INIT, out = BUF_INIT;
         struct err err = { 0 };
@@ -183,7 +186,7 @@ TEST(every_rule_masks_its_example_whole_and_by_its_own_name)
 
 TEST(no_rule_finds_anything_in_a_counter_example)
 {
-    for (size_t i = 0; i < redact_rule_count(); i++) {
+    for (size_t i = 0; i < RULES; i++) {
         const struct redact_rule *rule = redact_rule_at(i);
         struct buf out = BUF_INIT;
         if (mask(&out, str_from(rule->counter_example)) != 0)
@@ -195,7 +198,7 @@ TEST(no_rule_finds_anything_in_a_counter_example)
 
 TEST(the_table_keeps_its_own_rules)
 {
-    for (size_t i = 0; i < redact_rule_count(); i++) {
+    for (size_t i = 0; i < RULES; i++) {
         const struct redact_rule *rule = redact_rule_at(i);
         int error;
         PCRE2_SIZE place;
@@ -224,7 +227,7 @@ TEST(the_table_keeps_its_own_rules)
 
 TEST(no_mask_swallows_a_line_end)
 {
-    for (size_t i = 0; i < redact_rule_count(); i++) {
+    for (size_t i = 0; i < RULES; i++) {
         const struct redact_rule *rule = redact_rule_at(i);
         if (rule->flags & REDACT_LINES)
             continue;
@@ -326,13 +329,13 @@ static void check_random_cuts(struct str text, uint32_t seed, size_t rounds, siz
 TEST(all_examples_in_one_text_are_masked_however_it_is_cut)
 {
     struct buf text = BUF_INIT, expected = BUF_INIT, out = BUF_INIT;
-    for (size_t i = 0; i < redact_rule_count(); i++) {
+    for (size_t i = 0; i < RULES; i++) {
         add_example(&text, redact_rule_at(i));
         buf_add_text(&text, " \n");
         add_masked_example(&expected, redact_rule_at(i));
         buf_add_text(&expected, " \n");
     }
-    CHECK_INT(mask(&out, buf_str(&text)), redact_rule_count());
+    CHECK_INT(mask(&out, buf_str(&text)), RULES);
     CHECK_TEXT(out.data, expected.data);
     check_random_cuts(buf_str(&text), 1, 40, 3);
     check_random_cuts(buf_str(&text), 2, 100, 3000);
@@ -647,7 +650,7 @@ TEST(masking_what_is_masked_changes_nothing)
 {
     struct buf once = BUF_INIT, twice = BUF_INIT, text = BUF_INIT;
     buf_add_text(&text, several_secrets);
-    for (size_t i = 0; i < redact_rule_count(); i++) {
+    for (size_t i = 0; i < RULES; i++) {
         buf_add_char(&text, '\n');
         add_example(&text, redact_rule_at(i));
     }
@@ -703,7 +706,7 @@ TEST(scan_reports_where_each_secret_stands)
 static void add_pieces(struct buf *text, uint32_t *seed, size_t bytes)
 {
     while (text->len < bytes) {
-        const struct redact_rule *rule = redact_rule_at(next_random(seed) % redact_rule_count());
+        const struct redact_rule *rule = redact_rule_at(next_random(seed) % RULES);
         size_t begin = text->len, choice = next_random(seed) % 8;
         if (choice < 3)
             add_example(text, rule);

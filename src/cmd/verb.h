@@ -57,9 +57,9 @@ struct invocation {
     char **operands;
 };
 
-extern const struct verb verb_attach, verb_budget, verb_contract, verb_delegation, verb_doctor,
-    verb_grant, verb_help, verb_init, verb_ledger, verb_logs, verb_model, verb_network, verb_op,
-    verb_policy, verb_profile, verb_ps, verb_receipt, verb_recover, verb_redact, verb_run,
+extern const struct verb verb_attach, verb_budget, verb_contract, verb_delegation, verb_diagnostics,
+    verb_doctor, verb_grant, verb_help, verb_init, verb_ledger, verb_logs, verb_model, verb_network,
+    verb_op, verb_policy, verb_profile, verb_ps, verb_receipt, verb_recover, verb_redact, verb_run,
     verb_stop, verb_storm, verb_version, verb_worktree;
 
 /* Finds the verb in the table, reads its options and runs it; returns the exit status. */

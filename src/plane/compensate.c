@@ -20,6 +20,7 @@
 #include "base/json.h"
 #include "contract/rules.h"
 #include "plane/change_set.h"
+#include "plane/diagnostics.h"
 #include "plane/model_binding.h"
 #include "plane/profile.h"
 
@@ -273,6 +274,9 @@ static int admit_once(struct plane *plane, const yyjson_val *command,
             *err = inner;
         return inner.code == ERR_CONFLICT ? -EAGAIN : r;
     }
+    struct str id = text_of(at(command, "/admission/artifactRef"));
+    if (!is_live(artifact_find(work, id)))
+        diagnostics_forget(plane, id);
     finish_outcome(work, ret);
     ret->repeated = stands;
     return 0;

@@ -96,6 +96,13 @@ int effect_add(struct work *work, const char *type, struct str id, struct str js
                  : add_document(work, type, id, json, yyjson_doc_get_root(doc), LEDGER_NEW, err);
 }
 
+int effect_name(struct work *work, const char *type, struct str id, const char *digest,
+                struct err *err)
+{
+    int r = add_binding(work, id, digest, err);
+    return r < 0 ? r : add_artifact(work, type, id, digest, err);
+}
+
 int effect_store(struct work *work, const char *type, struct str id, struct str json,
                  int64_t revision, struct effect_result *ret, struct err *err)
 {

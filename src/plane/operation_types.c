@@ -116,5 +116,6 @@ const struct operation_type_row operation_types[OPERATION_TYPE_COUNT] = {
                            [DIMENSION_CPU_SECONDS] = 60 } },
         .key_required = true,
         .retry = RETRIES,
+        .effect = effect_diagnostics_export,
     },
 };

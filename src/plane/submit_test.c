@@ -169,8 +169,6 @@ TEST(an_effect_that_is_not_there_yet_is_a_typed_failure_and_recorded)
           "{\"containerRun\":{\"profileRef\":\"" TEST_PROFILE "\",\"image\":{\"reference\":"
           "\"docker.io/library/debian:12\",\"source\":\"registry\"}}}",
           "" },
-        { "agent_machine.diagnostics.export_redacted",
-          "{\"diagnosticsExportRedacted\":{\"maxBytes\":1000}}", ",\"idempotencyKey\":\"d\"" },
     };
     struct stage stage;
     struct buf command = BUF_INIT;

@@ -224,6 +224,8 @@ int effect_tool_grant_revoke(void *context, struct work *work, struct effect_res
 int effect_model_bind(void *context, struct work *work, struct effect_result *ret, struct err *err);
 int effect_profile_create(void *context, struct work *work, struct effect_result *ret,
                           struct err *err);
+int effect_diagnostics_export(void *context, struct work *work, struct effect_result *ret,
+                              struct err *err);
 
 /* Ends an effect as failed, and leaves nothing that it put into the batch. */
 int effect_refuse(struct work *work, struct effect_result *ret, const struct err *why,
@@ -238,6 +240,9 @@ int effect_stored(struct work *work, struct str id, yyjson_doc **ret, int64_t *r
  */
 int effect_add(struct work *work, const char *type, struct str id, struct str json,
                struct err *err) MUST_CHECK;
+/* Names a document of the ledger as this operation's artifact too. */
+int effect_name(struct work *work, const char *type, struct str id, const char *digest,
+                struct err *err) MUST_CHECK;
 /*
  * Makes a document durable as an artifact of the operation, with what is in the batch, and
  * completes the effect. `revision` is the one that it takes the place of, or LEDGER_NEW. Where it
