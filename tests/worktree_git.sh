@@ -286,6 +286,48 @@ run worktree apply "$id"
 check "a reference that was altered since the run is not taken" err_has "not what the run left"
 rm -r "${runs:?}/$id"
 
+git_run 'git checkout -qb later; git commit -q --allow-empty -m l'
+git gc -q
+run worktree apply "$id"
+check "that the host has packed its own keeps a new one from nothing" test "$(git log -1 --format=%s later)" = l
+
+# ---- where git cannot ----
+
+mkdir -p "$scratch/nothing"
+git_run 'git checkout -qb without; git commit -q --allow-empty -m w; echo w >w; echo v >v'
+try env PATH="$scratch/nothing" "$program" worktree apply "$id"
+check "without git nothing is half done" test ! -e w
+check "and that is said" err_has "there is no git on this host"
+try env PATH="$scratch/nothing" "$program" worktree apply "$id" v
+check "files can be named" test -e v
+if [ "$(id -u)" -eq 0 ]; then
+    chown nobody .git
+    run worktree apply "$id"
+    check "git is not run where somebody else rules" err_has "belongs to another user"
+    chown root .git
+fi
+"$program" worktree apply "$id" 2>"$scratch/first" &
+"$program" worktree apply "$id" 2>"$scratch/second"
+wait $!
+check "of two at once one takes it" test -e w -a "$(git log -1 --format=%s without)" = w
+check "and one alone" test "$(cat "$scratch/first" "$scratch/second" | grep -c '2 changes applied')" -eq 1
+check "and nothing is left of either" test -z "$(find . -name '.agent-machine*')"
+try git fsck --strict
+check "in a repository that is whole" exits 0
+git_run 'mkdir -p .git/reftable; echo x >.git/reftable/tables.list'
+run worktree apply "$id"
+check "references in a form that is not read are not thought to be taken" err_matches '^held +.git/reftable: '
+run worktree list
+check "and are kept" out_has "$id"
+run worktree discard "$id"
+# shellcheck disable=SC2016 # the sandbox's own
+git_run 'echo 1 >"$(printf "a\nb")"; echo 2 >"$(printf "a\033[31m")"; echo 3 >"$(printf "\001")"; mkdir "$(printf "d\r")"; echo 4 >"$(printf "d\r")/x"'
+run worktree apply "$id"
+check "names with control characters are held" test "$(git status --porcelain | grep -c '?? "')" -eq 0
+check "each" test "$(grep -c 'its name has control characters' "$scratch/err")" -eq 5
+check "and shown without them" test "$(tr -d '\n -~' <"$scratch/err" | wc -c)" -eq 0
+run worktree discard "$id"
+
 # ---- what is not believed ----
 
 # A run whose branch is bad, of an object that is written without git's checks.
@@ -457,4 +499,5 @@ check "and says that too" err_has "a push happens on the host"
 run run -e GIT_CONFIG_COUNT=0 -- git config --get-regexp '^credential'
 check "a person can leave that out" exits 1
 
+chmod -R u+rwX "$XDG_STATE_HOME" # what the kernel makes for an overlay is nobody's to list
 finish

@@ -151,18 +151,24 @@ static int add_asked(struct environment *environment, const struct plan_facts *f
 /*
  * Nobody's credentials are in there. Git asks for them where a server wants some, which is when
  * something is pushed; what answers says where that happens instead, and ends it.
+ *
+ * Where root is somebody else inside, files belong to another user than the index says, and git
+ * would read every one of them again; size and time tell it enough.
  */
-static int add_git(struct environment *environment, struct err *err)
+static int add_git(struct environment *environment, const struct plan *plan, struct err *err)
 {
     static const char *const variables[] = {
-        "GIT_CONFIG_COUNT=1",
         "GIT_CONFIG_KEY_0=credential.helper",
         "GIT_CONFIG_VALUE_0=!f() { test \"$1\" != get || { echo 'agent-machine: there are no "
         "credentials in here; a push happens on the host, after `agent-machine worktree apply "
         "--commits`' >&2; echo quit=1; }; }; f",
+        "GIT_CONFIG_KEY_1=core.checkStat",
+        "GIT_CONFIG_VALUE_1=minimal",
     };
-    int r = 0;
-    for (size_t i = 0; i < ARRAY_LEN(variables) && r == 0; i++)
+    size_t settings = plan->as_root ? 2 : 1;
+    int r = put(environment, plan->as_root ? STR("GIT_CONFIG_COUNT=2") : STR("GIT_CONFIG_COUNT=1"),
+                err);
+    for (size_t i = 0; i < 2 * settings && r == 0; i++)
         r = put(environment, str_from(variables[i]), err);
     return r;
 }
@@ -195,7 +201,7 @@ int environment_build(struct environment *environment, const struct plan_facts *
     if (r == 0)
         r = putf(environment, err, "container", STR("agent-machine"));
     if (r == 0)
-        r = add_git(environment, err);
+        r = add_git(environment, plan, err);
     for (size_t i = 0; set && set[i] && r == 0; i++)
         r = put(environment, str_from(set[i]), err);
     for (size_t i = 0; asked && asked[i] && r == 0; i++)

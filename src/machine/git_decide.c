@@ -21,6 +21,7 @@ static const char *const exists = "the host has one of that name already";
 static const char *const symbolic = "it leads to another reference";
 static const char *const in_the_way = "the host has something else of that name";
 static const char *const no_object = "it leads to no object";
+static const char *const unread = "its references are kept in a form that is not read";
 static const char *const checked_out = "it is checked out; --head moves it";
 static const char *const elsewhere =
     "it is checked out in another work tree; --commits takes it beside";
@@ -135,15 +136,16 @@ static const struct git_head *find_head(const struct git_apply *apply, size_t re
 
 /* --- one reference ------------------------------------------------------------------------- */
 
+/* What is nowhere by now can be made whatever it was. */
 static void compare(const struct git_apply *apply, const struct git_ref *ref, struct git_item *item)
 {
     if (git_value_equal(&ref->host, &ref->run))
         item->fate = FATE_DONE;
     else if (ref->host.kind == GIT_SYMBOLIC || ref->host.kind == GIT_NOT_KNOWN)
         hold(apply, item, "git-ref", ref->host.kind == GIT_SYMBOLIC ? symbolic : in_the_way, true);
-    else if (ref->launch.kind == GIT_NOT_KNOWN)
+    else if (ref->launch.kind == GIT_NOT_KNOWN && ref->host.kind != GIT_ABSENT)
         conflict(apply, item, unknown);
-    else if (!git_value_equal(&ref->launch, &ref->host))
+    else if (ref->launch.kind != GIT_NOT_KNOWN && !git_value_equal(&ref->launch, &ref->host))
         conflict(apply, item, ref->launch.kind == GIT_ABSENT ? exists : moved);
 }
 
@@ -364,10 +366,26 @@ static int decide_beside(struct git_apply *apply, size_t repository, struct err 
 
 /* --- the whole ----------------------------------------------------------------------------- */
 
+/* Nothing is known of what the run did there, so nothing of it may be thought to be done. */
+static int hold_unread(struct git_apply *apply, size_t repository, struct err *err)
+{
+    struct git_item new = { .path =
+                                join(apply, apply->refs.items[repository].prefix, "reftable", ""),
+                            .to = "",
+                            .type = CHANGE_MODIFIED,
+                            .repository = repository };
+    struct git_item *item = add_item(apply, &new, err);
+    if (item)
+        hold(apply, item, "git-ref", unread, true);
+    return item ? 0 : -ENOMEM;
+}
+
 static int decide_repository(struct git_apply *apply, size_t repository, struct err *err)
 {
     const struct git_repository_changes *changes = &apply->refs.items[repository];
     int r = 0;
+    if (changes->is_unread)
+        return hold_unread(apply, repository, err);
     for (size_t i = 0; i < changes->ref_count && r == 0; i++)
         r = decide_ref(apply, repository, &changes->refs[i], err);
     for (size_t i = 0; i < changes->head_count && r == 0; i++)

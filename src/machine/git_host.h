@@ -25,7 +25,8 @@ struct git_call {
 
 /*
  * 0 where it succeeds, with what it says in `ret`, which may be NULL. ERR_CONFLICT with what it
- * says where it does not; ERR_NOT_FOUND where there is none; ERR_IO.
+ * says where it does not; ERR_NOT_FOUND where there is none; ERR_DENIED where the directory is
+ * another user's; ERR_IO.
  */
 int git_call(const struct git_call *call, struct buf *ret, struct err *err) MUST_CHECK;
 

@@ -174,9 +174,12 @@ static int gather_files(struct gathering *gathering)
     int r = 0;
     for (size_t i = 0; i < changes->count && r == 0; i++) {
         const struct changed_path *change = &changes->items[i];
-        if (strncmp(change->path, gathering->repository->prefix, len) == 0 &&
-            strncmp(change->path + len, "refs/", 5) == 0 && change->kind != CHANGED_DIRECTORY)
+        if (strncmp(change->path, gathering->repository->prefix, len) != 0)
+            continue;
+        if (strncmp(change->path + len, "refs/", 5) == 0 && change->kind != CHANGED_DIRECTORY)
             r = add_ref(gathering, str_from(change->path + len));
+        else if (strncmp(change->path + len, "reftable/", 9) == 0)
+            gathering->repository->is_unread = true;
     }
     return r;
 }

@@ -42,6 +42,7 @@ struct git_repository_changes {
     const char *prefix; /* where it lies below the tree: "", ".git/", ".git/modules/x/" */
     struct git_ref *refs;
     size_t ref_count;
+    bool is_unread;  /* its references are in another form than files, and were changed */
     size_t left_out; /* references whose names are none that git would take */
     struct git_head *heads;
     size_t head_count;

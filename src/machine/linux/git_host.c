@@ -109,6 +109,20 @@ static int run_git(const char *const *arguments, int in, struct buf *output, str
     return r < 0 ? r : tell(WIFEXITED(child.status) ? WEXITSTATUS(child.status) : -1, output, err);
 }
 
+/* As git has it for what it finds by itself: another user's settings are not for us to follow. */
+static int check_owner(const char *directory, struct err *err)
+{
+    struct stat status;
+    if (stat(directory, &status) < 0)
+        return err_set_errno(err, errno, STEP_GIT, "%s", directory);
+    return status.st_uid == geteuid()
+               ? 0
+               : err_set(err, ERR_DENIED, STEP_GIT,
+                         "%s belongs to another user, so git is not run there; apply as that user, "
+                         "or name the files alone",
+                         directory);
+}
+
 int git_call(const struct git_call *call, struct buf *ret, struct err *err)
 {
     _cleanup_(buf_release) struct buf output = BUF_INIT_LIMIT(2 * OUTPUT_MAX);
@@ -121,8 +135,8 @@ int git_call(const struct git_call *call, struct buf *ret, struct err *err)
         arguments[count++] = call->arguments[i];
     if (call->input.len)
         in = memfd_create("input", MFD_CLOEXEC);
-    int r = 0;
-    if (call->input.len &&
+    int r = check_owner(call->directory, err);
+    if (r == 0 && call->input.len &&
         (in < 0 || pwrite(in, call->input.ptr, call->input.len, 0) != (ssize_t)call->input.len))
         r = err_set_errno(err, errno, STEP_GIT, "git's input");
     if (r == 0)
