@@ -256,8 +256,8 @@ static void look_at_part(struct reading *reading, const struct json_scan_value *
 /* Tools that the client itself runs cost what is written of them; those of the provider do not. */
 static void look_at_tool(struct reading *reading, const struct json_scan_value *value)
 {
-    static const char *const own[] = { "function", "custom", "local_shell", "shell",
-                                       "apply_patch" };
+    static const char *const own[] = { "function", "custom",      "local_shell",
+                                       "shell",    "apply_patch", "namespace" };
     static const char *const hosted[] = { "web_search",  "web_fetch", "code_execution",
                                           "tool_search", "advisor",   "mcp" };
     if (reading->endpoint->protocol == MODEL_OPENAI) {
@@ -295,7 +295,8 @@ static void look_for_costs(struct reading *reading, const struct json_scan *scan
         reading->prompt->images++;
     if (!str_equal(value->name, STR("type")))
         return;
-    if (json_scan_is_at(scan, value, "tools//type"))
+    if (json_scan_is_at(scan, value, "tools//type") ||
+        json_scan_is_at(scan, value, "tools//tools//type")) /* in a namespace */
         look_at_tool(reading, value);
     else if (!str_equal(json_scan_name(scan, 1), STR("tools")))
         look_at_part(reading, value);

@@ -191,6 +191,10 @@ TEST(what_has_no_bound_is_refused_unless_the_route_states_one)
           "web_search" },
         { "/v1/responses",
           "{\"model\":\"m\",\"input\":[{\"content\":[{\"type\":\"input_file\"}]}]}", "input_file" },
+        { "/v1/responses",
+          "{\"model\":\"m\",\"tools\":[{\"type\":\"namespace\",\"tools\":[{\"type\":\"function\"},"
+          "{\"type\":\"mcp\"}]}]}",
+          "mcp" },
         { "/v1/messages", "{\"model\":\"m\",\"tools\":[{\"type\":\"web_search_20250305\"}]}",
           "web_search_20250305" },
         { "/v1/messages",
