@@ -17,6 +17,8 @@ JSON to LOG for each request and for each client that went away.
   greedy     answers, and says that it took 100,000 tokens
   key        401, and shows the key that it got
   redirect   307 to another place
+  older      knows OpenAI's chat alone: 404 at any other place
+  absent     404 at every place
 """
 
 import http.server
@@ -225,6 +227,8 @@ class Provider(http.server.BaseHTTPRequestHandler):
                                                str(self.headers.get("Authorization"))}})
         elif model == "redirect":
             self.send_document(307, {}, Location="http://127.0.0.1:1/elsewhere")
+        elif model == "absent" or (model == "older" and self.path != "/v1/chat/completions"):
+            self.send_document(404, {"error": {"message": "not found"}})
         elif model == "cut":
             self.cut(body, streams)
         elif model == "hold":

@@ -222,3 +222,42 @@ TEST(candidates_may_speak_differently)
     CHECK_INT(scene.settles, 2);
     scene_close(&scene);
 }
+
+static size_t asked_at(struct scene *scene, const char *path)
+{
+    char place[64];
+    size_t count = 0;
+    snprintf(place, sizeof(place), "{\"path\": \"%s\"", path);
+    for (const char *at = scene_log(scene); (at = strstr(at, place)); at++)
+        count++;
+    return count;
+}
+
+/* Servers learn protocols with their versions: an older one is asked for chat, once it has said so.
+ */
+TEST(a_server_that_does_not_know_a_place_is_asked_at_another)
+{
+    struct scene scene;
+    scene_open(&scene);
+    CHECK_INT(ask(&scene, MESSAGES, BODY("absent")), 404);
+    CHECK(strstr(scene_body(&scene), "\"type\":\"not_found_error\""));
+    CHECK_INT(asked_at(&scene, MESSAGES) + asked_at(&scene, CHAT), 2);
+    CHECK_INT(ask(&scene, MESSAGES, BODY("older")), 200);
+    CHECK(strstr(scene_body(&scene), "\"text\":\"Hello there\""));
+    CHECK(strstr(scene.last_reason, "Its provider does not know " MESSAGES ";"));
+    CHECK_INT(scene.last.tokens, 17);
+    CHECK_INT(scene.settles, 4);
+    CHECK_INT(scene.spent, 17);
+    CHECK_INT(ask(&scene, MESSAGES, STREAM("older")), 200); /* which it remembers */
+    CHECK(strstr(scene_body(&scene), "event: message_stop\n"));
+    CHECK_INT(scene.settles, 5);
+    CHECK_INT(asked_at(&scene, MESSAGES), 2);
+    CHECK_INT(asked_at(&scene, CHAT), 3);
+    CHECK_INT(ask(&scene, COUNT, "{\"model\":\"older\"," HI "}"), 200);
+    CHECK(strstr(scene_body(&scene), "\"estimated\":true"));
+    CHECK_INT(ask(&scene, RESPONSES, "{\"model\":\"older\",\"input\":\"Hi\"}"), 200);
+    CHECK(strstr(scene_body(&scene), "\"object\":\"response\""));
+    CHECK_INT(ask(&scene, CHAT, BODY("absent")), 404);
+    CHECK_INT(scene.exit_status, 0);
+    scene_close(&scene);
+}

@@ -46,10 +46,11 @@ struct exchange {
     struct upstream_calls calls;
     struct upstream_call *provider; /* NULL: none is being asked */
     bool is_reserved, has_head, streams;
-    bool has_events;                /* of a translated answer: the provider streams */
-    struct loop_timer again;        /* while a provider that refused is let rest */
-    unsigned retries;               /* of this candidate */
-    uint64_t sent_before;           /* by tries that were refused */
+    bool has_events;         /* of a translated answer: the provider streams */
+    size_t elsewhere;        /* one more than the candidate whose provider did not know the place */
+    struct loop_timer again; /* while a provider that refused is let rest */
+    unsigned retries;        /* of this candidate */
+    uint64_t sent_before;    /* by tries that were refused */
     char reason[MODEL_REASON_SIZE]; /* why the candidate is tried, and how often */
     unsigned status;
     uint64_t sent_bytes, answer_bytes;
@@ -89,6 +90,11 @@ void exchange_set_calls(struct exchange *x);
 struct str exchange_body(const struct exchange *x);
 /* Makes x->place, body and prompt those of a candidate. Whether it can be asked at all. */
 bool exchange_translate(struct exchange *x, const struct route_candidate *candidate);
+/*
+ * Whether a provider that does not know the place is asked at another: it has been left, and the
+ * candidate will be tried again.
+ */
+bool exchange_turns_elsewhere(struct exchange *x);
 /* Whether this was a count of tokens that no provider makes: it is answered, and is no more. */
 bool exchange_estimates(struct exchange *x);
 /* The provider's answer, where there is a translation; each of the latter may end the exchange. */

@@ -208,6 +208,10 @@ static bool on_address(void *context, const struct address_range *address)
 static void try_again(struct loop_timer *timer)
 {
     struct exchange *x = LOOP_OWNER(timer, struct exchange, again);
+    if (!x->is_reserved) { /* what is sent now is another request */
+        exchange_try(x);
+        return;
+    }
     if (is_permitted(x) && send_request(x, x->record.route))
         return;
     exchange_settle(x, CALL_PROVIDER_REFUSED);
@@ -249,7 +253,7 @@ static void on_answer_head(void *context, const struct upstream_answer *answer)
     struct buf lines = BUF_INIT_LIMIT(UPSTREAM_HEAD_BYTES_MAX);
     struct forward_answer head;
     x->status = answer->status;
-    if (rests(x, answer))
+    if (rests(x, answer) || exchange_turns_elsewhere(x))
         return;
     if (answer->status / 100 == 3) {
         answer_for_provider(x, CALL_PROVIDER_REFUSED, FAULT_UPSTREAM,

@@ -40,11 +40,28 @@ static int translate(struct exchange *x, const struct model_route *route, char *
     return r;
 }
 
+/* Where a candidate is asked: at another place than should be, once it has turned out so. */
+static const struct endpoint *choose_place(struct exchange *x,
+                                           const struct route_candidate *candidate)
+{
+    const struct model_route *route = &x->all->options->routes[candidate->route];
+    bool lacks = x->all->uses[candidate->route].lacks >> x->endpoint->kind & 1;
+    const struct endpoint *other =
+        lacks || x->elsewhere == x->candidate + 1 ? translation_instead(x->endpoint, route) : NULL;
+    size_t len = strlen(x->reason);
+    if (!other || candidate->place != x->endpoint)
+        return candidate->place;
+    snprintf(x->reason + len, sizeof(x->reason) - len,
+             " Its provider does not know %s; what the client asks is translated to %s.",
+             x->endpoint->path, translation_words(other));
+    return other;
+}
+
 bool exchange_translate(struct exchange *x, const struct route_candidate *candidate)
 {
     char text[TRANSLATION_FAULT_SIZE] = "";
     const struct endpoint *before = x->place;
-    x->place = candidate->place;
+    x->place = choose_place(x, candidate);
     if (before == x->place && x->place == x->endpoint)
         return true;
     forget(x);
@@ -60,6 +77,22 @@ bool exchange_translate(struct exchange *x, const struct route_candidate *candid
     else if ((r = prompt_read(exchange_body(x), x->place, &x->prompt, text)) < 0)
         exchange_fail(x, FAULT_REQUEST, text);
     return r == 0;
+}
+
+bool exchange_turns_elsewhere(struct exchange *x)
+{
+    struct route_use *use = &x->all->uses[x->choice.candidates[x->candidate].route];
+    bool is_unknown = x->status == 404 || x->status == 405;
+    /* A model that is not there is not there at the other place either: then nothing was learnt. */
+    if (x->translation && x->elsewhere == x->candidate + 1 && !is_unknown)
+        use->lacks |= 1u << x->endpoint->kind;
+    if (x->translation || !is_unknown || !translation_instead(x->endpoint, x->record.route) ||
+        loop_timer_set(x->all->loop, &x->again, clock_passed_ms()) < 0)
+        return false;
+    exchange_leave(x);
+    exchange_settle(x, CALL_PROVIDER_REFUSED);
+    x->elsewhere = x->candidate + 1;
+    return true;
 }
 
 bool exchange_estimates(struct exchange *x)

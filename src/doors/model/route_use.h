@@ -12,6 +12,7 @@ struct route_use {
     uint64_t open;      /* calls at this moment */
     int64_t minute_ms;  /* since when calls are counted */
     uint64_t in_minute; /* of those since */
+    unsigned lacks;     /* bits, by endpoint_kind: places that its provider does not know */
 };
 
 /* Whether one more call may begin; 0 among the limits is none. */
@@ -19,7 +20,7 @@ static inline bool route_use_has_room(struct route_use *use, const struct model_
 {
     int64_t now = clock_passed_ms();
     if (!use->minute_ms || now - use->minute_ms >= ROUTE_USE_MINUTE_MS)
-        *use = (struct route_use){ .open = use->open, .minute_ms = now };
+        *use = (struct route_use){ .open = use->open, .minute_ms = now, .lacks = use->lacks };
     return (!route->concurrent_calls || use->open < route->concurrent_calls) &&
            (!route->calls_per_minute || use->in_minute < route->calls_per_minute);
 }

@@ -18,8 +18,8 @@
 #define CONVERSATION_TOOLS_MAX   1024
 #define CONVERSATION_MEMORY_MAX  ((size_t)128 << 20)
 #define CONVERSATION_FAULT_SIZE  320
-#define CONVERSATION_NESTING_MAX 8  /* of tools in namespaces, and of parts in results */
-#define TOOL_NAME_MAX            64 /* bytes that providers take; a longer one is refused */
+#define CONVERSATION_NESTING_MAX 8   /* of tools in namespaces, and of parts in results */
+#define TOOL_NAME_MAX            128 /* bytes, as much as any of the protocols takes */
 
 enum speaker {
     SPEAKER_SYSTEM, /* what stands before the first word of anybody else */

@@ -141,21 +141,23 @@ TEST(streams_of_chat_for_clients_of_messages)
                       EVENT("content_block_start", ",'index':1,'content_block':{'type':'tool_use','"
                                                    "id':'c','name':'f','input':{}}")
                           EVENT("content_block_delta", ",'index':1,'delta':{'type':'input_json_"
-                                                       "delta','partial_json':'{\\'a'}") EVENT(
-                              "content_block_delta", ",'index':1,'delta':{'type':'input_json_"
-                                                     "delta','partial_json':'\\':1}'}")
-                              EVENT("content_block_stop", ",'index':1") EVENT(
-                                  "content_block_start", ",'index':2,'content_block':{'type':'tool_"
-                                                         "use','id':'d','name':'g','input':{}}")
-                                  EVENT("content_block_delta", ",'index':2,'delta':{'type':'input_"
-                                                               "json_delta','partial_json':'{}'}")
-                                      EVENT("content_block_stop", ",'index':2")
-                                          EVENT("message_delta",
-                                                ",'delta':{'stop_reason':'tool_use','stop_sequence'"
-                                                ":null},'usage':{"
-                                                "'input_tokens':7,'cache_creation_input_tokens':0,'"
-                                                "cache_read_input_tokens':0,"
-                                                "'output_tokens':4}") EVENT("message_stop", "") },
+                                                       "delta','partial_json':'{\\'a'}")
+                              EVENT("content_block_delta", ",'index':1,'delta':{'type':'input_json_"
+                                                           "delta','partial_json':'\\':1}'}")
+                                  EVENT("content_block_stop", ",'index':1") EVENT(
+                                      "content_block_start",
+                                      ",'index':2,'content_block':{'type':'tool_"
+                                      "use','id':'d','name':'g','input':{}}")
+                                      EVENT("content_block_delta",
+                                            ",'index':2,'delta':{'type':'input_"
+                                            "json_delta','partial_json':'{}'}")
+                                          EVENT("content_block_stop", ",'index':2") EVENT(
+                                              "message_delta",
+                                              ",'delta':{'stop_reason':'tool_use','stop_sequence'"
+                                              ":null},'usage':{"
+                                              "'input_tokens':7,'cache_creation_input_tokens':0,'"
+                                              "cache_read_input_tokens':0,"
+                                              "'output_tokens':4}") EVENT("message_stop", "") },
         /* A provider that answers with a document where a stream was asked for. */
         { MESSAGES, CHAT, STREAM, false,
           "{'choices':[{'message':{'content':''},'finish_reason':'content_filter'}]}",

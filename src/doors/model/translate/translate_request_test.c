@@ -281,8 +281,12 @@ TEST(what_cannot_be_carried_over_is_named)
           "{'model':'m','input':[{'role':'user','content':[{'type':'input_file','file_id':'f'}]}]}",
           "the type `input_file`", -EOPNOTSUPP },
         { RESPONSES, CHAT,
-          "{'model':'m','input':'x','tools':[{'type':'namespace','name':'aaaaaaaaaaaaaaaaaaaaaaaa"
-          "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa','tools':[{'type':'function','name':'toolong'}]}]}",
+          "{'model':'m','input':'x','tools':[{'type':'namespace','name':'s','tools':[{'type':"
+          "'function','name':'"
+          "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+          "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+          "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+          "'}]}]}",
           "whose name is longer", -EOPNOTSUPP },
         { OLLAMA, CHAT, "{'model':'m','messages':[],'options':{'mirostat':2}}",
           "`mirostat` of the options", -EOPNOTSUPP },

@@ -26,18 +26,20 @@ static const struct speech {
     enum model_protocol protocol;
     enum endpoint_kind kind;
     const char *words;
+    bool is_newer; /* than servers that speak its protocol: they may not know the place */
     int (*read)(struct conversation *c, yyjson_val *root);
-    const struct answer_form *form; /* NULL: the door answers by itself */
+    const struct answer_form *form;
 } clients[] = {
-    { MODEL_OPENAI, ENDPOINT_CHAT, "OpenAI's chat completions", chat_request_read,
+    { MODEL_OPENAI, ENDPOINT_CHAT, "OpenAI's chat completions", false, chat_request_read,
       &chat_answer_form },
-    { MODEL_OPENAI, ENDPOINT_RESPONSES, "OpenAI's responses", responses_request_read,
+    { MODEL_OPENAI, ENDPOINT_RESPONSES, "OpenAI's responses", true, responses_request_read,
       &responses_answer_form },
-    { MODEL_ANTHROPIC, ENDPOINT_MESSAGES, "Anthropic's messages", messages_request_read,
+    { MODEL_ANTHROPIC, ENDPOINT_MESSAGES, "Anthropic's messages", true, messages_request_read,
       &messages_answer_form },
-    { MODEL_ANTHROPIC, ENDPOINT_COUNT, "Anthropic's messages", messages_request_read,
+    { MODEL_ANTHROPIC, ENDPOINT_COUNT, "Anthropic's messages", true, messages_request_read,
       &messages_answer_form },
-    { MODEL_OLLAMA, ENDPOINT_CHAT, "Ollama's chat", ollama_request_read, &ollama_answer_form },
+    { MODEL_OLLAMA, ENDPOINT_CHAT, "Ollama's chat", false, ollama_request_read,
+      &ollama_answer_form },
 };
 
 /* Who is asked, in the order in which they are preferred. */
@@ -89,17 +91,29 @@ static bool speaks(const struct model_route *route, enum model_protocol protocol
     return route->protocol == protocol || route->provider->also & (1u << protocol);
 }
 
+static const struct endpoint *find_other(const struct endpoint *client,
+                                         const struct model_route *route)
+{
+    for (size_t i = 0; i < ARRAY_LEN(services) && find_client(client); i++)
+        if (speaks(route, services[i].protocol) &&
+            (services[i].protocol != client->protocol || services[i].kind != client->kind))
+            return find_endpoint(services[i].protocol, services[i].kind);
+    return NULL;
+}
+
 const struct endpoint *translation_place(const struct endpoint *client,
                                          const struct model_route *route)
 {
     bool is_native = speaks(route, client->protocol) &&
                      (client->kind != ENDPOINT_RESPONSES || !route->provider->lacks_responses);
-    if (is_native)
-        return client;
-    for (size_t i = 0; i < ARRAY_LEN(services) && find_client(client); i++)
-        if (speaks(route, services[i].protocol))
-            return find_endpoint(services[i].protocol, services[i].kind);
-    return NULL;
+    return is_native ? client : find_other(client, route);
+}
+
+const struct endpoint *translation_instead(const struct endpoint *client,
+                                           const struct model_route *route)
+{
+    const struct speech *speech = find_client(client);
+    return speech && speech->is_newer ? find_other(client, route) : NULL;
 }
 
 /* --- the request ----------------------------------------------------------------------------- */

@@ -24,6 +24,12 @@
  */
 const struct endpoint *translation_place(const struct endpoint *client,
                                          const struct model_route *route);
+/*
+ * Another place of the same route, for a provider that turns out not to know the one that it should
+ * (servers learn protocols with their versions), or NULL. Pure.
+ */
+const struct endpoint *translation_instead(const struct endpoint *client,
+                                           const struct model_route *route);
 /* A place in words: "Anthropic's messages". */
 const char *translation_words(const struct endpoint *place);
 
