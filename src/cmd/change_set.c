@@ -8,6 +8,7 @@
 #include "contract/host_path.h"
 #include "contract/rules.h"
 #include "machine/worktree_apply.h"
+#include "plane/profile.h"
 #include "plane/work.h"
 
 #define STEP_SET   "find a change set"
@@ -306,6 +307,52 @@ int change_set_open(struct plane *plane, char *const *words, int count, struct c
     return r;
 }
 
+static int take_usual(struct change_set *set, const yyjson_val *profile, struct err *err)
+{
+    yyjson_val *list = (yyjson_val *)at(profile, "/worktreePlane/usualFiles"), *item;
+    size_t i, count;
+    if (!list)
+        return 0;
+    const char **usual = arena_array(&set->usual, const char *, yyjson_arr_size(list) + 1);
+    bool good = usual != NULL;
+    yyjson_arr_foreach(list, i, count, item)
+    {
+        if (good)
+            usual[i] = arena_copy(&set->usual, text_of(item));
+        good = good && usual[i];
+    }
+    for (i = 0; i < set->mount_count; i++)
+        set->mounts[i].usual = usual;
+    return good ? 0 : err_set(err, ERR_MEMORY, STEP_SET, "there is not enough memory");
+}
+
+int change_set_read_usual(struct plane *plane, struct change_set *set, struct err *err)
+{
+    _cleanup_(cleanup_json_doc) yyjson_doc *fingerprint = NULL;
+    struct layers_places places;
+    struct layers *layers = NULL;
+    struct profile profile = { 0 };
+    struct err gone = { 0 };
+    char urn[PLANE_URN_MAX];
+    int r = read_mounts(plane, urn_local(str_from(set->run.urn)), &fingerprint, err);
+    if (r < 0)
+        return r;
+    snprintf(urn, sizeof(urn), "%.*s",
+             STR_ARG(text_of(member(yyjson_doc_get_root(fingerprint), "profileRef"))));
+    r = layers_places_default(NULL, &places, err);
+    if (r == 0)
+        r = layers_open(&places, &layers, err);
+    if (r == 0) {
+        r = profile_find(plane, layers, urn, &profile, &gone);
+        r = r == 0                       ? take_usual(set, profile.root, err)
+            : gone.code == ERR_NOT_FOUND ? 0
+                                         : err_set(err, gone.code, STEP_SET, "%s", gone.cause);
+    }
+    profile_release(&profile);
+    layers_close(layers);
+    return r;
+}
+
 const char *change_set_name(const struct change_set *set)
 {
     return strrchr(set->run.urn, ':') + 1;
@@ -335,5 +382,6 @@ void change_set_close(struct change_set *set)
         free(set->roots[i]);
     free(set->mounts);
     free(set->paths);
+    arena_release(&set->usual);
     *set = (struct change_set){ 0 };
 }

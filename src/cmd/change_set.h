@@ -23,6 +23,7 @@ struct change_set {
     char *roots[PLAN_MOUNTS_MAX + 1]; /* every directory that the run had staged, then NULL */
     struct chosen_path *paths;        /* none: all of it */
     size_t path_count;
+    struct arena usual; /* by change_set_read_usual: patterns */
 };
 
 /*
@@ -42,6 +43,12 @@ const char *change_set_name(const struct change_set *set);
 void change_set_close(struct change_set *set);
 /* The artifact of a run's change set in its operation; NULL: there is none. */
 const yyjson_val *change_set_artifact(const yyjson_val *operation, const char *run);
+
+/*
+ * Has what is held apart decided with what the profile of the run says is usual; for those who ask
+ * that. A profile that is not there any more says nothing.
+ */
+int change_set_read_usual(struct plane *plane, struct change_set *set, struct err *err) MUST_CHECK;
 
 /* Whether a path of a mount was chosen. */
 bool change_set_chooses(struct change_set *set, size_t mount, const char *path);

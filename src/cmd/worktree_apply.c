@@ -91,6 +91,8 @@ static int open_set(struct taking *taking, struct err *err)
         r = change_set_open(taking->plane, invocation->operands, invocation->operand_count,
                             &taking->set, err);
     taking->is_open = r == 0;
+    if (r == 0)
+        r = change_set_read_usual(taking->plane, &taking->set, err);
     return r < 0 ? r : check_digest(taking, err);
 }
 

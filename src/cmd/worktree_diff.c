@@ -71,10 +71,12 @@ static void tell_rest(const struct worktree_diff *diff)
 }
 
 /* Each path that is held apart, with its reason. */
-static int print_held(struct change_set *set, struct err *err)
+static int print_held(struct plane *plane, struct change_set *set, struct err *err)
 {
     struct redact_scanner *scanner = NULL;
-    int r = redact_scanner_new(&scanner, err);
+    int r = change_set_read_usual(plane, set, err);
+    if (r == 0)
+        r = redact_scanner_new(&scanner, err);
     for (size_t i = 0; i < set->mount_count && r == 0; i++) {
         const struct changes *changes = &set->mounts[i].changes;
         for (size_t j = 0; j < changes->count && r == 0; j++) {
@@ -104,7 +106,7 @@ static int write_set(const struct invocation *invocation, struct worktree_diff *
         r = change_set_open(plane, invocation->operands, invocation->operand_count, &set, err);
     if (r < 0)
         return r;
-    r = diff ? write_mounts(&set, diff, err) : print_held(&set, err);
+    r = diff ? write_mounts(&set, diff, err) : print_held(plane, &set, err);
     change_set_close(&set);
     return r;
 }

@@ -12,10 +12,9 @@
 #include <strings.h>
 
 #include "base/file.h"
-#include "base/json.h"
-#include "contract/rules.h"
 #include "machine/beneath.h"
 #include "machine/git_link.h"
+#include "machine/held_scripts.h"
 #include "machine/path_patterns.h"
 #include "machine/secret_names.h"
 #include "machine/worktree_diff.h"
@@ -137,6 +136,20 @@ static struct held look_at_link(const struct worktree *worktree, const struct ch
                : (struct held){ 0 };
 }
 
+/* A name that the profile does not have among the usual ones, nor a directory on the way to it. */
+static bool is_unusual(const struct worktree *worktree, const struct changed_path *change)
+{
+    struct held_rule usual = { .name = NULL };
+    if (!worktree || !worktree->usual || change->type != CHANGE_ADDED)
+        return false;
+    for (const char *const *pattern = worktree->usual; *pattern; pattern++) {
+        usual.patterns[0] = *pattern;
+        if (matches(&usual, change->path, false))
+            return false;
+    }
+    return true;
+}
+
 static struct held look_at_kind(const struct worktree *worktree, const struct changed_path *change)
 {
     bool runs = change->mode & 0111,
@@ -149,8 +162,11 @@ static struct held look_at_kind(const struct worktree *worktree, const struct ch
         return (struct held){ 0 };
     if (change->mode & 07000)
         return because("borrowed-rights", "it would run with the rights of its owner or group");
-    return runs && !ran ? because("new-program", "it can be executed, and could not before")
-                        : (struct held){ 0 };
+    if (runs && !ran)
+        return because("new-program", "it can be executed, and could not before");
+    return is_unusual(worktree, change)
+               ? because("unusual-kind", "the profile has no such files among the usual ones")
+               : (struct held){ 0 };
 }
 
 size_t held_count(const struct changes *changes)
@@ -169,30 +185,6 @@ size_t held_count(const struct changes *changes)
 }
 
 /* --- contents ------------------------------------------------------------------------------ */
-
-static const char *const scripts[] = { "preinstall",    "install",        "postinstall",
-                                       "preprepare",    "prepare",        "postprepare",
-                                       "prepublish",    "prepublishOnly", "prepack",
-                                       "postpack",      "preuninstall",   "uninstall",
-                                       "postuninstall", "dependencies" };
-
-bool held_scripts_differ(struct str before, struct str after)
-{
-    _cleanup_(cleanup_json_doc) yyjson_doc *was = NULL;
-    _cleanup_(cleanup_json_doc) yyjson_doc *is = NULL;
-    if (json_read(after, &json_limits_default, &is, NULL) < 0)
-        return true;
-    if (before.len && json_read(before, &json_limits_default, &was, NULL) < 0)
-        return true;
-    const yyjson_val *old = member(yyjson_doc_get_root(was), "scripts");
-    const yyjson_val *new = member(yyjson_doc_get_root(is), "scripts");
-    for (size_t i = 0; i < ARRAY_LEN(scripts); i++) {
-        const yyjson_val *a = member(old, scripts[i]), *b = member(new, scripts[i]);
-        if (b && !(a && str_equal(text_of(a), text_of(b)) && text_of(b).ptr && text_of(b).len))
-            return true;
-    }
-    return false;
-}
 
 struct sought {
     const struct worktree *worktree;
@@ -247,9 +239,9 @@ static int look_at_text(const struct worktree *worktree, const struct changed_pa
                              .change = change,
                              .text = text,
                              .before = BUF_INIT_LIMIT(HELD_SCAN_BYTES_MAX) };
-    if (strcasecmp(slash ? slash + 1 : change->path, "package.json") == 0) {
+    if (held_has_scripts(slash ? slash + 1 : change->path)) {
         read_before(&sought);
-        if (held_scripts_differ(buf_str(&sought.before), text))
+        if (held_scripts_differ(slash ? slash + 1 : change->path, buf_str(&sought.before), text))
             *ret = because("package-scripts", "it changes what runs when the package is installed");
     }
     int r = scanner && !ret->rule ? redact_scan(scanner, text, note_secret, &sought, err) : 0;

@@ -43,7 +43,4 @@ bool held_is_git_data(const char *path, bool of_git);
 /* How many files are held for their path, kind or mode alone. */
 size_t held_count(const struct changes *changes);
 
-/* Of a package.json: whether a run changed what is executed when it is installed. */
-bool held_scripts_differ(struct str before, struct str after);
-
 #endif

@@ -1,4 +1,5 @@
 #include "machine/held.h"
+#include "machine/held_scripts.h"
 
 #include "base/test.h"
 
@@ -144,6 +145,70 @@ TEST(only_scripts_that_run_by_themselves_hold_a_package)
         { "{}", "[]", false },
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-        if (held_scripts_differ(str_from(rows[i].before), str_from(rows[i].after)) != rows[i].held)
+        if (held_scripts_differ("package.json", str_from(rows[i].before),
+                                str_from(rows[i].after)) != rows[i].held)
             test_fail(__FILE__, __LINE__, "%s -> %s", rows[i].before, rows[i].after);
+}
+
+TEST(of_a_toml_file_only_what_is_run_is_held)
+{
+    static const struct {
+        const char *name, *before, *after;
+        bool held;
+    } rows[] = {
+        { "pyproject.toml", "[project]\nversion = \"1\"\n", "[project]\nversion = \"2\"\n", false },
+        { "pyproject.toml", "", "[project]\nname = \"x\"\n", false },
+        { "pyproject.toml", "", "[build-system]\nrequires = []\n", true },
+        { "pyproject.toml", "[build-system]\nrequires = [\"a\"]\n[tool.x]\ny = 1\n",
+          "[build-system]\nrequires = [\"a\"]\n[tool.x]\ny = 2\n", false },
+        { "pyproject.toml", "[build-system]\nrequires = [\"a\"]\n",
+          "[build-system]\nrequires = [\"b\"]\n", true },
+        { "pyproject.toml", "[ build-system ]\nrequires = []\n",
+          "[ \"build-system\" ]\nrequires = [\"evil\"]\n", true },
+        { "pyproject.toml", "", "build-system = { requires = [\"evil\"] }\n", true },
+        { "pyproject.toml", "", "[\"build\\u002dsystem\"]\nrequires = [\"evil\"]\n", true },
+        { "PyProject.TOML", "", "[build-system]\nrequires = []\n", true },
+        { "Cargo.toml", "[package]\nversion = \"1\"\n", "[package]\nversion = \"2\"\n", false },
+        { "Cargo.toml", "[package]\n", "[package]\nbuild = \"evil.rs\"\n", true },
+        { "Cargo.toml", "", "[lib]\nproc-macro = true\n", true },
+        { "Cargo.toml", "", "[build-dependencies]\nx = \"1\"\n", true },
+        { "Cargo.toml", "[dependencies]\na = \"1\"\n", "[dependencies]\na = \"2\"\n", false },
+        { "composer.json", "{}", "{\"scripts\":{\"post-install-cmd\":[\"evil\"]}}", true },
+        { "composer.json", "{\"scripts\":{\"post-install-cmd\":[\"a\"]}}",
+          "{\"x\":1,\"scripts\":{\"post-install-cmd\":[\"a\"]}}", false },
+        { "other.toml", "", "[build-system]\n", false },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        if (held_scripts_differ(rows[i].name, str_from(rows[i].before), str_from(rows[i].after)) !=
+            rows[i].held)
+            test_fail(__FILE__, __LINE__, "%s: %s", rows[i].name, rows[i].after);
+}
+
+TEST(what_the_profile_does_not_know_as_usual_is_held)
+{
+    static const char *const usual[] = { "*.c", "*.md", "docs/", NULL };
+    static const struct {
+        const char *path;
+        enum change_type type;
+        const char *rule;
+    } rows[] = {
+        { "a.c", CHANGE_ADDED, "" },
+        { "lib/b.c", CHANGE_ADDED, "" },
+        { "docs/x.dat", CHANGE_ADDED, "" },
+        { "x.dat", CHANGE_ADDED, "unusual-kind" },
+        { "lib/x", CHANGE_ADDED, "unusual-kind" },
+        { "x.dat", CHANGE_DELETED, "" },
+        { "x.dat", CHANGE_MODIFIED, "" },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct worktree worktree = { .upper = -1, .host = -1, .copies = -1, .usual = usual };
+        struct changed_path change = { .path = rows[i].path,
+                                       .kind = CHANGED_FILE,
+                                       .type = rows[i].type,
+                                       .mode = 0644,
+                                       .mode_before = 0644 };
+        struct held held = { 0 };
+        CHECK_INT(held_look(&worktree, &change, NULL, &held, NULL), 0);
+        CHECK_TEXT(held.rule ? held.rule : "", rows[i].rule);
+    }
 }

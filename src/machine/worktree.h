@@ -55,7 +55,9 @@ struct worktree {
     struct changes changes;
     bool recorded; /* the list is the one that the run's end kept; else it was read just now */
     char digest[DIGEST_TEXT_SIZE]; /* of the whole list */
-    bool moved;                    /* the host's directory is another one than the launch found */
+    /* Patterns of the files that are usual there, which its caller keeps; NULL: all are. */
+    const char *const *usual;
+    bool moved; /* the host's directory is another one than the launch found */
 };
 
 /*
