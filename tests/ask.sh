@@ -72,6 +72,39 @@ check "at a terminal it is asked, and waits for what is typed" exits 0
 check "and says nothing of being other" out_empty
 run run --delegation urn:srcos:delegation:below --idempotency-key k shell -- -c 'echo ran'
 check "what was granted there is granted" out_is ran
+
+# ---- while it runs: what the doors meet ----
+
+printf 'the page' >"$scratch/index.html"
+mkfifo "$scratch/port"
+python3 -B -c 'import http.server, os, sys
+os.chdir(sys.argv[1])
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *arguments): pass
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Quiet)
+with open("port", "w") as port: print(server.server_port, file=port)
+server.serve_forever()' "$scratch" &
+server=$!
+read -r port <"$scratch/port"
+rm -f "$XDG_CONFIG_HOME/agent-machine/user/gates.yaml"
+cat >"$XDG_CONFIG_HOME/agent-machine/user/references.yaml" <<END
+names:
+  asked.test: 127.0.0.1
+  too.asked.test: 127.0.0.1
+END
+cat >"$XDG_CONFIG_HOME/agent-machine/user/asking.json" <<END
+{"id": "urn:srcos:firewall-binding-profile:asking", "type": "FirewallBindingProfile",
+ "specVersion": "1.0.0", "name": "asking", "bindingClass": "linux-nftables", "mode": "enforce",
+ "rules": [{"ruleId": "asked", "direction": "egress", "decision": "ask", "subject": "*",
+   "destination": ".asked.test"},
+  {"ruleId": "here", "direction": "egress", "decision": "allow", "subject": "*",
+   "destination": "127.0.0.1"}],
+ "evidence": {"emitDeniedConnectionReceipt": true}}
+END
+try timeout 200 python3 -B "$tree/tests/terminal_doors.py" "$program" "$port"
+check "at its terminal a run asks about what its doors meet" exits 0
+check "and says nothing of being other there" out_empty
+kill "$server"
 run ledger verify
 check "the ledger is whole" exits 0
 finish

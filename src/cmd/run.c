@@ -531,6 +531,7 @@ static int execute(struct running *run, struct err *err)
                                      .detached = run->invocation->values[OPTION_DETACH],
                                      .interactive = run->invocation->values[OPTION_INTERACTIVE],
                                      .trace = &run->trace };
+    run_ask_doors(&run->ask, run->plane, &run->execution);
     run->execution.plan = run->plan;
     run->execution.directory = run->facts.directory;
     run->execution.discard = run->invocation->values[OPTION_DISCARD];

@@ -7,6 +7,12 @@
  * the wait too. The answer is a command as `op decide` or `grant apply` gives
  * it, through the same plane, recorded under the same user.
  *
+ * While the command runs the doors meet what a layer leaves to a person. Their
+ * cards are queued here, and the supervisor puts one after another at the
+ * terminal (machine/supervise_question.c); one that is answered elsewhere, or
+ * whose time is over, is taken away. A queue that is full, and a run that was
+ * put into the background, ask nobody: the thing is denied for now.
+ *
  * Invariants. Nothing but a typed answer allows: an empty line, the end of the
  * input and every failure are a no. What only the enterprise may answer is not
  * asked for here.
@@ -33,20 +39,24 @@
 
 /* --- a line -------------------------------------------------------------------------------- */
 
+/* Without the blanks around it. */
+static void trim(char line[LINE_BYTES], size_t len)
+{
+    while (len > 0 && isspace((unsigned char)line[len - 1]))
+        len--;
+    line[len] = '\0';
+    size_t blanks = strspn(line, " \t");
+    memmove(line, line + blanks, len - blanks + 1);
+}
+
 /* 1 with a line, without the blanks around it; 0: nothing yet. The end of the input is empty. */
 static int read_answer(char ret[LINE_BYTES])
 {
     struct pollfd input = { .fd = STDIN_FILENO, .events = POLLIN };
     if (poll(&input, 1, ASK_SLICE_MS) <= 0)
         return 0;
-    ssize_t len = read(STDIN_FILENO, ret, LINE_BYTES - 1);
-    if (len < 0)
-        len = 0;
-    while (len > 0 && isspace((unsigned char)ret[len - 1]))
-        len--;
-    ret[len] = '\0';
-    size_t blanks = strspn(ret, " \t");
-    memmove(ret, ret + blanks, (size_t)len - blanks + 1);
+    ssize_t got = read(STDIN_FILENO, ret, LINE_BYTES - 1);
+    trim(ret, got > 0 ? (size_t)got : 0);
     return 1;
 }
 
@@ -175,6 +185,13 @@ static bool ask(struct run_ask *state, const struct standstill *standstill, stru
     return goes_on;
 }
 
+static void tell_failure(const struct err *err)
+{
+    fputs("agent-machine: ", stderr);
+    tell_text(stderr, err->cause);
+    fputc('\n', stderr);
+}
+
 static bool wait(void *context, const struct standstill *standstill)
 {
     struct run_ask *state = context;
@@ -184,21 +201,128 @@ static bool wait(void *context, const struct standstill *standstill)
     state->busy = true;
     bool goes_on = ask(state, standstill, &err);
     state->busy = false;
-    if (err.code) {
-        fputs("agent-machine: ", stderr);
-        tell_text(stderr, err.cause);
-        fputc('\n', stderr);
-    }
+    if (err.code)
+        tell_failure(&err);
     return goes_on;
+}
+
+static bool is_watched(void)
+{
+    return isatty(STDIN_FILENO) && isatty(STDERR_FILENO) && tcgetpgrp(STDIN_FILENO) == getpgrp();
 }
 
 void run_ask_plug(struct run_ask *ask, struct plane_options *options)
 {
-    bool is_here =
-        isatty(STDIN_FILENO) && isatty(STDERR_FILENO) && tcgetpgrp(STDIN_FILENO) == getpgrp();
-    if (!is_here)
+    ask->is_here = is_watched();
+    if (!ask->is_here)
         return;
     options->wait_ms = ASK_WAIT_MS;
     options->waiting = wait;
     options->waiting_context = ask;
+}
+
+/* --- while the command runs ---------------------------------------------------------------- */
+
+static bool is_queued(const struct run_ask *ask, const char *card)
+{
+    for (size_t i = 0; i < ask->count; i++)
+        if (strcmp(ask->queue[i], card) == 0)
+            return true;
+    return false;
+}
+
+/* What the enterprise asks, nobody answers here. */
+static bool offer(void *context, const char *urn)
+{
+    struct run_ask *ask = context;
+    struct card card = { 0 };
+    struct err unread;
+    if (is_queued(ask, urn))
+        return true;
+    if (!is_watched() || ask->count == RUN_ASK_QUEUE_MAX ||
+        card_read(ask->plane, str_from(urn), &card, &unread) < 0)
+        return false;
+    bool is_ours = !array_has(member(card.root, "answerableByRefs"), STR(CARD_ENTERPRISE));
+    card_release(&card);
+    if (is_ours)
+        snprintf(ask->queue[ask->count++], PLANE_URN_MAX, "%s", urn);
+    return is_ours;
+}
+
+/* The first card of the queue that is still pending; those before it leave. */
+static bool open_first(struct run_ask *ask, struct card *ret)
+{
+    struct err unread;
+    for (; ask->count; memmove(ask->queue, ask->queue + 1, --ask->count * sizeof(ask->queue[0]))) {
+        if (card_read(ask->plane, str_from(ask->queue[0]), ret, &unread) < 0)
+            continue;
+        if (card_state(ret) == CARD_PENDING)
+            return true;
+        card_release(ret);
+    }
+    return false;
+}
+
+static bool is_pending(void *context)
+{
+    struct run_ask *ask = context;
+    struct card card = { 0 };
+    if (!ask->count || !is_watched())
+        return false;
+    if (ask->asked[0] && strcmp(ask->asked, ask->queue[0]) != 0)
+        ask->asked[0] = '\0';
+    bool found = open_first(ask, &card);
+    card_release(&card);
+    bool is_drawn = found && strcmp(ask->asked, ask->queue[0]) == 0;
+    if (!is_drawn && ask->asked[0]) { /* it was answered elsewhere */
+        ask->asked[0] = '\0';
+        return false; /* the terminal goes back first; the next one is put at the next turn */
+    }
+    return found;
+}
+
+static void draw(void *context)
+{
+    struct run_ask *ask = context;
+    struct card card = { 0 };
+    if (!open_first(ask, &card))
+        return;
+    snprintf(ask->asked, sizeof(ask->asked), "%s", ask->queue[0]);
+    fputs("\n--- agent-machine asks; the run's output waits ---\n", stderr);
+    op_print_card(stderr, &card);
+    prompt("answer", "no");
+    card_release(&card);
+}
+
+static void take_line(void *context, struct str typed)
+{
+    struct run_ask *ask = context;
+    struct card card = { 0 };
+    struct err err = { 0 };
+    char line[LINE_BYTES];
+    size_t len = typed.len < LINE_BYTES ? typed.len : LINE_BYTES - 1;
+    memcpy(line, typed.ptr, len);
+    trim(line, len);
+    if (!open_first(ask, &card))
+        return;
+    const yyjson_val *option = find_option(&card, iscntrl((unsigned char)line[0]) ? "" : line);
+    if (!option)
+        prompt("one of the answers above", "no");
+    else if (decide(ask->plane, &card, option, &err) < 0 && err.code != ERR_CONFLICT) {
+        tell_failure(&err);
+        ask->queue[0][0] = '\0'; /* nobody can answer it here */
+    }
+    card_release(&card);
+}
+
+void run_ask_doors(struct run_ask *ask, struct plane *plane, struct execution *execution)
+{
+    if (!ask->is_here)
+        return;
+    ask->plane = plane;
+    ask->asked[0] = '\0';
+    ask->questions = (struct run_questions){ ask, is_pending, draw, take_line };
+    execution->questions = &ask->questions;
+    execution->offer = offer;
+    execution->offer_context = ask;
 }

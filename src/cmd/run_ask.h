@@ -2,11 +2,19 @@
 #ifndef AM_CMD_RUN_ASK_H
 #define AM_CMD_RUN_ASK_H
 
+#include "plane/execution.h"
 #include "plane/plane.h"
+
+#define RUN_ASK_QUEUE_MAX 16
 
 struct run_ask {
     char asked[PLANE_URN_MAX]; /* what stands at the terminal: a card, or a tool; empty: nothing */
     bool busy;                 /* an answer is on its way */
+    bool is_here;              /* somebody sits at the terminal */
+    struct plane *plane;       /* while the command runs */
+    char queue[RUN_ASK_QUEUE_MAX][PLANE_URN_MAX]; /* cards to be asked about, the first one now */
+    size_t count;
+    struct run_questions questions;
 };
 
 /*
@@ -15,5 +23,7 @@ struct run_ask {
  * now.
  */
 void run_ask_plug(struct run_ask *ask, struct plane_options *options);
+/* What the doors leave to a person while the command runs is asked for there too. */
+void run_ask_doors(struct run_ask *ask, struct plane *plane, struct execution *execution);
 
 #endif

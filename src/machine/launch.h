@@ -95,13 +95,26 @@ void launch_want_socket(void *launch, int family);
 /* What is asked of a run while it runs, by who carries it out. */
 enum run_wish { RUN_ON, RUN_PAUSE, RUN_CANCEL, RUN_CANCEL_NOW };
 #define RUN_LOOPS_MAX 4
+/*
+ * Questions to who sits at the run's terminal. While one is put there, none of the command's output
+ * is shown, and what is typed is an answer and reaches nobody else.
+ */
+struct run_questions {
+    void *context;
+    /* Whether one is to be put, or still stands; cheap as long as there is none. */
+    bool (*pending)(void *context);
+    void (*draw)(void *context);
+    void (*take)(void *context, struct str line); /* what was typed; empty: nothing */
+};
+
 struct run_watch {
     void *context;
     /* Opens what is readable when `wish` is to be called, once the run has lasted for a moment. */
     int (*listen)(void *context);
     enum run_wish (*wish)(void *context);
-    void (*started)(void *context); /* the command runs; may be NULL */
-    struct network_door *door;      /* for what is asked of it while it runs; NULL: there is none */
+    void (*started)(void *context);        /* the command runs; may be NULL */
+    const struct run_questions *questions; /* NULL: nobody sits there */
+    struct network_door *door; /* for what is asked of it while it runs; NULL: there is none */
     /* What is to be turned while it runs. */
     struct loop *loops[RUN_LOOPS_MAX];
     size_t loop_count;

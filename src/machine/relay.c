@@ -37,7 +37,7 @@ struct relay {
     struct relay_options options;
     struct stream streams[RELAY_STREAMS];
     int terminal;
-    bool is_raw;
+    bool is_raw, held;
     struct termios before;
     relay_listener *listener;
     void *listener_context;
@@ -184,6 +184,32 @@ void relay_set_size(struct relay *relay, int rows, int columns)
         ioctl(relay->terminal, TIOCSWINSZ, &size);
 }
 
+/* Lines, with an echo, and no key that is a signal: what is typed is nothing but an answer. */
+static bool set_mode_of_lines(const struct relay *relay)
+{
+    struct termios lines = relay->before;
+    lines.c_iflag |= ICRNL;
+    lines.c_oflag |= OPOST | ONLCR;
+    lines.c_lflag |= ICANON | ECHO | ECHOE | ECHOK;
+    lines.c_lflag &= ~(tcflag_t)ISIG;
+    lines.c_cc[VEOL] = lines.c_cc[VINTR]; /* which ends the line, and is no answer */
+    return tcsetattr(INPUT, TCSAFLUSH, &lines) == 0;
+}
+
+bool relay_hold(struct relay *relay, bool held)
+{
+    struct termios raw = relay->before;
+    if (relay->options.alone || !isatty(INPUT))
+        return false;
+    relay->held = held;
+    if (!relay->is_raw)
+        return !held || tcflush(INPUT, TCIFLUSH) == 0;
+    if (held)
+        return set_mode_of_lines(relay);
+    cfmakeraw(&raw);
+    return tcsetattr(INPUT, TCSAFLUSH, &raw) == 0;
+}
+
 /* --- moving -------------------------------------------------------------------------------- */
 
 /* Two polls for each stream: what comes, and what goes. */
@@ -204,7 +230,8 @@ void relay_ask(const struct relay *relay, bool output, struct pollfd ret[RELAY_P
 {
     for (int i = 0; i < RELAY_STREAMS; i++) {
         const struct stream *stream = &relay->streams[i];
-        bool waiting = is_waiting(stream), comes = !waiting && (i == INPUT || output);
+        bool waiting = is_waiting(stream) && !relay->held;
+        bool comes = !is_waiting(stream) && !relay->held && (i == INPUT || output);
         ret[2 * i] = (struct pollfd){ .fd = comes ? stream->from : -1, .events = POLLIN };
         ret[2 * i + 1] = (struct pollfd){ .fd = waiting ? stream->to : -1, .events = POLLOUT };
     }
@@ -292,6 +319,8 @@ void relay_type(struct relay *relay, struct str bytes)
 void relay_move(struct relay *relay, const struct pollfd polls[RELAY_POLLS])
 {
     struct stream *input = &relay->streams[INPUT];
+    if (relay->held)
+        return;
     if ((polls[2 * INPUT].revents && !fill_input(input)) ||
         (is_waiting(input) && !empty_input(input)))
         close_stream(relay, INPUT);

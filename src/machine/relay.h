@@ -42,6 +42,13 @@ void relay_set_size(struct relay *relay, int rows, int columns);
 typedef void relay_listener(void *context, size_t channel, struct str bytes);
 void relay_listen(struct relay *relay, relay_listener *listener, void *context);
 
+/*
+ * Whether the caller's terminal is taken from the command for a moment: none of its output is shown
+ * and nothing that is typed reaches it, while lines are read from the terminal by somebody else.
+ * False: there is no terminal to take.
+ */
+bool relay_hold(struct relay *relay, bool held);
+
 /* What the loop is to wait for, with output or without: written anew before each poll. */
 #define RELAY_POLLS 6
 void relay_ask(const struct relay *relay, bool output, struct pollfd ret[RELAY_POLLS]);

@@ -27,6 +27,7 @@ enum {
     POLL_LIFE,
     POLL_SIGNALS,
     POLL_DOORBELL,
+    POLL_TYPED,
     POLL_LOOPS,
     POLL_STREAMS = POLL_LOOPS + RUN_LOOPS_MAX,
     POLL_CLIENTS = POLL_STREAMS + RELAY_POLLS,
@@ -159,6 +160,7 @@ static void look(struct run *run)
     for (size_t i = 0; i < run->watch->loop_count; i++)
         if (loop_due(run->watch->loops[i]) && now >= loop_due(run->watch->loops[i]))
             loop_turn(run->watch->loops[i]);
+    run_look_for_questions(run, now);
     clients_look(run->clients, now);
     if (run->of->log)
         run_log_flush(run->of->log, now);
@@ -178,6 +180,7 @@ static int patience(const struct run *run)
     keep_earlier(&until, run->killed ? 0 : run->grace_ms);
     keep_earlier(&until, run->meter_ms);
     keep_earlier(&until, run->listen_ms);
+    keep_earlier(&until, run->question_ms);
     keep_earlier(&until, clients_due(run->clients));
     for (size_t i = 0; i < run->watch->loop_count; i++)
         keep_earlier(&until, loop_due(run->watch->loops[i]));
@@ -192,6 +195,7 @@ static void loop(struct run *run)
         [POLL_LIFE] = { .fd = run->of->pidfd, .events = POLLIN },
         [POLL_SIGNALS] = { .fd = run->signals, .events = POLLIN },
         [POLL_DOORBELL] = { .fd = -1, .events = POLLIN },
+        [POLL_TYPED] = { .fd = -1, .events = POLLIN },
     };
     for (size_t i = 0; i < RUN_LOOPS_MAX; i++)
         polls[POLL_LOOPS + i] =
@@ -199,12 +203,15 @@ static void loop(struct run *run)
                              .events = POLLIN };
     while (polls[POLL_LIFE].revents == 0 || polls[POLL_CONTROL].fd >= 0) {
         polls[POLL_DOORBELL].fd = run->doorbell;
+        polls[POLL_TYPED].fd = run->asking ? STDIN_FILENO : -1;
         relay_ask(run->of->relay, !clients_are_full(run->clients), polls + POLL_STREAMS);
         size_t clients = clients_ask(run->clients, polls + POLL_CLIENTS);
         if (poll(polls, POLL_CLIENTS + clients, patience(run)) < 0)
             continue; /* interrupted */
         relay_move(run->of->relay, polls + POLL_STREAMS);
         clients_move(run->clients, polls + POLL_CLIENTS, clients);
+        if (polls[POLL_TYPED].revents)
+            run_take_line(run);
         if (polls[POLL_SIGNALS].revents)
             take_signal(run);
         if (polls[POLL_DOORBELL].revents)
@@ -269,6 +276,7 @@ int supervise(const struct supervised *supervised, const struct run_watch *watch
     run.meter_ms = clock_passed_ms(); /* the limits say when first */
     run.listen_ms = run.meter_ms + LISTEN_MS;
     loop(&run);
+    run_end_questions(&run);
     r = settle(&run, err);
     close(run.signals);
     sigprocmask(SIG_SETMASK, &before, NULL);

@@ -17,6 +17,8 @@ struct run {
     enum run_wish wish;
     bool exhausted, crowded, killed, ended;
     bool paused;
+    bool asking;         /* a question is on the terminal */
+    int64_t question_ms; /* when to look whether it still stands */
     int64_t listen_ms;   /* when the doorbell is to be opened; 0: it is */
     int64_t meter_ms;    /* when the limits are to be looked at again; 0: not needed */
     int64_t deadline_ms; /* of the wall clock */
@@ -39,6 +41,15 @@ void run_refuse_start(struct run *run, int number);
 void run_refuse(struct run *run, const struct err *why);
 /* What all of it comes to, once nothing is left of it. */
 void run_judge(struct run *run);
+
+/* --- who sits at its terminal (supervise_question.c) ------------------------------------------ */
+
+/* Puts a question that is to be put, or takes one away that stands no more. */
+void run_look_for_questions(struct run *run, int64_t now);
+/* A line was typed while a question is on the terminal. */
+void run_take_line(struct run *run);
+/* The run has ended: nobody is asked any more. */
+void run_end_questions(struct run *run);
 
 /* --- what is asked of it (supervise_asked.c) ------------------------------------------------- */
 

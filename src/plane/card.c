@@ -30,6 +30,7 @@
 #define QUESTION_TYPE      "DecisionQuestion"
 #define LEASE_TYPE         "DecisionLease"
 #define QUESTION_BYTES_MAX 4000 /* as the schema has it */
+#define FLOW_SECONDS       600
 #define RUN_SECONDS        3600
 #define ONCE_SECONDS       86400
 #define PROFILE_SECONDS    28800
@@ -343,7 +344,9 @@ static void tell_found(const struct card *card, enum card_says says, bool own,
                        struct card_found *ret)
 {
     const yyjson_val *answer = member(card->root, "answer");
-    *ret = (struct card_found){ .says = says, .own = own };
+    *ret = (struct card_found){ .says = says,
+                                .own = own,
+                                .counted = at(answer, "/lease/maxUses") != NULL };
     snprintf(ret->card, sizeof(ret->card), "%.*s", STR_ARG(text_of(member(card->root, "id"))));
     snprintf(ret->who, sizeof(ret->who), "%.*s", STR_ARG(text_of(member(answer, "answeredByRef"))));
     snprintf(ret->until, sizeof(ret->until), "%.*s",
@@ -508,30 +511,43 @@ static void add_offer(struct buf *json, const struct card_question *question,
 static void add_options(struct buf *json, const struct work *work,
                         const struct card_question *question)
 {
-    static const struct offer run = { "this-run",
-                                      "Yes, for this operation",
-                                      "This operation, tried again too,",
-                                      " for an hour",
-                                      "run",
-                                      RUN_SECONDS,
-                                      0 };
-    static const struct offer of_profile[] = {
-        { "once", "Yes, once", "The next operation of this profile that asks",
-          ", if it asks within a day", "profile", ONCE_SECONDS, 1 },
-        { "this-profile", "Yes, for this profile", "Every operation of this profile",
-          " for 8 hours", "profile", PROFILE_SECONDS, 0 },
+    static const struct offer flow = { "this-flow",
+                                       "Yes, this one connection",
+                                       "One connection of this run",
+                                       ", within 10 minutes",
+                                       "flow",
+                                       FLOW_SECONDS,
+                                       1 };
+    static const struct offer run[] = {
+        { "this-run", "Yes, for this operation", "This operation, tried again too,", " for an hour",
+          "run", RUN_SECONDS, 0 },
+        { "this-run", "Yes, for this run", "Every program in this run",
+          ", at any port, for an hour", "run", RUN_SECONDS, 0 },
     };
+    static const struct offer of_profile[][2] = {
+        { { "once", "Yes, once", "The next operation of this profile that asks",
+            ", if it asks within a day", "profile", ONCE_SECONDS, 1 },
+          { "this-profile", "Yes, for this profile", "Every operation of this profile",
+            " for 8 hours", "profile", PROFILE_SECONDS, 0 } },
+        { { "once", "Yes, once", "The next run of this profile that asks",
+            " once, if it asks within a day", "profile", ONCE_SECONDS, 1 },
+          { "this-profile", "Yes, for this profile", "Every program in every run of this profile",
+            ", at any port, for 8 hours", "profile", PROFILE_SECONDS, 0 } },
+    };
+    bool reaches = is_destination(question->gate);
     bool goes_on =
-        is_destination(question->gate) || work->plane->options.wait_ms > 0 ||
+        reaches || work->plane->options.wait_ms > 0 ||
         (work->type->retry.retryable && work_text(work, WORK_OPERATION, "idempotencyKey").len);
     buf_addf(json,
              ",\"options\":[{\"optionId\":\"no\",\"label\":\"No\",\"consequence\":\"It stays denied"
              "%s.\",\"verdict\":\"deny\"}",
-             is_destination(question->gate) ? "" : ", and nothing runs");
+             reaches ? "" : ", and nothing runs");
+    if (reaches)
+        add_offer(json, question, &flow);
     if (goes_on || !question->profile.len)
-        add_offer(json, question, &run);
-    for (size_t i = 0; question->profile.len && i < ARRAY_LEN(of_profile); i++)
-        add_offer(json, question, &of_profile[i]);
+        add_offer(json, question, &run[reaches]);
+    for (size_t i = 0; question->profile.len && i < ARRAY_LEN(of_profile[reaches]); i++)
+        add_offer(json, question, &of_profile[reaches][i]);
     buf_add_text(json, "],\"defaultOptionId\":\"no\"");
 }
 

@@ -66,6 +66,7 @@ struct card_found {
     char who[PLANE_URN_MAX];  /* has answered */
     char until[64];           /* the lease's end */
     char option[128];         /* the first that allows */
+    bool counted;             /* the lease is for a number of uses */
     int64_t list_revision;    /* of the question's cards, when they were looked at */
 };
 int card_consult(struct work *work, const struct card_question *question, struct card_found *ret,

@@ -162,6 +162,8 @@ static int open_doors(struct execution *execution, struct work *work, struct err
     options.references = gate_layers_references(work_plane(work));
     network_record_init(&execution->network, work, str_from(execution->plan->profile_id),
                         options.policy);
+    execution->network.offer = execution->offer;
+    execution->network.offer_context = execution->offer_context;
     r = network_door_open(&options, &execution->door, err);
     return r < 0 ? r : open_model_door(execution, work, err);
 }
@@ -411,9 +413,11 @@ static int start(void *context, struct work *work, struct effect_result *ret, st
     struct execution *execution = context;
     struct err why = { 0 };
     struct watched watched = { execution, work };
-    struct run_watch watch = {
-        .context = &watched, .listen = listen_for_wishes, .wish = wish, .started = tell_begun
-    };
+    struct run_watch watch = { .context = &watched,
+                               .listen = listen_for_wishes,
+                               .wish = wish,
+                               .started = tell_begun,
+                               .questions = execution->questions };
     execution->started = true;
     if (serve_doors(execution, &watch, &why) < 0)
         return fail(ret, &why);

@@ -27,6 +27,10 @@ struct execution {
     struct trace *trace;
     const struct publish_port *ports; /* of this machine that lead inside */
     size_t port_count;
+    /* Who sits at the run's terminal, and is asked there; NULL: nobody does. */
+    const struct run_questions *questions;
+    bool (*offer)(void *context, const char *card); /* as of network_record */
+    void *offer_context;
     void (*begun)(void *context, struct str operation); /* the command runs; may be NULL */
     void *begun_context;
     /* what became of it */

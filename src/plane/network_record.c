@@ -224,7 +224,9 @@ static int add_verdict(struct network_record *record, const struct target *targe
     if (asks) {
         make_question(record, target, verdict, &question);
         r = card_consult(record->work, &question.card, card, err);
-        is_new = r == 0 && card->says == CARD_SAYS_ASK;
+        /* Who is there to answer answers for this operation. */
+        is_new = r == 0 && (card->says == CARD_SAYS_ASK ||
+                            (card->says == CARD_SAYS_QUEUED && !card->own && record->offer));
         if (is_new)
             r = card_name(card, err);
     }
@@ -236,9 +238,24 @@ static int add_verdict(struct network_record *record, const struct target *targe
         r = card_ask(record->work, &question.card, str_from(id), card, err);
     else if (r == 0 && asks && card->says == CARD_SAYS_QUEUED)
         card_count_asked(work_plane(record->work), str_from(card->card));
-    return r == 0 && asks && card->says == CARD_SAYS_ALLOW
-               ? card_put_use(record->work, str_from(card->card), err)
+    return r == 0 && asks && card->says == CARD_SAYS_ALLOW && target->port
+               ? card_put_use(record->work, str_from(card->card), err) /* a name is no use of it */
                : r;
+}
+
+static void keep_verdict(struct network_record *record, const struct card_found *card,
+                         const struct target *target, const struct verdict *verdict,
+                         const char *decision, bool is_permitted)
+{
+    struct network_verdict *kept = &record->verdicts[record->count++];
+    *kept = (struct network_verdict){ .once = is_permitted && card->counted && target->port };
+    snprintf(kept->decision, sizeof(kept->decision), "%s", decision);
+    if (card->says == CARD_SAYS_QUEUED)
+        snprintf(kept->card, sizeof(kept->card), "%.*s", STR_ARG(urn_local(str_from(card->card))));
+    if (is_permitted && card->says == CARD_SAYS_ALLOW &&
+        !clock_parse(str_from(card->until), &kept->until_ms))
+        kept->until_ms = 1; /* what cannot be read has ended */
+    kept->remedy = is_permitted ? NULL : strdup(verdict->smallest_change);
 }
 
 /* What was in the batch before, the effect's own, goes along or stays in it. */
@@ -263,13 +280,11 @@ static int take_verdict(void *context, const struct target *target, const struct
         return r;
     }
     bool is_permitted = answer_of(verdict, &card) == ANSWER_ALLOW;
-    struct network_verdict *kept = &record->verdicts[record->count];
-    *kept = (struct network_verdict){ 0 };
-    memcpy(kept->decision, local, sizeof(local));
-    snprintf(kept->card, sizeof(kept->card), "%.*s", STR_ARG(urn_local(str_from(card.card))));
-    kept->remedy = is_permitted ? NULL : strdup(verdict->smallest_change);
-    *ret_record = record->count++;
-    return is_permitted;
+    *ret_record = record->count;
+    keep_verdict(record, &card, target, verdict, local, is_permitted);
+    bool is_asked = card.says == CARD_SAYS_QUEUED && record->offer &&
+                    record->offer(record->offer_context, card.card);
+    return is_permitted ? NETWORK_PERMITTED : is_asked ? NETWORK_ASKED : NETWORK_DENIED;
 }
 
 /* A card that cannot be read has not been answered. */
@@ -280,6 +295,8 @@ static bool is_answered(void *context, size_t number)
     char id[PLANE_URN_MAX];
     struct card card = { 0 };
     struct err unread;
+    if (verdict->once || (verdict->until_ms && clock_now_ms() >= verdict->until_ms))
+        return true;
     if (!verdict->card[0])
         return false;
     urn_make("decision-card", str_from(verdict->card), id);

@@ -14,8 +14,10 @@
 /* One verdict that was written down. */
 struct network_verdict {
     char decision[40]; /* the local part of its URN */
-    char card[40];     /* of the card on which a person was asked; may be empty */
-    char *remedy;      /* of a denial; else NULL */
+    char card[40]; /* of the card on which a person is asked; empty: of none, or it is answered */
+    int64_t until_ms; /* of a permission that a person gave; 0: for good */
+    bool once;        /* it is used up by being used */
+    char *remedy;     /* of a denial; else NULL */
 };
 
 struct network_record {
@@ -24,6 +26,9 @@ struct network_record {
     struct str profile;   /* the machine profile */
     const char *conflict; /* how the layers' answers are brought together */
     bool redacts;         /* destinations appear as digests alone */
+    /* Whether somebody is there who is asked now, by the card's id; NULL: nobody is. */
+    bool (*offer)(void *context, const char *card);
+    void *offer_context;
     int64_t connector_calls;
     struct network_verdict *verdicts;
     size_t count, capacity;

@@ -61,9 +61,10 @@ int plane_submit(struct plane *plane, struct str text, const struct plane_asks *
         return r;
     /* What others left must not stand in the way; if it cannot be mended, this may still go on. */
     (void)!plane_recover(plane, &recovered, &unheard);
+    const struct plane_asks *around = plane->asks; /* of a run at whose terminal this is given */
     plane->asks = asks ? asks : &nothing;
     r = take(plane, TAKE_PTR(doc), ret, err);
-    plane->asks = NULL;
+    plane->asks = around;
     return r;
 }
 

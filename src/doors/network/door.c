@@ -115,7 +115,7 @@ static const struct verdict *verdict_of_push(const struct verdict *verdict, stru
     return ret;
 }
 
-/* Meets a thing; the entry, where it is permitted and that is on record, else NULL. */
+/* Meets a thing, and has it on record; NULL where it could not be. */
 static struct use_entry *note(struct network_door *door, const struct target *target,
                               const struct verdict *verdict, enum door_refusal refusal)
 {
@@ -130,7 +130,7 @@ static struct use_entry *note(struct network_door *door, const struct target *ta
     else if (entry && door->options.git_host && verdict->answer != ANSWER_ALLOW &&
              strcmp(entry->target.name, door->options.git_host) == 0)
         verdict = verdict_of_push(verdict, &changed);
-    bool is_answered = entry && !is_new && !entry->permitted && entry->answer == ANSWER_ASK &&
+    bool is_answered = entry && !is_new && entry->answer == ANSWER_ASK &&
                        sink->is_answered(sink->context, entry->record);
     if (entry && (is_new || is_answered)) {
         int r = sink->verdict(sink->context, &entry->target, verdict, &entry->record, &unwritten);
@@ -138,13 +138,22 @@ static struct use_entry *note(struct network_door *door, const struct target *ta
             uses_forget_last(door->uses);
         if (r < 0)
             return NULL;
-        entry->permitted = r > 0;
-        if (!entry->permitted && is_new)
+        bool is_told = !is_new && !entry->permitted && !entry->asked;
+        entry->rule = verdict->rule;
+        entry->layer = verdict->layer;
+        entry->permitted = r == NETWORK_PERMITTED;
+        entry->asked = r == NETWORK_ASKED;
+        if (!entry->permitted && !entry->asked && !is_told)
             denial_log_add(&door->denials, entry, verdict);
-    } else if (entry && !entry->permitted) {
+    } else if (entry && !entry->permitted && !entry->asked) {
         denial_log_repeat(&door->denials, entry);
     }
-    return entry && entry->permitted ? entry : NULL;
+    return entry;
+}
+
+static bool is_permitted(const struct use_entry *entry)
+{
+    return entry && entry->permitted;
 }
 
 /* --- the questions ------------------------------------------------------------------------- */
@@ -158,7 +167,11 @@ static bool ask_name(void *context, const char *name)
     snprintf(target.name, sizeof(target.name), "%s", name);
     decide(door, &target, NULL, &verdict);
     routes_apply(door->routes, &target, &verdict, &permit);
-    return verdict.answer == ANSWER_ALLOW || note(door, &target, &verdict, REFUSED_BY_POLICY);
+    if (verdict.answer == ANSWER_ALLOW)
+        return true;
+    /* While a person is asked it has an address of the run's own: nothing of it leaves. */
+    const struct use_entry *entry = note(door, &target, &verdict, REFUSED_BY_POLICY);
+    return is_permitted(entry) || (entry && entry->asked);
 }
 
 /* What a connection turned out to be; a connection that merely failed is nobody's denial. */
@@ -221,11 +234,21 @@ static void ask_connect(void *context, const struct target *target, struct permi
     *ret = (struct permit){ 0 };
     routes_apply(door->routes, target, &verdict, ret); /* which may find that there is no way */
     struct use_entry *entry = note(door, target, &verdict, REFUSED_BY_POLICY);
-    if (!entry || !can_afford(door, target))
+    ret->asked = entry && entry->asked;
+    if (!is_permitted(entry) || !can_afford(door, target))
         return;
     ret->allowed = true;
     ret->tls = verdict.tls;
     ret->use = &entry->use;
+}
+
+/* What the person has allowed for the name is not asked again for its address by the same rule. */
+static bool is_same_question(const struct network_door *door, const struct target *target,
+                             const struct verdict *verdict)
+{
+    const struct use_entry *entry = uses_find(door->uses, target, ANSWER_ASK, REFUSED_BY_POLICY);
+    return verdict->answer == ANSWER_ASK && is_permitted(entry) && entry->layer == verdict->layer &&
+           str_equal(entry->rule, verdict->rule);
 }
 
 static bool ask_address(void *context, const struct target *target,
@@ -234,7 +257,8 @@ static bool ask_address(void *context, const struct target *target,
     struct network_door *door = context;
     struct verdict verdict;
     decide(door, target, address, &verdict);
-    return verdict.answer == ANSWER_ALLOW || note(door, target, &verdict, REFUSED_ADDRESS);
+    return verdict.answer == ANSWER_ALLOW || is_same_question(door, target, &verdict) ||
+           is_permitted(note(door, target, &verdict, REFUSED_ADDRESS));
 }
 
 static int authorize(void *context, const struct route *route, struct secret **ret, struct err *err)
@@ -433,6 +457,12 @@ int network_door_deny(struct network_door *door, struct str destination, struct 
     door->denying = policy;
     flows_ask_again(door->flows);
     return 0;
+}
+
+void network_door_answered(struct network_door *door)
+{
+    if (door->flows)
+        flows_go_on_asked(door->flows);
 }
 
 void network_door_take(struct network_door *door, int fd)

@@ -18,20 +18,26 @@
 #include "doors/network/publish.h"
 #include "doors/network/uses.h"
 
+enum network_ruling {
+    NETWORK_DENIED,
+    NETWORK_PERMITTED, /* also where the layers leave it to a person, who has allowed it */
+    NETWORK_ASKED,     /* a person is being asked right now: what wants it may wait */
+};
+
 /* What has to be written down, for those who may write the ledger. */
 struct network_sink {
     void *context;
     /*
-     * A destination and what the layers answer to it, met for the first time. 1: it is permitted
-     * (also where they leave it to a person, who has allowed it), 0: it is not; either is durable
-     * now. -errno: it could not be written down, and so is not permitted. *ret_record is kept with
-     * the entry.
+     * A destination and what the layers answer to it, met for the first time: an enum
+     * network_ruling, durable now. -errno: it could not be written down, and so is not permitted.
+     * *ret_record is kept with the entry.
      */
     int (*verdict)(void *context, const struct target *target, const struct verdict *verdict,
                    size_t *ret_record, struct err *err);
     /*
-     * Whether there is more to be said of something that was left to a person: asked each time that
-     * it is met again. True: `verdict` is to be called once more.
+     * Whether there is more to be said of something that was left to a person (who has answered, or
+     * whose answer is used up or over): asked each time that it is met again. True: `verdict` is to
+     * be called once more.
      */
     bool (*is_answered)(void *context, size_t record);
     /* Takes one connector call from what the run may use; ERR_BUDGET where there is none left. */
@@ -73,6 +79,9 @@ struct loop *network_door_loop(const struct network_door *door);
  */
 int network_door_deny(struct network_door *door, struct str destination,
                       struct err *err) MUST_CHECK;
+
+/* A person has answered: what waited for that goes on. */
+void network_door_answered(struct network_door *door);
 
 /* The door's from then on. */
 void network_door_take(struct network_door *door, int fd);

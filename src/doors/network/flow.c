@@ -7,6 +7,8 @@
  *     accepted -> hello        the rule wants TLS: the client is to name its server first
  *              -> resolving    a name, which is asked for outside
  *              -> connecting   an address, or a name whose addresses a layer gives
+ *              -> asked        a layer leaves it to a person, who is being asked
+ *     asked -> hello, resolving, connecting
  *     hello -> resolving, connecting
  *     resolving -> connecting  to those of the addresses that the door permits
  *     connecting -> proxy      where a corporate proxy carries it
@@ -44,7 +46,9 @@
 #define TO(state) (1u << (state))
 static const unsigned transitions[] = {
     [FLOW_FREE] = TO(FLOW_ACCEPTED),
-    [FLOW_ACCEPTED] = TO(FLOW_HELLO) | TO(FLOW_RESOLVING) | TO(FLOW_CONNECTING) | TO(FLOW_ENDED),
+    [FLOW_ACCEPTED] =
+        TO(FLOW_ASKED) | TO(FLOW_HELLO) | TO(FLOW_RESOLVING) | TO(FLOW_CONNECTING) | TO(FLOW_ENDED),
+    [FLOW_ASKED] = TO(FLOW_HELLO) | TO(FLOW_RESOLVING) | TO(FLOW_CONNECTING) | TO(FLOW_ENDED),
     [FLOW_HELLO] = TO(FLOW_RESOLVING) | TO(FLOW_CONNECTING) | TO(FLOW_ENDED),
     [FLOW_RESOLVING] = TO(FLOW_CONNECTING) | TO(FLOW_ENDED),
     [FLOW_CONNECTING] = TO(FLOW_PROXY) | TO(FLOW_OPEN) | TO(FLOW_ENDED),

@@ -17,6 +17,7 @@
 
 #define FLOWS_MAX           4096 /* at a time; what comes meanwhile waits in the listeners' queues */
 #define FLOW_LISTENERS_MAX  128
+#define FLOW_ASKED_MS       600000             /* a person is asked */
 #define FLOW_HELLO_MS       10000              /* for a client to say whom it wants to talk to */
 #define FLOW_CONNECT_MS     30000              /* to resolve, to connect, and for a proxy's word */
 #define FLOW_IDLE_MS        (2 * 3600 * 1000)  /* without a byte either way */
@@ -28,6 +29,7 @@
 #define FLOW_STATE_TABLE(X)                                                                        \
     X(FLOW_FREE, "free")                                                                           \
     X(FLOW_ACCEPTED, "accepted") /* nothing: it is being asked about */                            \
+    X(FLOW_ASKED, "asked")       /* the person who is being asked */                               \
     X(FLOW_HELLO, "hello")       /* the client, to name the server */                              \
     X(FLOW_RESOLVING, "resolving")                                                                 \
     X(FLOW_CONNECTING, "connecting")                                                               \
@@ -45,7 +47,7 @@ enum flow_state {
 };
 
 struct flow_limits {
-    int64_t hello_ms, connect_ms, idle_ms, half_closed_ms, total_ms;
+    int64_t asked_ms, hello_ms, connect_ms, idle_ms, half_closed_ms, total_ms;
     size_t flows;
 };
 extern const struct flow_limits flow_limits_default;
@@ -89,6 +91,8 @@ struct flow_answers {
 void flows_adopt(struct flows *flows, int client, const struct target *target, struct str first,
                  const struct flow_answers *answers);
 
+/* A person has answered: those that waited for that ask again. */
+void flows_go_on_asked(struct flows *flows);
 /* Asks about every flow anew, and resets those that are not permitted any more. */
 void flows_ask_again(struct flows *flows);
 

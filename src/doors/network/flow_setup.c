@@ -401,7 +401,12 @@ void setup_begin(struct flow *flow)
     struct setup *setup = flow->setup;
     flow->by_address = !flow->target.name[0];
     asks->connect(asks->context, &flow->target, &setup->permit);
-    if (!setup->permit.allowed) {
+    if (setup->permit.asked) {
+        if (flow->state == FLOW_ASKED)
+            return;
+        flow_enter(flow, FLOW_ASKED);
+        flow_set_due(flow, flow->flows->limits.asked_ms);
+    } else if (!setup->permit.allowed) {
         flow_deny(flow);
     } else if (!setup->permit.tls) {
         find_addresses(flow);
@@ -419,6 +424,9 @@ void setup_begin(struct flow *flow)
 void setup_hear_late(struct flow *flow)
 {
     switch ((enum flow_state)flow->state) {
+    case FLOW_ASKED:
+        flow_deny(flow);
+        return;
     case FLOW_HELLO:
         flow_refuse(flow, REFUSED_NOT_TLS, "the client named no server in time");
         return;

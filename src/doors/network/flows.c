@@ -24,6 +24,7 @@
 #define ORIGINAL_DST     80  /* SO_ORIGINAL_DST of IPv4's level, IP6T_SO_ORIGINAL_DST of IPv6's */
 
 const struct flow_limits flow_limits_default = {
+    .asked_ms = FLOW_ASKED_MS,
     .hello_ms = FLOW_HELLO_MS,
     .connect_ms = FLOW_CONNECT_MS,
     .idle_ms = FLOW_IDLE_MS,
@@ -241,8 +242,19 @@ void flows_ask_again(struct flows *flows)
 {
     for (size_t i = 0; i < flows->slab_count * FLOW_SLAB; i++) {
         struct flow *flow = &flows->slabs[i / FLOW_SLAB][i % FLOW_SLAB];
-        if (flow->state != FLOW_FREE && !flow_is_permitted(flow))
+        if (flow->state == FLOW_ASKED)
+            setup_begin(flow);
+        else if (flow->state != FLOW_FREE && !flow_is_permitted(flow))
             flow_break(flow);
+    }
+}
+
+void flows_go_on_asked(struct flows *flows)
+{
+    for (size_t i = 0; flows->counts[FLOW_ASKED] && i < flows->slab_count * FLOW_SLAB; i++) {
+        struct flow *flow = &flows->slabs[i / FLOW_SLAB][i % FLOW_SLAB];
+        if (flow->state == FLOW_ASKED)
+            setup_begin(flow);
     }
 }
 

@@ -47,7 +47,8 @@ struct route {
 #define PERMIT_FIXED_MAX 8
 struct permit {
     bool allowed;
-    bool tls; /* the outer server name is to be read, and to be the target's */
+    bool asked; /* not allowed yet: a person is being asked, and it may wait */
+    bool tls;   /* the outer server name is to be read, and to be the target's */
     struct use *use;
     struct route route;
     /* Addresses that a layer gives to the name: nobody is asked to resolve it. */

@@ -129,6 +129,13 @@ struct use_entry *uses_meet(struct uses *uses, const struct target *target, enum
                : meet(uses, &others, ANSWER_DENY, REFUSED_LIMIT, now_ms, ret_is_new);
 }
 
+const struct use_entry *uses_find(const struct uses *uses, const struct target *target,
+                                  enum answer answer, enum door_refusal refusal)
+{
+    uint16_t number = uses->slots[find(uses, target, answer, refusal)];
+    return number ? entry_at(uses, number - 1u) : NULL;
+}
+
 void uses_forget_last(struct uses *uses)
 {
     const struct use_entry *last = entry_at(uses, uses->count - 1);

@@ -20,6 +20,9 @@ struct use_entry {
     enum answer answer;
     enum door_refusal refusal; /* of a denial */
     bool permitted;            /* by the layers, or by the person whom they left it to */
+    struct str rule;           /* that leaves it to a person; the policy's */
+    enum layer layer;
+    bool asked; /* that person is being asked now */
     uint64_t count;
     int64_t first_ms, last_ms;
     size_t record; /* the sink's, of what was written down about it */
@@ -39,6 +42,9 @@ void uses_free(struct uses *uses);
 #define USES_OTHERS "*"
 struct use_entry *uses_meet(struct uses *uses, const struct target *target, enum answer answer,
                             enum door_refusal refusal, int64_t now_ms, bool *ret_is_new);
+/* The entry of a thing, which is not counted; NULL: it was not met. */
+const struct use_entry *uses_find(const struct uses *uses, const struct target *target,
+                                  enum answer answer, enum door_refusal refusal);
 /* One that was just made and came to nothing: it is as if it had not been met. */
 void uses_forget_last(struct uses *uses);
 
