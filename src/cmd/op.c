@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "cmd/op_decide.h"
+#include "cmd/op_notify.h"
 #include "cmd/op_read.h"
 #include "cmd/op_record.h"
 #include "cmd/tell.h"
@@ -454,7 +455,8 @@ static const struct verb verbs[] = {
         .name = "pending",
         .summary = "Print the decision cards that wait for an answer",
         .description = "Prints the questions that a layer leaves to a person, with the possible "
-                       "answers and what each would mean.",
+                       "answers and what each would mean. With --follow it goes on with each that "
+                       "is queued, and prints a card again when it has been answered.",
         .options = op_pending_options,
         .option_count = OP_PENDING_OPTION_COUNT,
         .run = run_op_pending,
@@ -473,6 +475,25 @@ static const struct verb verbs[] = {
         .options = op_decide_options,
         .option_count = OP_DECIDE_OPTION_COUNT,
         .run = run_op_decide,
+    },
+    {
+        .name = "leases",
+        .summary = "List the answers that hold",
+        .description = "Lists what a person has let through, for what and until when, and how each "
+                       "is taken back.",
+        .options = op_leases_options,
+        .option_count = OP_LEASES_OPTION_COUNT,
+        .run = run_op_leases,
+    },
+    {
+        .name = "notify",
+        .operands = "CARD",
+        .operands_min = 1,
+        .operands_max = 1,
+        .summary = "Show a decision card on the desktop",
+        .description = "Shows the question of a card as a desktop notification. Where nobody sits "
+                       "at a run's terminal this is done for each new card.",
+        .run = run_op_notify,
     },
     {
         .name = "wait",

@@ -102,13 +102,48 @@ int op_print_cards(struct plane *plane, struct str operation, struct err *err)
 
 const struct option_row op_pending_options[OP_PENDING_OPTION_COUNT] = {
     { "json", 'j', NULL, "print a DecisionCard for each" },
+    { "follow", 'f', NULL, "go on with each that is queued, and say what became of it" },
 };
+
+#define FOLLOWED_MAX 256     /* cards that are known at a time; one beyond is not told of */
+#define FOLLOW_MS    3600000 /* the ledger says sooner when something has moved */
 
 struct pending {
     const struct invocation *invocation;
     struct plane *plane;
     bool any;
+    char (*known)[PLANE_URN_MAX]; /* that have been printed; NULL: nobody follows */
+    size_t known_count;
 };
+
+/* Whether it was printed before; it counts as printed from now on. */
+static bool is_known(struct pending *pending, struct str urn)
+{
+    for (size_t i = 0; i < pending->known_count; i++)
+        if (str_equal(str_from(pending->known[i]), urn))
+            return true;
+    if (!pending->known)
+        return false;
+    if (pending->known_count == FOLLOWED_MAX)
+        return true;
+    snprintf(pending->known[pending->known_count++], PLANE_URN_MAX, "%.*s", STR_ARG(urn));
+    return false;
+}
+
+static void print_pending(struct pending *pending, const struct card *card)
+{
+    struct buf out = BUF_INIT;
+    if (pending->invocation->values[0]) {
+        json_add_value(&out, card->root, 0);
+        puts(out.data);
+    } else {
+        if (pending->any)
+            putchar('\n');
+        op_print_card(stdout, card);
+    }
+    pending->any = true;
+    buf_release(&out);
+}
 
 static int list_pending(void *context, struct str id, struct str json, int64_t revision,
                         struct err *err)
@@ -125,20 +160,61 @@ static int list_pending(void *context, struct str id, struct str json, int64_t r
     r = card_read(pending->plane, urn, &card, err);
     if (r < 0)
         return r;
-    if (card_state(&card) != CARD_PENDING) {
+    if (card_state(&card) != CARD_PENDING)
         r = card_expire(pending->plane, urn, err);
-    } else if (pending->invocation->values[0]) {
-        struct buf out = BUF_INIT;
-        json_add_value(&out, card.root, 0);
-        puts(out.data);
-        buf_release(&out);
-    } else {
-        if (pending->any)
-            putchar('\n');
-        op_print_card(stdout, &card);
-    }
-    pending->any = true;
+    else if (!is_known(pending, urn))
+        print_pending(pending, &card);
     card_release(&card);
+    return r;
+}
+
+/* What became of those that were printed: each is told once, and forgotten. */
+static int tell_closed(struct pending *pending, struct err *err)
+{
+    for (size_t i = 0; i < pending->known_count;) {
+        struct card card = { 0 };
+        int r = card_read(pending->plane, str_from(pending->known[i]), &card, err);
+        if (r < 0)
+            return r;
+        bool is_open = card_state(&card) == CARD_PENDING;
+        if (!is_open) {
+            print_pending(pending, &card);
+            pending->known_count--;
+            memmove(pending->known[i], pending->known[i + 1],
+                    (pending->known_count - i) * sizeof(pending->known[0]));
+        }
+        i += is_open;
+        card_release(&card);
+    }
+    return 0;
+}
+
+static int look_for_pending(struct pending *pending, struct err *err)
+{
+    int r = tell_closed(pending, err);
+    if (r == 0)
+        r = ledger_each_document(plane_ledger(pending->plane), STR(CARD_OPEN_TYPE), STR(""),
+                                 list_pending, pending, err);
+    fflush(stdout);
+    return r;
+}
+
+/* Until it is interrupted, or nobody reads it. */
+static int follow_pending(struct pending *pending, struct err *err)
+{
+    struct ledger *ledger = plane_ledger(pending->plane);
+    int64_t size;
+    pending->known = calloc(FOLLOWED_MAX + 1, sizeof(pending->known[0]));
+    int r = pending->known ? 0 : err_set(err, ERR_MEMORY, "follow", "there is not enough memory");
+    while (r == 0 && !ferror(stdout)) {
+        r = ledger_size(ledger, &size, err);
+        if (r == 0)
+            r = look_for_pending(pending, err);
+        if (r == 0)
+            r = ledger_wait(ledger, size, FOLLOW_MS, err);
+        r = r == -ETIMEDOUT ? 0 : r;
+    }
+    free(pending->known);
     return r;
 }
 
@@ -150,8 +226,8 @@ int run_op_pending(const struct invocation *invocation)
     int r = op_open(LEDGER_WRITE, &plane, &err);
     pending.plane = plane;
     if (r == 0)
-        r = ledger_each_document(plane_ledger(plane), STR(CARD_OPEN_TYPE), STR(""), list_pending,
-                                 &pending, &err);
+        r = invocation->values[1] ? follow_pending(&pending, &err)
+                                  : look_for_pending(&pending, &err);
     return r < 0 ? tell_error(invocation, &err) : EXIT_OK;
 }
 

@@ -4,13 +4,18 @@
 
 #include "cmd/op.h"
 
-#define OP_PENDING_OPTION_COUNT 1
+#define OP_PENDING_OPTION_COUNT 2
 #define OP_DECIDE_OPTION_COUNT  5
 
 extern const struct option_row op_pending_options[OP_PENDING_OPTION_COUNT];
 extern const struct option_row op_decide_options[OP_DECIDE_OPTION_COUNT];
 
 int run_op_pending(const struct invocation *invocation);
+#define OP_LEASES_OPTION_COUNT 2
+extern const struct option_row op_leases_options[OP_LEASES_OPTION_COUNT];
+int run_op_leases(const struct invocation *invocation);
+/* Prints the leases that hold for a thing, each with how it is taken back; none is nothing. */
+void op_print_leases_of(struct str name);
 int run_op_decide(const struct invocation *invocation);
 
 struct card;

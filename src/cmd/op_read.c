@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/place.h"
 #include "cmd/op_decide.h"
+#include "cmd/op_notify.h"
 #include "cmd/tell.h"
 #include "contract/rules.h"
 #include "plane/state.h"
@@ -27,6 +28,7 @@ int op_open_with(const struct plane_options *more, struct plane **ret, struct er
     struct plane_options options = *more;
     options.state_folder = state;
     options.config_folder = config;
+    op_notify_plug(&options);
     return plane_open(&options, ret, err);
 }
 

@@ -2,6 +2,7 @@
 #include "authority/engine.h"
 #include "base/json.h"
 #include "cmd/op.h"
+#include "cmd/op_decide.h"
 #include "cmd/policy_ask.h"
 #include "cmd/tell.h"
 
@@ -323,6 +324,8 @@ int policy_explain(const struct invocation *invocation, const struct policy_requ
         print_json(&loaded, asked, &verdict);
     else if (r == 0)
         tell_verdict(&loaded, request, asked, &verdict);
+    if (r == 0 && !as_json && !request->folder && verdict.answer == ANSWER_ASK)
+        op_print_leases_of(policy_asked_name(asked));
     loaded_policy_close(&loaded);
     return r < 0 ? tell_error(invocation, &err) : exit_status(verdict.answer);
 }

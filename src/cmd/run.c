@@ -10,6 +10,7 @@
 #include "cmd/detach.h"
 #include "cmd/first.h"
 #include "cmd/op.h"
+#include "cmd/op_notify.h"
 #include "cmd/run_ask.h"
 #include "cmd/run_continue.h"
 #include "cmd/run_image.h"
@@ -303,6 +304,7 @@ static int make_plan(struct running *run, struct err *err)
 {
     struct plane_options plug = { 0 };
     execution_plug(&run->execution, &plug);
+    op_notify_plug(&plug);
     if (!run->invocation->values[OPTION_DETACH])
         run_ask_plug(&run->ask, &plug);
     int r = facts_read(&run->facts, err);

@@ -623,6 +623,7 @@ int card_ask(struct work *work, const struct card_question *question, struct str
     if (r < 0)
         return r;
     card.root = yyjson_doc_get_root(card.doc);
+    snprintf(work->asked, sizeof(work->asked), "%s", ret->card);
     tell_found(&card, CARD_SAYS_QUEUED, true, ret);
     card_release(&card);
     return 0;

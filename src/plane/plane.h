@@ -136,6 +136,9 @@ struct plane_options {
      */
     bool (*waiting)(void *context, const struct standstill *standstill);
     void *waiting_context;
+    /* Told of each card on which a person is asked from now on; may be NULL. */
+    void (*asked)(void *context, const char *card);
+    void *asked_context;
     void (*committed)(void *context, enum plane_step step); /* may be NULL: told of each step */
     void *committed_context;
 };

@@ -784,6 +784,9 @@ int work_commit(struct work *work, enum plane_step step, struct err *err)
     }
     if (plane->options.committed)
         plane->options.committed(plane->options.committed_context, step);
+    if (work->asked[0] && plane->options.asked)
+        plane->options.asked(plane->options.asked_context, work->asked);
+    work->asked[0] = '\0';
     return begin_batch(work, err);
 }
 

@@ -58,6 +58,7 @@ struct work {
     char leases[LEASES_MAX][PLANE_URN_MAX]; /* the cards on whose answers this attempt rests */
     size_t lease_count;
     struct amounts set_aside, drawn; /* of this attempt, by this process */
+    char asked[PLANE_URN_MAX];       /* a card that the batch makes; empty: none */
     bool moved;                      /* a state was changed since the last commit */
     int doorbell;                    /* of the effect; -1: it has none */
 };

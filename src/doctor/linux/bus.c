@@ -204,6 +204,18 @@ static int end_of(const struct bus *bus, const char *service, int r, sd_bus_erro
     return r;
 }
 
+int bus_notify(const struct bus *bus, const char *summary, const char *body)
+{
+    sd_bus_error error = SD_BUS_ERROR_NULL;
+    if (bus->state != BUS_OPEN)
+        return -ENOENT;
+    int r = sd.sd_bus_call_method(bus->connection, "org.freedesktop.Notifications",
+                                  "/org/freedesktop/Notifications", "org.freedesktop.Notifications",
+                                  "Notify", &error, NULL, "susssasa{sv}i", "agent-machine", 0u, "",
+                                  summary, body, 0, 0, -1);
+    return error_of(r, &error);
+}
+
 int bus_has_owner(const struct bus *bus, const char *name)
 {
     sd_bus_error error = SD_BUS_ERROR_NULL;

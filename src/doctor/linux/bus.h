@@ -40,6 +40,9 @@ void bus_close(struct bus *bus);
 /* The socket that an address leads to, for whoever waits for it; empty where it has no path. */
 struct str bus_socket(const struct bus *bus);
 
+/* Shows a notification on the desktop: 0, or -errno where nobody shows any. */
+int bus_notify(const struct bus *bus, const char *summary, const char *body);
+
 /* Where a property stands. */
 struct bus_place {
     const char *service, *path, *interface;

@@ -459,8 +459,26 @@ int network_door_deny(struct network_door *door, struct str destination, struct 
     return 0;
 }
 
+/* A name that was given an address while a person was asked is not asked for again. */
+static void hear_answers_for_names(struct network_door *door)
+{
+    const struct network_sink *sink = door->options.sink;
+    struct verdict verdict;
+    struct err unwritten;
+    for (size_t i = 0; i < uses_count(door->uses); i++) {
+        struct use_entry *entry = uses_at(door->uses, i);
+        if (!entry->asked || entry->target.port || !sink->is_answered(sink->context, entry->record))
+            continue;
+        decide(door, &entry->target, NULL, &verdict);
+        int r = sink->verdict(sink->context, &entry->target, &verdict, &entry->record, &unwritten);
+        entry->permitted = r == NETWORK_PERMITTED;
+        entry->asked = r == NETWORK_ASKED;
+    }
+}
+
 void network_door_answered(struct network_door *door)
 {
+    hear_answers_for_names(door);
     if (door->flows)
         flows_go_on_asked(door->flows);
 }

@@ -150,7 +150,7 @@ size_t uses_count(const struct uses *uses)
     return uses->count;
 }
 
-const struct use_entry *uses_at(const struct uses *uses, size_t index)
+struct use_entry *uses_at(const struct uses *uses, size_t index)
 {
     return entry_at(uses, index);
 }

@@ -49,6 +49,6 @@ const struct use_entry *uses_find(const struct uses *uses, const struct target *
 void uses_forget_last(struct uses *uses);
 
 size_t uses_count(const struct uses *uses);
-const struct use_entry *uses_at(const struct uses *uses, size_t index);
+struct use_entry *uses_at(const struct uses *uses, size_t index);
 
 #endif

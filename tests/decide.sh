@@ -1,0 +1,152 @@
+# Decision cards: told on the desktop, followed as they come, answered, and leases that can be seen
+# and taken back.
+# shellcheck shell=sh disable=SC2317 # check calls functions
+. "$(dirname "$0")/lib.sh"
+# shellcheck source=tests/session_lib.sh
+. "$(dirname "$0")/session_lib.sh"
+trap 'session_end; ended_early' EXIT
+trap 'session_end; exit 1' INT TERM
+session_begin
+state=$HOME/.local/state/agent-machine user_layer=$HOME/.config/agent-machine/user
+mkdir -p "$HOME/src/compass" "$user_layer"
+cd "$HOME/src/compass" || exit
+cat >"$user_layer/references.yaml" <<END
+names:
+  asked.test: 127.0.0.1
+  other.asked.test: 127.0.0.1
+END
+cat >"$user_layer/asking.json" <<END
+{"id": "urn:srcos:firewall-binding-profile:asking", "type": "FirewallBindingProfile",
+ "specVersion": "1.0.0", "name": "asking", "bindingClass": "linux-nftables", "mode": "enforce",
+ "rules": [{"ruleId": "asked", "direction": "egress", "decision": "ask", "subject": "*",
+   "destination": ".asked.test"}],
+ "evidence": {"emitDeniedConnectionReceipt": true}}
+END
+card_of() { # NAME: the newest pending card about it
+    "$program" op pending --json | sed -n "s/.*\"id\":\"urn:srcos:decision-card:\([^\"]*\)\".*\"name\":\"$1\".*/\1/p" |
+        tail -n 1
+}
+
+run init
+run op pending
+check "nobody is asked anything" out_empty
+run op leases
+check "and nothing was let through" out_empty
+
+# ---- followed ----
+
+mkfifo "$scratch/followed"
+"$program" op pending --follow >"$scratch/followed" 2>"$scratch/follow.err" &
+follower=$!
+exec 9<"$scratch/followed"
+follow_until() { # TEXT
+    while read -r line <&9; do
+        printf '%s\n' "$line" >>"$scratch/seen"
+        case $line in *"$1"*) return 0 ;; esac
+    done
+    return 1
+}
+run run -- getent hosts asked.test
+check "what a layer leaves to a person is denied for now" exits 2
+check "who follows is told of the card as it comes" follow_until "connect to asked.test"
+check "with what each answer means" follow_until "Every program in this run may connect"
+card=$(card_of asked.test)
+run op decide "$card" this-profile --for 1h --reason "For the compass."
+check "somebody answers" exits 0
+check "who follows is told of the answer" follow_until "this-profile, by urn:srcos:user:"
+run run -- getent hosts other.asked.test
+check "another question is told of too" follow_until "connect to other.asked.test"
+kill "$follower"
+wait "$follower" 2>/dev/null
+exec 9<&-
+check "following says nothing of being wrong" test ! -s "$scratch/follow.err"
+run op pending
+check "what is pending is listed without it" out_has "other.asked.test"
+
+# ---- leases ----
+
+run op leases
+check "what was let through is listed" out_has "host asked.test: this-profile, for this"
+check "with how it is taken back" out_has "agent-machine op decide $card no"
+check "within eighty columns" awk 'length > 80 { exit 1 }' "$scratch/out"
+run op leases --json
+check "as JSON too" out_has '"state":"answered"'
+run policy explain --host asked.test
+check "a layer asks still" exits 75
+check "and the answer that holds is shown with it" out_has "agent-machine op decide $card no"
+run policy explain --host other.asked.test
+check "none is shown where there is none" out_lacks "take it back"
+run run -- getent hosts asked.test
+check "under the lease it is let through" exits 0
+run op decide "$card" no
+check "it is taken back" exits 0
+run op leases
+check "and listed no more" out_lacks asked.test
+run op leases --all
+check "but for who asks for all" out_has "taken back"
+run run -- getent hosts asked.test
+check "and lets nothing through" exits 2
+run op decide "$(card_of asked.test)" this-flow --for 2h
+run op leases
+check "a lease is never longer than it was offered" out_matches 'this-flow, for this flow'
+check "nor for more uses" out_has "0 of 1 uses"
+
+# ---- on the desktop ----
+
+if session_needs "a desktop"; then
+    start_session_bus
+    DBUS_SESSION_BUS_ADDRESS=unix:path=$XDG_RUNTIME_DIR/bus
+    export DBUS_SESSION_BUS_ADDRESS
+    run op notify "$(card_of other.asked.test)"
+    check "where nobody shows notifications that is said" exits 1
+    mkfifo "$scratch/shown"
+    /usr/bin/python3 -B "$tree/tests/notification_recorder.py" "$scratch/shown" &
+    started="$started $!"
+    exec 8<>"$scratch/shown"
+    gdbus wait --session --timeout 20 org.freedesktop.Notifications
+    printf 'names:\n  third.asked.test: 127.0.0.1\n' >"$user_layer/references.yaml"
+    run run -- getent hosts third.asked.test
+    line=$(timeout 20 head -n 1 <&8)
+    check "a new card is shown on the desktop" test -z "${line##*connect to third.asked.test*}"
+    check "by this program's name" test -z "${line##*\"agent-machine asks\"*}"
+    check "with what answers it" test -z "${line##*op decide "$(card_of third.asked.test)" OPTION*}"
+    cat >"$user_layer/gates.yaml" <<END
+rules:
+  - gate: artifactAccess
+    match: "*"
+    answer: ask
+    reason: A person looks at <b>folders</b> & files.
+END
+    run run -- true
+    check "a folder is left to a person as well" exits 125
+    line=$(timeout 20 head -n 1 <&8)
+    check "what others wrote is no markup there" test -z "${line##*\?b\?folders\?/b\? \? files*}"
+    rm "$user_layer/gates.yaml"
+    exec 8<&-
+    session_end
+    # A bus where nobody ever answers holds up nothing.
+    mkfifo "$scratch/life"
+    /usr/bin/python3 -B -c 'import socket, sys
+with socket.socket(socket.AF_UNIX) as held:
+    held.bind(sys.argv[1])
+    held.listen()
+    open(sys.argv[1] + ".up", "w").close()
+    sys.stdin.read()' "$scratch/hung" <"$scratch/life" &
+    hung=$!
+    exec 7>"$scratch/life"
+    until [ -e "$scratch/hung.up" ] || ! kill -0 "$hung" 2>/dev/null; do
+        sleep 0.01
+    done
+    DBUS_SESSION_BUS_ADDRESS=unix:path=$scratch/hung
+    printf 'names:\n  fourth.asked.test: 127.0.0.1\n' >"$user_layer/references.yaml"
+    run run -- getent hosts fourth.asked.test
+    check "a desktop that hangs holds up nothing" exits 2
+    exec 7>&-
+    wait "$hung"
+fi
+unset DBUS_SESSION_BUS_ADDRESS
+run ledger verify
+check "the ledger is whole" exits 0
+check "of this home" test -s "$state/ledger.db"
+session_end
+finish
