@@ -91,6 +91,52 @@ run op leases
 check "a lease is never longer than it was offered" out_matches 'this-flow, for this flow'
 check "nor for more uses" out_has "0 of 1 uses"
 
+# ---- for good ----
+
+sed -i 's/"destination": ".asked.test"/"destination": "*.asked.test"/' "$user_layer/asking.json"
+printf 'names:\n  asked.test: 93.184.216.34\n  other.asked.test: 93.184.216.34\n' >"$user_layer/references.yaml"
+run run -- sh -c 'getent hosts plain.example; getent hosts plain.example; getent hosts two.asked.test
+    getent hosts api.openai.com; true'
+denied=$("$program" op list | sed -n 's/ .*execution.start$//p' | tail -n 1)
+run policy suggest "$denied"
+check "what a run was denied becomes rules to accept" exits 0
+check "as a difference to a document of the user's" out_matches "^\+\+\+ .*/user/allowed\.json$"
+check "one for each destination" test "$(grep -c '"destination"' "$scratch/out")" -eq 2
+check "for who was denied it" out_has "\"subject\": \"urn:srcos:user:"
+check "what no rule lifts is said" out_has "not by a rule of yours: api.openai.com"
+check "nothing is written" test ! -e "$user_layer/allowed.json"
+run policy suggest --json "$denied"
+cp "$scratch/out" "$scratch/allowed.json"
+run contract validate "$scratch/allowed.json"
+check "what would be written is a valid document" exits 0
+run policy suggest --apply "$denied"
+check "it is accepted" exits 0
+check "then it is there" cmp -s "$scratch/allowed.json" "$user_layer/allowed.json"
+run run -- getent hosts plain.example
+check "and lets through what was denied" exits 0
+run policy suggest "$denied"
+check "then there is nothing more to propose" exits 1
+run run -- getent hosts three.asked.test
+run op decide "$(card_of three.asked.test)" this-run --for-good
+check "an answer for good is a rule" exits 0
+check "whose difference is shown" out_matches '^\+ +"destination": "three.asked.test"'
+check "the rules before it stay" test "$(grep -c '"destination"' "$user_layer/allowed.json")" -eq 3
+run run -- getent hosts three.asked.test
+check "nobody is asked any more" exits 0
+run run -- getent hosts asked.test
+sed -i 's/"destination": "[*].asked.test"/"destination": "four.asked.test"/' "$user_layer/asking.json"
+run run -- getent hosts four.asked.test
+run op decide "$(card_of four.asked.test)" no --for-good
+check "an answer that denies is not for good" exits 2
+run op decide "$(card_of four.asked.test)" this-run --for-good
+check "where a rule asks by the same name, another one would not help" exits 77
+check "and what would is said" err_has "no rule of yours lets it through"
+check "nothing was answered" test -n "$(card_of four.asked.test)"
+printf 'broken' >"$user_layer/allowed.json"
+run policy suggest "$denied"
+check "a document that cannot be read is not replaced" exits 65
+rm "$user_layer/allowed.json"
+
 # ---- on the desktop ----
 
 if session_needs "a desktop"; then
@@ -104,6 +150,7 @@ if session_needs "a desktop"; then
     started="$started $!"
     exec 8<>"$scratch/shown"
     gdbus wait --session --timeout 20 org.freedesktop.Notifications
+    sed -i 's/"destination": "four.asked.test"/"destination": ".asked.test"/' "$user_layer/asking.json"
     printf 'names:\n  third.asked.test: 127.0.0.1\n' >"$user_layer/references.yaml"
     run run -- getent hosts third.asked.test
     line=$(timeout 20 head -n 1 <&8)

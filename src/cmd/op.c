@@ -471,7 +471,9 @@ static const struct verb verbs[] = {
             "Answers a card with one of its options. An answer that allows is a lease: whoever "
             "asks the same while it lasts is not asked again. Without CARD it is the one that is "
             "pending. To take it back, answer with an "
-            "option that denies. No answer lifts what a layer denies.",
+            "option that denies. No answer lifts what a layer denies.\n\n"
+            "With --for-good a host is also let through by a rule in your layer, whose difference "
+            "is printed; where a rule of yours would not help, nothing is written or answered.",
         .options = op_decide_options,
         .option_count = OP_DECIDE_OPTION_COUNT,
         .run = run_op_decide,

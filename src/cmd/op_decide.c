@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "cmd/tell.h"
+#include "cmd/user_rules.h"
 #include "contract/rules.h"
 #include "plane/card.h"
 #include "plane/state.h"
@@ -233,13 +234,21 @@ int run_op_pending(const struct invocation *invocation)
 
 /* --- decide -------------------------------------------------------------------------------- */
 
-enum { DECIDE_JSON, DECIDE_REASON, DECIDE_SECONDS, DECIDE_USES, DECIDE_DELEGATION };
+enum {
+    DECIDE_JSON,
+    DECIDE_REASON,
+    DECIDE_SECONDS,
+    DECIDE_USES,
+    DECIDE_DELEGATION,
+    DECIDE_FOR_GOOD
+};
 
 const struct option_row op_decide_options[OP_DECIDE_OPTION_COUNT] = {
     [DECIDE_JSON] = { "json", 'j', NULL, "print the card" },
     [DECIDE_REASON] = { "reason", 'r', "TEXT", "why, for the record" },
     [DECIDE_SECONDS] = { "for", 't', "TIME", "for a shorter time than offered, such as 10m" },
     [DECIDE_USES] = { "uses", 'u', "COUNT", "for so many uses" },
+    [DECIDE_FOR_GOOD] = { "for-good", 0, NULL, "also write a rule for it into your layer" },
     [DECIDE_DELEGATION] = { "delegation", 'd', "URN", "by which you answer for the enterprise" },
 };
 
@@ -341,6 +350,40 @@ static int tell_decided(struct plane *plane, const struct outcome *outcome, cons
     return 0;
 }
 
+/*
+ * A lease for good is no lease: it is a rule of the user's, written before the answer is given, and
+ * only where it would help.
+ */
+static int let_through_for_good(struct plane *plane, const char *urn, struct str option,
+                                struct err *err)
+{
+    _cleanup_(cleanup_user_rules) struct user_rules rules = { .before = BUF_INIT,
+                                                              .after = BUF_INIT };
+    struct card card = { 0 };
+    int r = card_read(plane, str_from(urn), &card, err);
+    if (r < 0)
+        return r;
+    const yyjson_val *resource = member(card.root, "resource");
+    struct user_rule rule = { .subject = text_of(member(card.root, "askedByRef")),
+                              .destination = text_of(member(resource, "name")) };
+    if (str_equal(option, text_of(member(card.root, "defaultOptionId"))))
+        r = err_set(err, ERR_USAGE, "write a rule", "--for-good goes with an answer that allows");
+    else if (!text_is(member(resource, "kind"), "host") &&
+             !text_is(member(resource, "kind"), "address"))
+        r = err_set(err, ERR_UNSUPPORTED, "write a rule", "a rule for good is about a host");
+    if (r == 0)
+        r = user_rules_propose(&rule, 1, &rules, err);
+    if (r == 0 && rule.use == USER_RULE_IN_VAIN)
+        r = err_set(err, ERR_DENIED, "write a rule", "no rule of yours lets it through: %s",
+                    rule.why);
+    if (r == 0 && rule.use == USER_RULE_HELPS) {
+        user_rules_print_diff(&rules, stdout);
+        r = user_rules_apply(&rules, err);
+    }
+    card_release(&card);
+    return r;
+}
+
 int run_op_decide(const struct invocation *invocation)
 {
     _cleanup_(cleanup_plane) struct plane *plane = NULL;
@@ -365,6 +408,8 @@ int run_op_decide(const struct invocation *invocation)
     if (r == 0)
         r = choose_card(invocation, plane, urn, &err);
     answer.card = str_from(urn);
+    if (r == 0 && values[DECIDE_FOR_GOOD])
+        r = let_through_for_good(plane, urn, answer.option, &err);
     if (r == 0)
         r = plane_write_decide(plane, &answer, &command, &err);
     if (r == 0)

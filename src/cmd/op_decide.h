@@ -5,7 +5,7 @@
 #include "cmd/op.h"
 
 #define OP_PENDING_OPTION_COUNT 2
-#define OP_DECIDE_OPTION_COUNT  5
+#define OP_DECIDE_OPTION_COUNT  6
 
 extern const struct option_row op_pending_options[OP_PENDING_OPTION_COUNT];
 extern const struct option_row op_decide_options[OP_DECIDE_OPTION_COUNT];

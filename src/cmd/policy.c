@@ -95,6 +95,8 @@ int loaded_policy_open(const struct policy_request *request, struct loaded_polic
         r = layers_add(loaded.layers, request->surface, builder, err);
     if (r == 0)
         r = add_profile(request, &loaded, builder, err);
+    if (r == 0 && request->beside)
+        r = policy_add(builder, LAYER_USER, "what is tried", request->beside, err);
     if (r == 0)
         r = add_choices(request, builder, err);
     if (r == 0)
@@ -301,6 +303,22 @@ static const struct verb verbs[] = {
         .options = policy_test_options,
         .option_count = POLICY_TEST_OPTION_COUNT,
         .run = run_policy_test,
+    },
+    {
+        .name = "suggest",
+        .operands = "OPERATION",
+        .operands_min = 1,
+        .operands_max = OPERANDS_MAX,
+        .summary = "Propose the rules that let through what a run was denied",
+        .description =
+            "Reads what an operation was denied, tries for each destination whether a rule of "
+            "yours would let it through, and prints the smallest set of such rules as a difference "
+            "to the document that has them (`allowed.json` of your layer). --apply writes it. "
+            "What no rule of yours can lift is listed with what would. The exit status is 0 if "
+            "there is a rule to propose, else 1.",
+        .options = policy_suggest_options,
+        .option_count = POLICY_SUGGEST_OPTION_COUNT,
+        .run = run_policy_suggest,
     },
     {
         .name = "trust",

@@ -22,7 +22,8 @@ struct loaded_policy {
 struct policy_request {
     const char *folder; /* stands for all layers */
     const char *subject, *surface, *allow, *deny;
-    const char *profile; /* a machine profile's URN; NULL: personal */
+    const char *profile;      /* a machine profile's URN; NULL: personal */
+    const yyjson_val *beside; /* a document that speaks for the user beside the user's own */
 };
 
 int loaded_policy_open(const struct policy_request *request, struct loaded_policy *ret,
@@ -32,6 +33,10 @@ void loaded_policy_close(struct loaded_policy *loaded);
 int run_policy_explain(const struct invocation *invocation);
 #define POLICY_EXPLAIN_OPTION_COUNT 15
 extern const struct option_row policy_explain_options[POLICY_EXPLAIN_OPTION_COUNT];
+
+int run_policy_suggest(const struct invocation *invocation);
+#define POLICY_SUGGEST_OPTION_COUNT 2
+extern const struct option_row policy_suggest_options[POLICY_SUGGEST_OPTION_COUNT];
 
 int run_policy_test(const struct invocation *invocation);
 #define POLICY_TEST_OPTION_COUNT 5
