@@ -34,6 +34,7 @@ for name in \
     detach \
     escape \
     mounts \
+    nettruth \
     network \
     network_escape \
     phase \

@@ -43,6 +43,7 @@ void references_free(struct references *references)
     free(references->proxies.rows);
     free(references->authorities.rows);
     free(references->maps.rows);
+    free(references->probes.rows);
     arena_release(&references->arena);
     free(references);
 }
@@ -87,6 +88,14 @@ static int compare_maps(const void *a, const void *b)
     const struct reference_map *left = a, *right = b;
     int order = (int)left->layer - (int)right->layer;
     return order ? order : strcmp(left->document, right->document);
+}
+
+static int compare_probes(const void *a, const void *b)
+{
+    const struct reference_probe *left = a, *right = b;
+    int order = (int)left->kind - (int)right->kind;
+    order = order ? order : (int)left->layer - (int)right->layer;
+    return order ? order : compare_texts(left->text, right->text);
 }
 
 static void sort(struct reference_list *list, size_t size,
@@ -141,6 +150,7 @@ int references_add(struct references *references, enum layer layer, const char *
     sort(&references->proxies, sizeof(struct reference_proxy), compare_proxies);
     sort(&references->authorities, sizeof(struct reference_authority), compare_authorities);
     sort(&references->maps, sizeof(struct reference_map), compare_maps);
+    sort(&references->probes, sizeof(struct reference_probe), compare_probes);
     /* What else a layer names twice is the same one, or a secret, which the first file has. */
     r = check_hosts(&references->by_name, name, "names", err);
     return r < 0 ? r : check_proxies(&references->proxies, name, err);
@@ -223,6 +233,17 @@ size_t references_authority_count(const struct references *references)
 struct reference_authority references_authority(const struct references *references, size_t index)
 {
     const struct reference_authority *rows = references->authorities.rows;
+    return rows[index];
+}
+
+size_t references_probe_count(const struct references *references)
+{
+    return references ? references->probes.count : 0;
+}
+
+struct reference_probe references_probe(const struct references *references, size_t index)
+{
+    const struct reference_probe *rows = references->probes.rows;
     return rows[index];
 }
 

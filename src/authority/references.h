@@ -20,6 +20,10 @@
  *     connectors: [api.github.com, "*.slack.com"]  # connecting there is a connector call
  *     secrets:                              # see secret.h
  *       "secret://corp/proxy": { file: ~/.config/corp-proxy }
+ *     probes:                               # what `doctor network` may send, and nothing else
+ *       names: [www.example.com]            # asked of every name server
+ *       pages: ["http://detect.example.com/empty"]   # answered by 204 where nothing is held back
+ *       hosts: ["www.example.com:443", "192.0.2.7:53"]   # which answer where they are reached
  *
  * Hosts are written as in a network access profile: `name`, `*.name` for what
  * lies below it, `.name` for both, and connectors may be ranges and `*` too. Of
@@ -34,8 +38,8 @@
  * machine are never reached through a proxy.
  *
  * A reference carries no credential: a url with one is refused. A workspace,
- * which anyone can have written, has no secrets, and its proxies no
- * authorization.
+ * which anyone can have written, has no secrets and no probes, and its proxies
+ * no authorization.
  */
 #ifndef AM_AUTHORITY_REFERENCES_H
 #define AM_AUTHORITY_REFERENCES_H
@@ -58,6 +62,7 @@
 #define REFERENCES_ADDRESSES_MAX   8    /* of a name */
 #define REFERENCES_NO_PROXY_MAX    1000 /* of a proxy */
 #define REFERENCES_TEXT_MAX        2048 /* bytes of a reference, a url, a path */
+#define REFERENCES_PROBES_MAX      64   /* of a kind */
 
 struct references;
 
@@ -126,6 +131,24 @@ struct reference_authority {
 };
 size_t references_authority_count(const struct references *references);
 struct reference_authority references_authority(const struct references *references, size_t index);
+
+/* What may be sent to find out about the network, from all layers. */
+#define PROBE_KIND_TABLE(X)                                                                        \
+    X(PROBE_NAME, "names")                                                                         \
+    X(PROBE_PAGE, "pages")                                                                         \
+    X(PROBE_HOST, "hosts")
+#define PROBE_KIND_ENUM(kind, section) kind,
+enum probe_kind { PROBE_KIND_TABLE(PROBE_KIND_ENUM) PROBE_KIND_COUNT };
+#undef PROBE_KIND_ENUM
+struct reference_probe {
+    enum probe_kind kind;
+    enum layer layer;
+    struct str text;                    /* as it is written */
+    char host[HOST_NAME_BYTES_MAX + 1]; /* a name as names are compared, or an address */
+    uint16_t port;                      /* 0: of a name */
+};
+size_t references_probe_count(const struct references *references);
+struct reference_probe references_probe(const struct references *references, size_t index);
 
 /* Resolves a secret by the highest layer's map that has it; fails as secret_resolve. */
 int references_secret(const struct references *references, struct str reference,

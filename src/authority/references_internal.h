@@ -44,6 +44,7 @@ struct references {
     struct reference_list proxies;     /* struct reference_proxy */
     struct reference_list authorities; /* struct reference_authority */
     struct reference_list maps;        /* struct reference_map */
+    struct reference_list probes;      /* struct reference_probe */
 };
 
 /* Makes room for one more row of `size` bytes and returns it, zeroed; NULL without memory. */

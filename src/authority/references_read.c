@@ -17,6 +17,7 @@
 #include "base/json.h"
 #include "contract/rules.h"
 #include "contract/uri.h"
+#include "contract/vocabulary.h"
 
 #define PLACE_KEY_MAX 200 /* bytes of a key in an error's place */
 
@@ -152,12 +153,24 @@ static const struct scheme {
     { "socks5h", PROXY_SOCKS5 }, /* here the proxy resolves either way */
 };
 
+/* A host as it is compared, or an address. */
+static bool read_host(struct str text, char ret[HOST_NAME_BYTES_MAX + 1])
+{
+    struct host_name name;
+    struct address_range address;
+    if (str_index(text, '/', 0) == text.len && address_range_read(text, &address))
+        snprintf(ret, HOST_NAME_BYTES_MAX + 1, "%.*s", STR_ARG(text));
+    else if (host_name_read(text, &name, NULL) == 1 && !address_read_odd(&name, &address))
+        memcpy(ret, name.text, HOST_NAME_BYTES_MAX + 1);
+    else
+        return false;
+    return true;
+}
+
 static const char *read_url(const yyjson_val *value, struct reference_proxy *proxy)
 {
     struct str host;
     struct uri uri;
-    struct host_name name;
-    struct address_range address;
     const struct scheme *scheme = NULL;
     if (!is_text(value) || !uri_parse(text_of(value), URI_ASCII, &uri) || !uri.has_authority)
         return "a url reads http://HOST:PORT";
@@ -173,13 +186,8 @@ static const char *read_url(const yyjson_val *value, struct reference_proxy *pro
         return "a proxy's url names its host and its port";
     proxy->url = text_of(value);
     proxy->kind = scheme->kind;
-    if (str_index(host, '/', 0) == host.len && address_range_read(host, &address))
-        snprintf(proxy->host, sizeof(proxy->host), "%.*s", STR_ARG(host));
-    else if (host_name_read(host, &name, NULL) == 1 && !address_read_odd(&name, &address))
-        memcpy(proxy->host, name.text, sizeof(proxy->host));
-    else
-        return "the host of a proxy's url is a name or an address";
-    return NULL;
+    return read_host(host, proxy->host) ? NULL
+                                        : "the host of a proxy's url is a name or an address";
 }
 
 static int read_no_proxy(struct reading *reading, struct str key, const yyjson_val *list,
@@ -341,6 +349,75 @@ static int keep_secrets(struct reading *reading, const yyjson_val *map)
                : 0;
 }
 
+/* --- probes ---------------------------------------------------------------------------------- */
+
+#define PAGE_PORT 80
+
+/* Each returns why the text is none, or NULL. */
+static const char *read_probe_name(struct str text, struct reference_probe *probe)
+{
+    struct address_range address;
+    bool is_name = read_host(text, probe->host) && !address_range_read(text, &address);
+    return is_name ? NULL : "a name that is asked for is a host name";
+}
+
+static const char *read_probe_page(struct str text, struct reference_probe *probe)
+{
+    struct str host;
+    struct uri uri;
+    if (!uri_parse(text, URI_ASCII, &uri) || !uri.has_authority ||
+        !str_equal(uri.scheme, STR("http")))
+        return "a page reads http://HOST/PATH: what is encrypted cannot be held back";
+    if (str_index(uri.authority, '@', 0) < uri.authority.len || uri.has_fragment)
+        return "a page carries no credential and no fragment";
+    if (!destination_split_port(uri.authority, &host, &probe->port) ||
+        !read_host(host, probe->host))
+        return "the host of a page is a name or an address";
+    probe->port = probe->port ? probe->port : PAGE_PORT;
+    return NULL;
+}
+
+static const char *read_probe_host(struct str text, struct reference_probe *probe)
+{
+    struct str host;
+    bool is_host = destination_split_port(text, &host, &probe->port) && probe->port &&
+                   read_host(host, probe->host);
+    return is_host ? NULL : "a host that is asked reads HOST:PORT or [ADDRESS]:PORT";
+}
+
+static int read_probes(struct reading *reading, struct str key, const yyjson_val *list)
+{
+#define PROBE_SECTION(kind, section) [kind] = section,
+    static const char *const names[] = { PROBE_KIND_TABLE(PROBE_SECTION) };
+    static const char *(*const readers[])(struct str text, struct reference_probe * probe) = {
+        [PROBE_NAME] = read_probe_name,
+        [PROBE_PAGE] = read_probe_page,
+        [PROBE_HOST] = read_probe_host,
+    };
+    int kind = vocabulary_index(names, PROBE_KIND_COUNT, key);
+    yyjson_arr_iter iterator;
+    if (reading->layer == LAYER_WORKSPACE)
+        return FAULT(reading, key, "a workspace has no probes: it would have you send things");
+    if (kind < 0 || !yyjson_is_arr((yyjson_val *)list) ||
+        yyjson_arr_size((yyjson_val *)list) > REFERENCES_PROBES_MAX)
+        return FAULT(reading, key, "probes are lists of names, pages and hosts, of at most %d each",
+                     REFERENCES_PROBES_MAX);
+    yyjson_arr_iter_init((yyjson_val *)list, &iterator);
+    for (const yyjson_val *item; (item = yyjson_arr_iter_next(&iterator));) {
+        struct reference_probe *row =
+            reference_list_add(&reading->references->probes, sizeof(*row));
+        if (!row)
+            return no_memory(reading->err);
+        *row = (struct reference_probe){ .kind = (enum probe_kind)kind,
+                                         .layer = reading->layer,
+                                         .text = text_of(item) };
+        const char *why = is_text(item) ? readers[kind](row->text, row) : "an item is a text";
+        if (why)
+            return FAULT(reading, key, "%s", why);
+    }
+    return 0;
+}
+
 /* --- the document ---------------------------------------------------------------------------- */
 
 static const struct section {
@@ -356,6 +433,7 @@ static const struct section {
     { "authorities", true, REFERENCES_AUTHORITIES_MAX, read_authority, NULL },
     { "connectors", true, REFERENCES_CONNECTORS_MAX, read_connector, NULL },
     { "secrets", false, REFERENCES_SECRETS_MAX, read_secret, keep_secrets },
+    { "probes", false, PROBE_KIND_COUNT, read_probes, NULL },
 };
 
 static int read_items(struct reading *reading, const struct section *section,
@@ -394,8 +472,8 @@ static int read_members(struct reading *reading, const struct section *section,
 int references_read(struct references *references, enum layer layer, const char *name,
                     const yyjson_val *root, struct err *err)
 {
-    static const char has[] = "a references document has names, proxies, authorities, connectors "
-                              "and secrets";
+    static const char has[] = "a references document has names, proxies, authorities, connectors, "
+                              "secrets and probes";
     struct reading reading = { references, layer, name, "", err };
     yyjson_obj_iter iterator;
     yyjson_val *key;

@@ -195,6 +195,16 @@ TEST(what_is_not_known_or_of_another_type_is_refused_by_place)
         { "{'names':{'a.test':[]}}", "/names/a.test", "1 to 8" },
         { "{'names':{'a.test':7}}", "/names/a.test", "no address" },
         { "{'names':{'a.test':'10.0.0.1','A.test.':'10.0.0.2'}}", "/names/", "twice" },
+        { "{'probes':[]}", "/probes", "an object" },
+        { "{'probes':{'pings':[]}}", "/probes/pings", "names, pages and hosts" },
+        { "{'probes':{'names':'a.example'}}", "/probes/names", "lists" },
+        { "{'probes':{'names':[7]}}", "/probes/names", "a text" },
+        { "{'probes':{'names':['10.0.0.1']}}", "/probes/names", "a host name" },
+        { "{'probes':{'pages':['https://a.example/']}}", "/probes/pages", "encrypted" },
+        { "{'probes':{'pages':['http://u:hunter2@a.example/']}}", "/probes/pages",
+          "no credential" },
+        { "{'probes':{'hosts':['a.example']}}", "/probes/hosts", "HOST:PORT" },
+        { "{'probes':{'hosts':['*.example:80']}}", "/probes/hosts", "HOST:PORT" },
         { "{'proxies':{'p':'http://a.example:1'}}", "/proxies/p", "is an object" },
         { "{'proxies':{'':{'direct':true}}}", "/proxies/", "is an object" },
         { "{'proxies':{'p':{}}}", "/proxies/p", "a url, or is direct" },
@@ -267,6 +277,7 @@ TEST(more_than_a_limit_is_refused)
     } cases[] = {
         { "{'authorities':[", "'/a.pem'", "]}", REFERENCES_AUTHORITIES_MAX },
         { "{'names':{'a.test':[", "'10.0.0.1'", "]}}", REFERENCES_ADDRESSES_MAX },
+        { "{'probes':{'hosts':[", "'a.test:80'", "]}}", REFERENCES_PROBES_MAX },
         { "{'proxies':{'p':{'url':'http://a.example:1','noProxy':[", "'a.test'", "]}}}",
           REFERENCES_NO_PROXY_MAX },
     };
@@ -302,6 +313,41 @@ TEST(a_workspace_has_no_secrets_and_its_proxies_no_authorization)
                       &err),
               -EBADMSG);
     CHECK(strstr(err.cause, "a proxy of a workspace has none"));
+    end(&stage);
+}
+
+TEST(a_workspace_lets_nothing_be_sent)
+{
+    struct err err = { 0 };
+    struct stage stage;
+    begin(&stage);
+    CHECK_INT(try_add(&stage, LAYER_WORKSPACE, "{'probes':{'names':['a.example']}}", &err),
+              -EBADMSG);
+    CHECK(strstr(err.cause, "a workspace has no probes"));
+    end(&stage);
+}
+
+TEST(probes_of_all_layers_may_be_sent)
+{
+    struct stage stage;
+    begin(&stage);
+    add(&stage, LAYER_USER, "{'probes':{'hosts':['[fd12::3]:443'],'names':['WWW.Example.']}}");
+    add(&stage, LAYER_ENTERPRISE, "{'probes':{'pages':['http://a.example/empty']}}");
+    CHECK_INT(references_probe_count(stage.references), 3);
+    static const struct {
+        enum probe_kind kind;
+        const char *host;
+        uint16_t port;
+    } rows[] = { { PROBE_NAME, "www.example", 0 },
+                 { PROBE_PAGE, "a.example", 80 },
+                 { PROBE_HOST, "fd12::3", 443 } };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct reference_probe probe = references_probe(stage.references, i);
+        CHECK_INT(probe.kind, rows[i].kind);
+        CHECK_TEXT(probe.host, rows[i].host);
+        CHECK_INT(probe.port, rows[i].port);
+    }
+    CHECK_INT(references_probe_count(NULL), 0);
     end(&stage);
 }
 

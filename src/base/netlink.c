@@ -11,7 +11,10 @@
 #include <arpa/inet.h>
 #include <sys/socket.h>
 
+#include "base/netlink_read.h"
+
 #define ANSWERS_BYTES 16384
+#define DUMP_BYTES    65536 /* more than the kernel puts into one datagram */
 
 void netlink_reset(struct netlink *netlink)
 {
@@ -141,4 +144,44 @@ int netlink_send(struct netlink *netlink, int fd)
             return -errno;
     } while (len < 0 || !read_answer(answers, (size_t)len, &answer));
     return answer;
+}
+
+/* 1 where the answer is whole; 0 where more comes; -errno. `changed`: the list did. */
+static int take_answers(struct str bytes, bool *changed, struct buf *ret)
+{
+    struct str before = bytes;
+    struct netlink_message message;
+    for (; netlink_take(&bytes, &message); before = bytes) {
+        int32_t error = 0;
+        *changed |= message.flags & NLM_F_DUMP_INTR;
+        if (message.type == NLMSG_DONE || message.type == NLMSG_ERROR) {
+            (void)netlink_take_header(&message.body, &error, sizeof(error));
+            return error < 0 ? error : 1;
+        }
+        (void)buf_add(ret, before.ptr, (size_t)(bytes.ptr - before.ptr));
+    }
+    return 0;
+}
+
+int netlink_ask(struct netlink *netlink, int fd, struct buf *ret)
+{
+    struct sockaddr_nl kernel = { .nl_family = AF_NETLINK };
+    _cleanup_(cleanup_free) char *answers = malloc(DUMP_BYTES);
+    size_t before = ret->len;
+    bool changed = false;
+    int r = 0;
+    if (netlink->full || !answers)
+        return answers ? -ENOBUFS : -ENOMEM;
+    if (sendto(fd, netlink->bytes, netlink->len, 0, (struct sockaddr *)&kernel, sizeof(kernel)) < 0)
+        return -errno;
+    while (r == 0) {
+        ssize_t len = recv(fd, answers, DUMP_BYTES, 0);
+        if (len < 0 && errno != EINTR)
+            r = -errno;
+        else if (len >= 0)
+            r = take_answers(str_make(answers, (size_t)len), &changed, ret);
+    }
+    if (r < 0)
+        buf_truncate(ret, before);
+    return r < 0 ? r : changed ? -EAGAIN : ret->error;
 }

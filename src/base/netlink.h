@@ -11,6 +11,7 @@
 #include <linux/netlink.h>
 
 #include "base/base.h"
+#include "base/buf.h"
 
 #define NETLINK_BYTES_MAX 8192
 
@@ -41,5 +42,12 @@ void netlink_want_answer(struct netlink *netlink);
  * -ENOBUFS where they had no room.
  */
 int netlink_send(struct netlink *netlink, int fd) MUST_CHECK;
+/*
+ * Sends one message that asks (NLM_F_DUMP, or with an answer wanted) and appends all that the
+ * kernel answers, message by message, without the last, which says how it went. 0, the kernel's
+ * refusal as -errno; -EAGAIN where what was listed changed meanwhile; -EMSGSIZE beyond the limit of
+ * `ret`.
+ */
+int netlink_ask(struct netlink *netlink, int fd, struct buf *ret) MUST_CHECK;
 
 #endif

@@ -150,6 +150,28 @@ static const struct verb doctor_verbs[] = {
         .run = run_host,
     },
     {
+        .name = "network",
+        .summary = "Say what is true of the network, layer by layer",
+        .description =
+            "Looks at the device, its radio, what it has joined, whether it was let in, its lease, "
+            "the routes, the name servers, a captive portal, the internet, the mesh, VPNs and "
+            "trusted peers, each by itself, and says the state in one sentence, what to do, and "
+            "for "
+            "each layer what was seen. What could not be seen is said to be unknown.\n\n"
+            "Nothing is sent but what the `probes` of a layer's references.yaml allow: names that "
+            "are asked of each name server, pages that are empty where nobody holds traffic back, "
+            "and hosts that are dialled. A host that a MeshBindingProfile carries is one of the "
+            "mesh, and a trusted peer where that mesh wants proof of both ends. Without probes no "
+            "packet leaves this machine.\n\n"
+            "With --watch it goes on, and tells what changes; it waits for what the kernel tells "
+            "of links, addresses, routes, rules, neighbours and radios, and for files, and looks "
+            "at nothing by the clock. A file of --save has addresses, names of networks and what "
+            "came of probes, and no keys. The exit status is 0 where nothing fails, else 1.",
+        .options = doctor_network_options,
+        .option_count = ARRAY_LEN(doctor_network_options),
+        .run = run_doctor_network,
+    },
+    {
         .name = "preflight",
         .operands = "[CONTRACT...]",
         .operand_kind = OPERAND_FILE,

@@ -21,6 +21,10 @@ int run_doctor_phase(const struct invocation *invocation);
 #define DOCTOR_PHASE_OPTION_COUNT 2
 extern const struct option_row doctor_phase_options[DOCTOR_PHASE_OPTION_COUNT];
 
+int run_doctor_network(const struct invocation *invocation);
+#define DOCTOR_NETWORK_OPTION_COUNT 7
+extern const struct option_row doctor_network_options[DOCTOR_NETWORK_OPTION_COUNT];
+
 int run_doctor_preflight(const struct invocation *invocation);
 #define DOCTOR_PREFLIGHT_OPTION_COUNT 3
 extern const struct option_row doctor_preflight_options[DOCTOR_PREFLIGHT_OPTION_COUNT];
