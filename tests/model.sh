@@ -31,6 +31,11 @@ run model bind "$hosted" --model big --output-tokens many
 check "many is no number" exits 2
 run model bind "$hosted" --model big --egress always --accept-terms --consent-personal-data
 check "a rule that there is not is refused" exits 65
+for class in aws-bedrock google-vertex tgi; do
+    sed "s/\"openai-compatible\"/\"$class\"/" "$hosted" >"$class.json"
+    run model bind "$class.json" --model big
+    check "$class is unsupported by name" err_has "this release does not speak to"
+done
 run profile create --name mine --kind airgapped-local-only
 run model bind "$hosted" --profile mine --model big --egress allow-with-policy --accept-terms \
     --consent-personal-data
