@@ -65,6 +65,9 @@ hammer "$(told 1 address)" "$token" greedy 1 >"$scratch/one"
 check "one reports more than was reserved for it" [ "$(counted 200 "$scratch/one")" -eq 1 ]
 hammer "$(told 1 address)" "$token" tiny 1 >"$scratch/one"
 check "and after it nothing is paid for" [ "$(counted 429 "$scratch/one")" -eq 1 ]
+try curl -sS -m 20 -H "Authorization: Bearer $token" "$(told 1 address)/v1/chat/completions" \
+    -d '{"model":"tiny","max_tokens":20,"messages":[]}'
+check "what is owed is not left" out_has '"left":0'
 kill -TERM "$first" "$second"
 wait "$first" "$second"
 

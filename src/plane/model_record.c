@@ -195,7 +195,10 @@ static int draw(struct model_record *record, enum dimension dimension, uint64_t 
     return r;
 }
 
-/* "DIMENSION ACCOUNT", as the ledger says whose ceiling it was. */
+/*
+ * "DIMENSION ACCOUNT", as the ledger says whose ceiling it was. Left is what this call could have
+ * had: what is set aside and not drawn counts, and what is owed does not.
+ */
 static void fill_ceiling(const struct model_record *record, const struct err *why,
                          enum dimension dimension, uint64_t requested, struct model_ceiling *ret)
 {
@@ -209,8 +212,10 @@ static void fill_ceiling(const struct model_record *record, const struct err *wh
     if (ledger_get_account(work_plane(record->work)->ledger, str_from(space + 1), &account, NULL) <
         0)
         return; /* whose it was is known, how much is left is not */
-    int64_t left =
-        account.limits.of[dimension] - account.used.of[dimension] - account.reserved.of[dimension];
+    int64_t owed = dimension == DIMENSION_TOKENS ? record->owed_tokens : record->owed_calls;
+    int64_t left = account.limits.of[dimension] - account.used.of[dimension] -
+                   account.reserved.of[dimension] + record->work->set_aside.of[dimension] -
+                   record->work->drawn.of[dimension] - owed;
     ret->left = left > 0 ? (uint64_t)left : 0;
 }
 

@@ -10,8 +10,9 @@
 #include "doors/model/sink.h"
 #include "plane/model_routes.h"
 
-#define MODEL_PENDING_MAX                                                                          \
-    256 /* events that wait for the next commit: fewer than one call in a hundred waits */
+/* Events that wait for the next commit: so many that fewer than one call in a hundred waits for it.
+ */
+#define MODEL_PENDING_MAX 256
 #define MODEL_PENDING_MS  1000 /* and how long, while calls come */
 #define MODEL_REFUSED_MAX 100  /* events of calls that were refused, of one run */
 

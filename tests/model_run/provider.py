@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """A model provider for tests: speaks OpenAI, counts what it is asked, and ends with its input.
 
-usage: provider.py FOLDER [CERTIFICATE KEY]
+usage: provider.py FOLDER [CERTIFICATE KEY [ADDRESS PORT]]
 
 FOLDER/port is its port, FOLDER/log has a line for each call (the path, the credential that came with
 it, and the model) and FOLDER/requests.jsonl all of it. Every answer says "ok" and costs 7 tokens in
-and 3 out; of the model `greedy` 5,003 in and 3 out. `redirect` leads to another name of this server.
+and 3 out; of the models `greedy` and `north-70b` 5,003 in and 3 out. `redirect` leads to another name of this server.
 """
 
 import http.server
@@ -60,7 +60,7 @@ class Provider(http.server.BaseHTTPRequestHandler):
             self.answer(307, {}, Location=f"https://other.test:{PORT}/v1/chat/completions")
             return
         usage = ANSWER["usage"] | ({"prompt_tokens": 5003, "total_tokens": 5006}
-                                   if model == "greedy" else {})
+                                   if model in ("greedy", "north-70b") else {})
         self.answer(200, ANSWER | {"usage": usage})
 
     def log_message(self, *_):
@@ -74,7 +74,7 @@ class Server(http.server.ThreadingHTTPServer):
         pass  # a client that does not trust us
 
 
-server = Server(("127.0.0.1", 0), Provider)
+server = Server((sys.argv[4], int(sys.argv[5])) if len(sys.argv) > 4 else ("127.0.0.1", 0), Provider)
 PORT = server.server_address[1]
 if len(sys.argv) > 2:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
