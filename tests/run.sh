@@ -210,6 +210,15 @@ try env HOME="$scratch/linked" XDG_STATE_HOME="$scratch/linked/.local/state" \
     XDG_CONFIG_HOME="$scratch/linked/.config" "$program" run -- cat a.txt
 check "a home behind a link is a home" out_is one
 
+below=$(mktemp -d -p /var/tmp)
+mkdir "$below/src"
+cd "$below/src" || exit
+try env HOME="$below" XDG_STATE_HOME="$below/state" XDG_CONFIG_HOME="$below/config" \
+    "$program" run -- sh -c 'echo x >/tmp/x && cat /var/tmp/x'
+check "a home below /var/tmp is one, beside what all programs may write there" out_is x
+rm -rf "$below"
+cd "$HOME/src/compass" || exit
+
 # ---- the record ----
 
 run run --dry-run -- ls -l

@@ -314,16 +314,14 @@ int view_scratch(struct sandbox *sandbox, struct err *err)
         r = sandbox->staging;
     if (r == 0)
         r = place_scratch(sandbox, "tmp", "tmp", 01777, err);
+    if (r == 0) /* no link: a home or a mount may lie below it */
+        r = place_scratch(sandbox, "tmp", "var/tmp", 01777, err);
     if (r == 0)
         r = place_scratch(sandbox, "shm", "dev/shm", 01777, err);
     if (r == 0)
         r = place_scratch(sandbox, "home", sandbox->plan->home + 1, 0700, err);
     if (r == 0)
         r = place_told(sandbox, err);
-    if (r == 0)
-        r = mounting_folder(sandbox->root, "var", 0755, err);
-    if (r == 0 && symlinkat("/tmp", sandbox->root, "var/tmp") < 0)
-        r = mounting_failed(err, "cannot link", "var/tmp");
     return r;
 }
 
