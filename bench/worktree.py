@@ -6,8 +6,9 @@ usage: bench/worktree.py [FILES...]
 For each number of files (10, 10,000 and 100,000 unless given) a repository of that many small files
 is made, and a run that changes all of them. `worktree status` and `worktree diff` stand beside `git
 status` and `git diff` of the same changes in a copy; `worktree apply` beside `rsync -a` of the changed
-files, and of one large file. Two runs of `true` in a repository of nothing and in the largest show
-what its size costs a start. Everything is kept below a folder that goes at the end.
+files, and of one large file, and beside the same when it is made durable (`sync -f`), as an apply is.
+A run of `true` in a tree of a million files stands beside one of nothing; builds inside and outside
+are in bench/run.py. Everything is kept below a folder (TMPDIR) that goes at the end.
 
 AM_PROGRAM names the program; else it is build/agent-machine.
 """
@@ -26,6 +27,7 @@ COUNTS = (10, 10_000, 100_000)
 FILES_PER_FOLDER = 100
 LARGE_BYTES = 256 << 20
 STARTS = 20
+MILLION = 1_000_000
 CHANGE = "for f in d*/*; do echo changed >>$f; done"
 
 
@@ -67,9 +69,24 @@ def make_repository(folder, count, env):
     call(["git", "commit", "-qm", "first"], folder, env)
 
 
-def row(name, ours, theirs, peer):
-    print(f"  {name:<28} {ours * 1000:>10.1f} {theirs * 1000:>10.1f}  {ours / theirs:>6.2f}x  {peer}",
+def row(name, ours, theirs, peer, rate=""):
+    print(f"  {name:<28} {ours * 1000:>10.1f} {theirs * 1000:>10.1f}  {ours / theirs:>6.2f}x  {peer}{rate}",
           flush=True)
+
+
+def timed_rsync(source, target, work, env, *options):
+    """In seconds, and what it takes until that is durable."""
+    begin = time.monotonic()
+    call(["rsync", "-a", *options, source, f"{target}/"], work, env)
+    taken = time.monotonic() - begin
+    call(["sync", "-f", str(target)], work, env)
+    return taken, time.monotonic() - begin
+
+
+def settle(folder):
+    """Nothing waits to be written, and what ext4 lately removed does not slow what is made."""
+    subprocess.run(["sync", "-f", str(folder)], check=True)
+    time.sleep(6)
 
 
 def run(folder, env, script):
@@ -90,8 +107,12 @@ def measure(work, count, env):
         timed(["git", "status", "--porcelain"], theirs, env, times), "git status")
     row("worktree diff", timed([PROGRAM, "worktree", "diff"], ours, env, times),
         timed(["git", "diff"], theirs, env, times), "git diff")
-    row("worktree apply", timed([PROGRAM, "worktree", "apply"], ours, env),
-        timed(["rsync", "-a", "--exclude=.git", f"{theirs}/", f"{target}/"], work, env), "rsync -a")
+    settle(work)
+    taken = timed([PROGRAM, "worktree", "apply"], ours, env)
+    settle(work)
+    rsync, durable = timed_rsync(f"{theirs}/", target, work, env, "--exclude=.git")
+    row("worktree apply", taken, rsync, "rsync -a", f", {count / taken:.0f} files/s")
+    row("worktree apply", taken, durable, "rsync -a; sync -f")
     for folder in (theirs, target):
         shutil.rmtree(folder)
     return ours
@@ -103,9 +124,28 @@ def measure_large(work, env):
     target.mkdir()
     run(ours, env, f"head -c {LARGE_BYTES} /dev/urandom >large")
     upper = next((work / "home/state/agent-machine/runs").glob("*/0/upper/large"))
-    taken = timed(["rsync", "-a", str(upper), f"{target}/"], work, env)
+    settle(work)
+    rsync, durable = timed_rsync(str(upper), target, work, env)
+    settle(work)
+    taken = timed([PROGRAM, "worktree", "apply", "--include-held", "large"], ours, env)
     print(f"one file of {LARGE_BYTES >> 20} MiB")
-    row("worktree apply", timed([PROGRAM, "worktree", "apply", "large"], ours, env), taken, "rsync -a")
+    row("worktree apply", taken, rsync, "rsync -a", f", {LARGE_BYTES / taken / 1e6:.0f} MB/s")
+    row("worktree apply", taken, durable, "rsync -a; sync -f")
+
+
+def measure_start(work, empty, env):
+    folder = work / "home/million"
+    for number in range(MILLION // FILES_PER_FOLDER):
+        inner = folder / f"d{number // 100:03}/e{number % 100:02}"
+        inner.mkdir(parents=True)
+        for file in range(FILES_PER_FOLDER):
+            os.close(os.open(inner / f"f{file:02}", os.O_CREAT | os.O_WRONLY, 0o644))
+    call(["git", "init", "-q", "."], folder, env)
+    print(f"a start of true in a tree of {MILLION} files, and of 1")
+    first = timed([PROGRAM, "run", "true"], folder, env)
+    nothing = timed([PROGRAM, "run", "true"], empty, env, STARTS)
+    row("run true, the first", first, nothing, "of 1 file")
+    row("run true", timed([PROGRAM, "run", "true"], folder, env, STARTS), nothing, "of 1 file")
 
 
 def main(counts):
@@ -115,15 +155,9 @@ def main(counts):
         empty = work / "home/empty"
         (work / "home").mkdir()
         make_repository(empty, 1, env)
-        last = None
         for count in counts:
-            last = measure(work, count, env)
+            shutil.rmtree(measure(work, count, env))
         measure_large(work, env)
-        if last:
-            print(f"a start of true in a repository of 1 file and of {counts[-1]}")
-            call([PROGRAM, "run", "true"], last, env) # what is hidden is looked for once
-            row("run true", timed([PROGRAM, "run", "true"], last, env, STARTS),
-                timed([PROGRAM, "run", "true"], empty, env, STARTS), "of 1 file")
-
+        measure_start(work, empty, env)
 
 main([int(count) for count in sys.argv[1:]] or COUNTS)

@@ -40,8 +40,8 @@ void kept_note(const char *state_folder, struct str run, int64_t bytes)
     snprintf(path, sizeof(path), "%s/" FOLDER, state_folder);
     (void)!mkdir(path, 0700);
     snprintf(path, sizeof(path), "%s/" FOLDER "/%.*s.%" PRId64, state_folder, STR_ARG(run), bytes);
-    _cleanup_(cleanup_close) int unused =
-        open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    cleanup_close(&fd);
 }
 
 /* Calls with each entry; false ends it. */

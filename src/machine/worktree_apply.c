@@ -171,12 +171,23 @@ static int sync_step(const struct applying *applying, const struct apply_step *s
     return fd < 0 ? fd : fsync(fd) < 0 ? -errno : 0;
 }
 
+/* One that lies in the same directory as the one before it. */
+static bool is_beside(const struct apply_step *step, const struct apply_step *before)
+{
+    const char *slash = strrchr(step->path, '/'), *other = strrchr(before->path, '/');
+    size_t len = slash ? (size_t)(slash - step->path) : 0;
+    return step->kind != STEP_CHMOD && before->kind != STEP_CHMOD &&
+           len == (other ? (size_t)(other - before->path) : 0) &&
+           strncmp(step->path, before->path, len) == 0;
+}
+
 static int sync_steps(const struct applying *applying)
 {
     bool each = applying->staging >= 0 && !applying->resumed &&
                 applying->steps.count <= APPLY_SYNC_EACH_MAX;
     for (size_t i = 0; i < applying->steps.count && each; i++)
-        each = sync_step(applying, &applying->steps.items[i]) == 0;
+        each = (i > 0 && is_beside(&applying->steps.items[i], &applying->steps.items[i - 1])) ||
+               sync_step(applying, &applying->steps.items[i]) == 0;
     if (each)
         return fsync(applying->staging); /* what is swapped out */
     return syncfs(applying->root);

@@ -23,7 +23,7 @@ struct staging {
     struct digest_stream *stream;
     char *piece;
     struct stat owner; /* of the tree */
-    bool is_root, syncs_each;
+    bool is_root;
 };
 
 int steps_add(struct apply_steps *steps, const struct apply_step *step, struct err *err)
@@ -196,8 +196,6 @@ static int stage_file(struct staging *staging, struct apply_step *step, const ch
     const struct timespec times[2] = { status.st_atim, status.st_mtim };
     if (fchmod(to, step->mode) < 0 || (!step->merged.ptr && futimens(to, times) < 0))
         return err_set_errno(err, errno, STEP_APPLY, "%s", step->path);
-    if (staging->syncs_each && fsync(to) < 0)
-        return err_set_errno(err, errno, STEP_APPLY, "%s", step->path);
     return 0;
 }
 
@@ -210,20 +208,40 @@ static int stage(struct staging *staging, size_t index, struct err *err)
                                               : stage_file(staging, step, name, err);
 }
 
+/* All are written by now, so that the first that is synced takes the others' names along. */
+static int sync_staged(const struct applying *applying)
+{
+    if (applying->steps.count > APPLY_SYNC_EACH_MAX)
+        return syncfs(applying->staging);
+    for (size_t i = 0; i < applying->steps.count; i++) {
+        const struct apply_step *step = &applying->steps.items[i];
+        char name[24];
+        staged_name(i, name);
+        if (!step->inode || step->change->kind != CHANGED_FILE)
+            continue;
+        _cleanup_(cleanup_close) int fd =
+            openat(applying->staging, name, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
+        if (fd < 0) /* its mode allows nobody to write */
+            return syncfs(applying->staging);
+        if (fsync(fd) < 0)
+            return -errno;
+    }
+    return fsync(applying->staging);
+}
+
 int stage_all(struct applying *applying, const struct worktree *worktree, struct err *err)
 {
     struct staging staging = { .applying = applying,
                                .worktree = worktree,
                                .piece = malloc(LAYER_PIECE_BYTES),
-                               .is_root = geteuid() == 0,
-                               .syncs_each = applying->steps.count <= APPLY_SYNC_EACH_MAX };
+                               .is_root = geteuid() == 0 };
     int r = staging.piece && fstat(applying->root, &staging.owner) == 0
                 ? digest_stream_new(DIGEST_SHA256, &staging.stream, err)
                 : err_set(err, ERR_MEMORY, STEP_APPLY, "there is not enough memory");
     for (size_t i = 0; i < applying->steps.count && r == 0; i++)
         if (applying->steps.items[i].kind == STEP_PUT || applying->steps.items[i].kind == STEP_SWAP)
             r = stage(&staging, i, err);
-    if (r == 0 && (staging.syncs_each ? fsync(applying->staging) : syncfs(applying->staging)) < 0)
+    if (r == 0 && sync_staged(applying) < 0)
         r = err_set_errno(err, errno, STEP_APPLY, "make the new contents durable");
     digest_stream_free(staging.stream);
     free(staging.piece);
