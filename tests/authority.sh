@@ -1,6 +1,7 @@
 # What the authority family has to tell apart, found out live and held together against every rule.
 #
-# The layers of a network are not among them: who measures them is not there yet.
+# No radio can be made on the machines that run this: the network whose radio is on and has joined
+# nothing is judged by a record that was composed as the kernel composes its answers.
 # shellcheck shell=sh
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/session_lib.sh"
@@ -111,6 +112,39 @@ check "with a hint that a person can read" \
     document_is phase "d['blockedComponents'][0]['remediationHint'].startswith('Unlock the keyring')"
 session_end
 
+# ---- five networks, told apart ----
+
+# shellcheck disable=SC2317 # check calls it
+network() { # NAME LAYER=STATE…
+    name=$1
+    shift
+    python3 -c 'import json, sys
+d = json.load(open(sys.argv[1]))
+wrong = [pair for pair in sys.argv[2:] if d[pair.split("=")[0]] != pair.split("=")[1]]
+print(wrong, d["userVisibleSummary"])
+sys.exit(bool(wrong))' "$scratch/documents/network-$name.json" "$@"
+}
+run doctor network --json --from "$tree/tests/nettruth/composed-radio.json"
+keep network-radio-active
+if command -v dnsmasq >/dev/null; then
+    try sh "$tree/tests/nettruth/states.sh" "$program" "$scratch/documents"
+    check "a radio that is on and has joined nothing" \
+        network radio-active radioState=on associationState=not-associated routeState=no-route
+    check "a network without a route" network no-route routeState=no-route internetReachability=unreachable
+    check "one whose names nobody knows" \
+        network no-dns dnsState=failed routeState=route-present internetReachability=reachable
+    check "one without the internet" \
+        network no-internet dnsState=configured routeState=route-present internetReachability=unreachable localMeshReachability=not-configured
+    check "one with the mesh alone" \
+        network mesh-only internetReachability=unreachable localMeshReachability=reachable trustedPeerPathState=available
+    python3 -c 'import glob, json, sys
+print(*sorted({json.load(open(path))["userVisibleSummary"] for path in glob.glob(sys.argv[1])}), sep="\n")' \
+        "$scratch/documents/network-*.json" >"$scratch/out"
+    check "each is told in words of its own" test "$(wc -l <"$scratch/out")" -eq 5
+else
+    skip "networks that are told apart" "there is no dnsmasq"
+fi
+
 # ---- four failures of identity ----
 
 root=$scratch/root
@@ -147,5 +181,5 @@ check "from a part that is held apart" identity d quarantined UNIT_MASKED
 
 run contract lint "$scratch/documents"
 check "all of them keep every rule, together" exits 0
-check "and are as many as there are cases" out_matches "^1[0-9] documents, 0 errors, 0 warnings"
+check "and are as many as there are cases" out_matches "^(1[5-9]|2[0-9]) documents, 0 errors, 0 warnings"
 finish

@@ -265,6 +265,18 @@ asks network.connect:api.example.com:443
 check "a host that the layers allow" found granted granted policy
 asks network.connect:gist.example.com:443
 check "and one that they deny" found denied denied policy
+cut_off='--net'
+[ "$(id -u)" -eq 0 ] || cut_off='--net --user --map-current-user'
+asks network.connect:api.example.com:443
+# shellcheck disable=SC2086
+try unshare $cut_off "$program" doctor preflight "$scratch/contract.json"
+check "one that they allow without a way there is broken" \
+    out_matches "broken +kernel: it is allowed, and cannot"
+check "with what to do about the network" out_has "Plug an adapter in"
+asks network.connect:127.0.0.1:443
+# shellcheck disable=SC2086
+try unshare $cut_off "$program" doctor preflight "$scratch/contract.json"
+check "this machine itself needs no way" out_lacks "broken"
 cp "$scratch/contract.json" "$HOME/.config/agent-machine/user/asker.json"
 run doctor preflight --component asker
 check "contracts of the layers are found by their component" exits 1

@@ -95,6 +95,12 @@ YAML
 run doctor why gist.example.com
 check "when the layers have changed, that is told" out_has "now       allow: the user layer allows it"
 check "and there is nothing to do" out_matches "^do +Nothing: it is allowed now"
+cut_off='--net'
+[ "$(id -u)" -eq 0 ] || cut_off='--net --user --map-current-user'
+# shellcheck disable=SC2086
+try unshare $cut_off "$program" doctor why gist.example.com
+check "what is allowed and has no way there is told" out_has "There is no interface that leads out"
+check "with what to do about that" out_matches "^do +Plug an adapter in"
 rm "$layer/hosts.yaml"
 
 # ---- what waits for a person, and what a gate denies ----

@@ -17,6 +17,7 @@
 #include "cmd/tell.h"
 #include "contract/rules.h"
 #include "doctor/capability.h"
+#include "doctor/net_glance.h"
 #include "doctor/storm_class.h"
 #include "doctor/story_grants.h"
 #include "machine/run_log.h"
@@ -204,8 +205,15 @@ static void ask_layers(struct telling *telling, const char *host)
     if (r < 0)
         buf_addf(&telling->now, "nobody can say: %s", err.cause);
     else {
+        struct net_glance glance;
+        bool is_cut_off =
+            verdict.answer == ANSWER_ALLOW && net_glance(asked.destination.host, &glance);
         buf_addf(&telling->now, "%s: %s", answer_names[verdict.answer], verdict.reason);
-        if (verdict.answer == ANSWER_ALLOW || !telling->todo.len) {
+        if (is_cut_off) {
+            buf_addf(&telling->now, "; and the network does not lead there: %s", glance.summary);
+            buf_reset(&telling->todo);
+            buf_add_text(&telling->todo, glance.remedy);
+        } else if (verdict.answer == ANSWER_ALLOW || !telling->todo.len) {
             buf_reset(&telling->todo);
             buf_add_text(&telling->todo,
                          verdict.answer == ANSWER_ALLOW ? NOTHING : verdict.smallest_change);

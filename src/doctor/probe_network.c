@@ -1,10 +1,12 @@
 /*
- * probe_network: whether the layers allow a host.
+ * probe_network: whether the layers allow a host, and the network leads anywhere.
  *
  * Without any document of the layers, every program of this user reaches what
- * the host reaches: that is ambient, and no grant to an agent.
+ * the host reaches: that is ambient, and no grant to an agent. What is allowed
+ * and has no way there is broken, which is no denial.
  */
 #include "doctor/capability.h"
+#include "doctor/net_glance.h"
 
 /* host, host:port, [address]:port. */
 static struct policy_destination read_destination(const char *object)
@@ -41,6 +43,17 @@ static void take_verdict(const struct verdict *verdict, struct capability_state 
         snprintf(ret->rule, sizeof(ret->rule), "%.*s", STR_ARG(verdict->rule));
 }
 
+/* Of what is allowed: whether there is a way. */
+static void look_for_way(struct str host, struct capability_state *ret)
+{
+    struct net_glance glance;
+    if (ret->found != FOUND_GRANTED || !net_glance(host, &glance))
+        return;
+    capability_set(ret, FOUND_BROKEN, SOURCE_KERNEL, "it is allowed, and cannot be reached: %.400s",
+                   glance.summary);
+    capability_remedy(ret, "%s", glance.remedy);
+}
+
 void probe_network(const struct surroundings *around, const struct capability_row *row,
                    const char *object, struct capability_state *ret)
 {
@@ -50,6 +63,7 @@ void probe_network(const struct surroundings *around, const struct capability_ro
     if (!around->policy) {
         capability_set(ret, FOUND_GRANTED, SOURCE_AMBIENT_HOST,
                        "no layer says anything about networks");
+        look_for_way(object ? read_destination(object).host : STR(""), ret);
         return;
     }
     if (!object) {
@@ -64,4 +78,5 @@ void probe_network(const struct surroundings *around, const struct capability_ro
         return;
     }
     take_verdict(&verdict, ret);
+    look_for_way(destination.host, ret);
 }
