@@ -24,6 +24,9 @@ void conversation_release(struct conversation *c)
 }
 
 static int note(struct conversation *c, int r, const char *format, va_list arguments)
+    PRINTF_LIKE(3, 0);
+
+static int note(struct conversation *c, int r, const char *format, va_list arguments)
 {
     if (!c->fault[0])
         vsnprintf(c->fault, sizeof(c->fault), format, arguments);
