@@ -281,7 +281,7 @@ run worktree apply "$id"
 check "and taken when it can" test -e new -a "$(git log -1 --format=%s deeper)" = d
 run worktree discard "$id"
 git_run 'git checkout -q side; git commit -q --allow-empty -m more'
-sed -i "s/[0-9a-f]$/$(git rev-parse main | cut -c 40)/" "$runs/$id/0/upper/.git/refs/heads/side"
+git rev-parse main >"$runs/$id/0/upper/.git/refs/heads/side"
 run worktree apply "$id"
 check "a reference that was altered since the run is not taken" err_has "not what the run left"
 rm -r "${runs:?}/$id"
@@ -326,6 +326,27 @@ run worktree apply "$id"
 check "names with control characters are held" test "$(git status --porcelain | grep -c '?? "')" -eq 0
 check "each" test "$(grep -c 'its name has control characters' "$scratch/err")" -eq 5
 check "and shown without them" test "$(tr -d '\n -~' <"$scratch/err" | wc -c)" -eq 0
+run worktree discard "$id"
+
+# shellcheck disable=SC2016 # the sandbox's own
+git_run 'c=$(git rev-parse HEAD); i=0; while [ $i -lt 4100 ]; do echo "$c refs/heads/b$i"; i=$((i + 1)); done >.git/packed-refs; echo m >many'
+run worktree apply "$id"
+check "more references than anybody wants are refused" err_has "more than 4096 references"
+run worktree apply "$id" many
+check "and files can be had all the same" test -e many
+run worktree discard "$id"
+
+# A linked work tree that lies in the tree itself.
+git worktree add -q -b within .trees/within
+cd .trees/within || exit
+git_run 'git commit -q --allow-empty -m within; git log -1 --format=%s'
+check "a work tree within another one is a repository too" out_is within
+run worktree discard "$id"
+cd ../..
+git_run 'git -C .trees/within commit -q --allow-empty -m from; git worktree list | grep -c .'
+check "also seen from that one" out_is 2
+run worktree apply "$id" .git/refs/heads/within
+check "and not moved from there" err_matches 'heads/within: it is checked out in another work tree'
 run worktree discard "$id"
 
 # ---- what is not believed ----

@@ -7,8 +7,23 @@
  */
 #include "cmd/worktree_taking.h"
 #include "machine/held.h"
+#include "machine/worktree_diff.h"
 
 #define STEP_GIT_TAKE "take what was done in git"
+
+/* Whether anything of git's was chosen in a mount: who names files is not kept waiting for it. */
+static bool chooses_git(struct taking *taking, size_t mount)
+{
+    const struct changes *changes = &taking->set.mounts[mount].changes;
+    bool chosen = taking->set.path_count == 0;
+    for (size_t i = 0; i < taking->set.path_count && !chosen; i++)
+        chosen = taking->set.paths[i].mount == mount &&
+                 (changes->of_git || worktree_is_of_git(taking->set.paths[i].path));
+    for (size_t i = 0; i < changes->count && !chosen; i++)
+        chosen = worktree_is_of_git(changes->items[i].path) &&
+                 change_set_chooses(&taking->set, mount, changes->items[i].path);
+    return chosen;
+}
 
 int taking_plan_git(struct taking *taking, enum apply_strategy strategy, struct err *err)
 {
@@ -26,7 +41,7 @@ int taking_plan_git(struct taking *taking, enum apply_strategy strategy, struct 
     snprintf(taking->prefix, sizeof(taking->prefix), "agent/%s", options.name);
     for (size_t i = 0; i < taking->set.mount_count && r == 0; i++) {
         taking->mount = i;
-        if (taking->set.mounts[i].recorded)
+        if (taking->set.mounts[i].recorded && chooses_git(taking, i))
             r = git_apply_plan(&taking->set.mounts[i], &options, &taking->gits[i], err);
     }
     return r;

@@ -24,6 +24,17 @@ struct git_apply {
     size_t move_count;
 };
 
+#define GIT_HEADS "refs/heads/"
+extern const char *const git_exists;
+
+/* NULL with err, or without memory. */
+struct git_item *git_items_add(struct git_apply *apply, const struct git_item *item,
+                               struct err *err) MUST_CHECK;
+const char *git_items_join(struct git_apply *apply, const char *a, const char *b, const char *c);
+void git_item_conflict(const struct git_apply *apply, struct git_item *item, const char *why);
+
+/* Those of one repository that are taken below the prefix. */
+int git_decide_beside(struct git_apply *apply, size_t repository, struct err *err) MUST_CHECK;
 /* Decides about each reference and HEAD; then what follows of what is checked out. */
 int git_decide(struct git_apply *apply, struct err *err) MUST_CHECK;
 

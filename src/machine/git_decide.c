@@ -13,11 +13,9 @@
 
 #include "machine/git_link.h"
 
-#define HEADS "refs/heads/"
-
 static const char *const moved = "the host has moved it since the launch";
 static const char *const unknown = "where it stood at the launch is not known any more";
-static const char *const exists = "the host has one of that name already";
+const char *const git_exists = "the host has one of that name already";
 static const char *const symbolic = "it leads to another reference";
 static const char *const in_the_way = "the host has something else of that name";
 static const char *const no_object = "it leads to no object";
@@ -35,7 +33,7 @@ static const struct ref_rule {
     const char *added, *moved, *deleted;
     bool never;
 } rules[] = {
-    { HEADS, NULL, NULL, "commits might be lost with the branch", false },
+    { GIT_HEADS, NULL, NULL, "commits might be lost with the branch", false },
     { "refs/tags/", NULL, "a tag is believed to stay where it is",
       "a tag is believed to stay where it is", false },
     { "refs/notes/", "notes are shown with every log", "notes are shown with every log",
@@ -55,15 +53,15 @@ static int no_memory(struct err *err)
     return err_set(err, ERR_MEMORY, STEP_APPLY_GIT, "there is not enough memory");
 }
 
-static const char *join(struct git_apply *apply, const char *a, const char *b, const char *c)
+const char *git_items_join(struct git_apply *apply, const char *a, const char *b, const char *c)
 {
     _cleanup_(buf_release) struct buf text = BUF_INIT;
     return buf_addf(&text, "%s%s%s", a, b, c) < 0 ? NULL
                                                   : arena_copy(&apply->arena, buf_str(&text));
 }
 
-static struct git_item *add_item(struct git_apply *apply, const struct git_item *item,
-                                 struct err *err)
+struct git_item *git_items_add(struct git_apply *apply, const struct git_item *item,
+                               struct err *err)
 {
     if (apply->count == apply->capacity) {
         size_t capacity = apply->capacity ? apply->capacity * 2 : 16;
@@ -93,7 +91,7 @@ static void hold(const struct git_apply *apply, struct git_item *item, const cha
         item->fate = FATE_HELD;
 }
 
-static void conflict(const struct git_apply *apply, struct git_item *item, const char *why)
+void git_item_conflict(const struct git_apply *apply, struct git_item *item, const char *why)
 {
     static const enum apply_fate fates[] = { [APPLY_REFUSE] = FATE_CONFLICT,
                                              [APPLY_OURS] = FATE_KEPT,
@@ -144,9 +142,9 @@ static void compare(const struct git_apply *apply, const struct git_ref *ref, st
     else if (ref->host.kind == GIT_SYMBOLIC || ref->host.kind == GIT_NOT_KNOWN)
         hold(apply, item, "git-ref", ref->host.kind == GIT_SYMBOLIC ? symbolic : in_the_way, true);
     else if (ref->launch.kind == GIT_NOT_KNOWN && ref->host.kind != GIT_ABSENT)
-        conflict(apply, item, unknown);
+        git_item_conflict(apply, item, unknown);
     else if (ref->launch.kind != GIT_NOT_KNOWN && !git_value_equal(&ref->launch, &ref->host))
-        conflict(apply, item, ref->launch.kind == GIT_ABSENT ? exists : moved);
+        git_item_conflict(apply, item, ref->launch.kind == GIT_ABSENT ? git_exists : moved);
 }
 
 static int decide_ref(struct git_apply *apply, size_t repository, const struct git_ref *ref,
@@ -154,8 +152,8 @@ static int decide_ref(struct git_apply *apply, size_t repository, const struct g
 {
     const struct git_head *head = find_head(apply, repository, ref->name);
     const struct ref_rule *rule = rules;
-    struct git_item new = { .path =
-                                join(apply, apply->refs.items[repository].prefix, ref->name, ""),
+    struct git_item new = { .path = git_items_join(apply, apply->refs.items[repository].prefix,
+                                                   ref->name, ""),
                             .to = ref->name,
                             .fate = FATE_TAKEN,
                             .type = ref->run.kind == GIT_ABSENT      ? CHANGE_DELETED
@@ -164,7 +162,7 @@ static int decide_ref(struct git_apply *apply, size_t repository, const struct g
                             .repository = repository,
                             .old = ref->host,
                             .new = ref->run };
-    struct git_item *item = add_item(apply, &new, err);
+    struct git_item *item = git_items_add(apply, &new, err);
     if (!item)
         return -ENOMEM;
     while (strncmp(ref->name, rule->prefix, strlen(rule->prefix)) != 0)
@@ -193,8 +191,8 @@ static int decide_head(struct git_apply *apply, size_t repository, const struct 
                        struct err *err)
 {
     const struct git_ref as_ref = { "HEAD", head->launch, head->run, head->host };
-    struct git_item new = { .path = join(apply, apply->refs.items[repository].prefix, head->folder,
-                                         "HEAD"),
+    struct git_item new = { .path = git_items_join(apply, apply->refs.items[repository].prefix,
+                                                   head->folder, "HEAD"),
                             .to = "HEAD",
                             .fate = FATE_TAKEN,
                             .type = CHANGE_MODIFIED,
@@ -203,11 +201,11 @@ static int decide_head(struct git_apply *apply, size_t repository, const struct 
                             .new = head->run };
     if (git_value_equal(&head->launch, &head->run) || git_value_equal(&head->host, &head->run))
         return 0;
-    struct git_item *item = add_item(apply, &new, err);
+    struct git_item *item = git_items_add(apply, &new, err);
     if (!item)
         return -ENOMEM;
     bool is_branch = head->run.kind == GIT_SYMBOLIC &&
-                     strncmp(head->run.text, HEADS, strlen(HEADS)) == 0 &&
+                     strncmp(head->run.text, GIT_HEADS, strlen(GIT_HEADS)) == 0 &&
                      git_ref_is_name(head->run.text);
     if (!apply->options.chooses(apply->options.context, item->path))
         item->fate = FATE_NOT_CHOSEN;
@@ -218,9 +216,9 @@ static int decide_head(struct git_apply *apply, size_t repository, const struct 
     else if (!is_branch && head->run.kind != GIT_OBJECT)
         hold(apply, item, "git-head", no_object, true);
     else if (as_ref.launch.kind == GIT_NOT_KNOWN)
-        conflict(apply, item, unknown);
+        git_item_conflict(apply, item, unknown);
     else if (!git_value_equal(&as_ref.launch, &as_ref.host))
-        conflict(apply, item, moved);
+        git_item_conflict(apply, item, moved);
     return 0;
 }
 
@@ -302,79 +300,17 @@ static int plan_move(struct git_apply *apply, size_t repository, const struct gi
     return 0;
 }
 
-/* --- beside the host's --------------------------------------------------------------------- */
-
-static int add_beside(struct git_apply *apply, size_t repository, const char *path,
-                      const char *branch, const struct git_value *value, struct err *err)
-{
-    struct git_ref there = { 0 };
-    struct git_item new = { .path = path,
-                            .to = join(apply, HEADS, apply->options.prefix, branch),
-                            .fate = FATE_TAKEN,
-                            .type = CHANGE_ADDED,
-                            .repository = repository,
-                            .new = *value };
-    if (!new.to)
-        return no_memory(err);
-    if (!git_ref_is_name(new.to))
-        return err_set(err, ERR_USAGE, STEP_APPLY_GIT, "%s is no name for branches",
-                       apply->options.prefix);
-    int r = git_refs_look(&apply->refs, repository, new.to, &there, err);
-    struct git_item *item = r < 0 ? NULL : add_item(apply, &new, err);
-    if (!item)
-        return r < 0 ? r : -ENOMEM;
-    item->old = there.host;
-    if (git_value_equal(&there.host, value))
-        item->fate = FATE_DONE;
-    else if (there.host.kind != GIT_ABSENT)
-        conflict(apply, item, exists);
-    return 0;
-}
-
-/* A commit that no branch leads to is a branch too: a rebase that waits, or a submodule. */
-static int add_detached(struct git_apply *apply, size_t repository, const struct git_head *head,
-                        struct err *err)
-{
-    const struct git_repository_changes *changes = &apply->refs.items[repository];
-    const char *folder = head->folder[0] ? head->folder + strlen("worktrees/") : "";
-    char branch[GIT_NAME_BYTES_MAX + 32];
-    if (head->run.kind != GIT_OBJECT || git_value_equal(&head->launch, &head->run) ||
-        git_value_equal(&head->host, &head->run))
-        return 0;
-    for (size_t i = 0; i < changes->ref_count; i++)
-        if (git_value_equal(&changes->refs[i].run, &head->run))
-            return 0;
-    snprintf(branch, sizeof(branch), "/%sdetached", folder);
-    return add_beside(apply, repository, join(apply, changes->prefix, head->folder, "HEAD"), branch,
-                      &head->run, err);
-}
-
-static int decide_beside(struct git_apply *apply, size_t repository, struct err *err)
-{
-    const struct git_repository_changes *changes = &apply->refs.items[repository];
-    int r = 0;
-    for (size_t i = 0; i < changes->ref_count && r == 0; i++) {
-        const struct git_ref *ref = &changes->refs[i];
-        if (strncmp(ref->name, HEADS, strlen(HEADS)) == 0 && ref->run.kind == GIT_OBJECT)
-            r = add_beside(apply, repository, join(apply, changes->prefix, ref->name, ""),
-                           ref->name + strlen(HEADS) - 1, &ref->run, err);
-    }
-    for (size_t i = 0; i < changes->head_count && r == 0; i++)
-        r = add_detached(apply, repository, &changes->heads[i], err);
-    return r;
-}
-
 /* --- the whole ----------------------------------------------------------------------------- */
 
 /* Nothing is known of what the run did there, so nothing of it may be thought to be done. */
 static int hold_unread(struct git_apply *apply, size_t repository, struct err *err)
 {
-    struct git_item new = { .path =
-                                join(apply, apply->refs.items[repository].prefix, "reftable", ""),
+    struct git_item new = { .path = git_items_join(apply, apply->refs.items[repository].prefix,
+                                                   "reftable", ""),
                             .to = "",
                             .type = CHANGE_MODIFIED,
                             .repository = repository };
-    struct git_item *item = add_item(apply, &new, err);
+    struct git_item *item = git_items_add(apply, &new, err);
     if (item)
         hold(apply, item, "git-ref", unread, true);
     return item ? 0 : -ENOMEM;
@@ -399,7 +335,8 @@ int git_decide(struct git_apply *apply, struct err *err)
     int r = 0;
     for (size_t i = 0; i < apply->refs.count && r == 0; i++) {
         heads += apply->refs.items[i].head_count;
-        r = apply->options.prefix ? decide_beside(apply, i, err) : decide_repository(apply, i, err);
+        r = apply->options.prefix ? git_decide_beside(apply, i, err)
+                                  : decide_repository(apply, i, err);
     }
     apply->moves = calloc(heads + 1, sizeof(*apply->moves));
     if (r == 0 && !apply->moves)

@@ -152,7 +152,9 @@ static int add_ref(struct gathering *gathering, struct str name)
         return r;
     if (repository->ref_count == GIT_REFS_MAX)
         return err_set(gathering->err, ERR_LIMIT, STEP_REFS,
-                       "the run changed more than %d references", GIT_REFS_MAX);
+                       "the run changed more than %d references; its files can be taken by their "
+                       "names",
+                       GIT_REFS_MAX);
     if (repository->ref_count == gathering->capacity) {
         gathering->capacity = gathering->capacity ? gathering->capacity * 2 : 16;
         struct git_ref *larger =

@@ -22,7 +22,7 @@
 #include "base/file.h"
 #include "machine/layer.h"
 
-#define BETWEEN       "commits.git"
+#define BETWEEN       "commits-%d.git" /* the process, since two may be at it */
 #define PATH_SIZE     (WORKTREE_PATH_SIZE + CHANGES_PATH_MAX)
 #define OUTPUT_MAX    ((size_t)8 << 10)
 #define VARIABLE_MAX  8192
@@ -320,7 +320,7 @@ int git_take_objects(const struct worktree *worktree, const char *prefix, const 
     assert(count && count <= GIT_WANTED_MAX);
     if (strchr(worktree->host_path, '\n') || strchr(prefix, '\n') || worktree->host_path[0] != '/')
         return err_set(err, ERR_USAGE, STEP_GIT, "git takes no path with a line feed in it");
-    snprintf(between, sizeof(between), "%s/" BETWEEN, worktree->layer);
+    snprintf(between, sizeof(between), "%s/" BETWEEN, worktree->layer, (int)getpid());
     int r = make_between(between, err);
     if (r == 0)
         r = put_files(worktree, prefix, wanted, count, between, err);
