@@ -115,6 +115,10 @@ check "the search looks for all of it" out_matches '^searched for [0-9]{2,} text
 try grep -rilE 'secret-host-name|adalovelace' first
 check "no name of host or user is in it" exits 1
 check "nor the host's own" sh -c "! grep -q '\"hostName\": \"$(hostname)\"' first/host.json"
+if [ "$(id -u)" -ne 0 ]; then # root is no name of anybody
+    try grep -rl "$(id -un)" first
+    check "nor the name of who asked" exits 1
+fi
 check "the tier is in it" grep -q '"tier": "' first/host.json
 check "policy is there by digest and rule" grep -q '"rule": "' first/policy.json
 check "the environment keeps its names" grep -q '^DB_PASSWORD=\[redacted:' first/environment.txt
@@ -131,6 +135,7 @@ check "what was removed is counted by kind" json_is \
     '[kind in d["redactions"] for kind in ("free-text", "host-name", "environment-value")]' \
     '[True, True, True]'
 check "it names its operation" json_is 'd["operationRef"].startswith("urn:srcos:workspace-operation:")' True
+check "and who asked by pseudonym" json_is 'd["subjectRef"].startswith("urn:srcos:user:user-")' True
 run op list --json
 check "the operation is of its type, and completed" out_matches \
     '"state":"completed".*"operationType":"agent_machine.diagnostics.export_redacted"'

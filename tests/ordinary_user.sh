@@ -32,6 +32,7 @@ for name in \
     container \
     contract \
     detach \
+    diagnostics \
     escape \
     mounts \
     nettruth \

@@ -22,7 +22,7 @@ check "no look-alike is masked" out_has '0 of 1500 look-alikes in 15 classes wer
 
 cat >settings.json <<'END'
 {"name": "compass", "password": "a\"b", "port": 5432, "pin": null, "headers": [
-  {"name": "X_TOKEN", "value": 42}, "Authorization: Basic RVhBTVBMRTpFWEFNUExF"],
+  {"name": "X_TOKEN", "value": 424242}, "Authorization: Basic RVhBTVBMRTpFWEFNUExF"],
  "tokens": 1200, "passwordRef": "secret://corp/db", "url": "https://ada:horse-7@example.com/"}
 END
 run redact --as json settings.json

@@ -20,8 +20,10 @@
 #include <strings.h>
 
 #include "base/json.h"
+#include "base/redact_wrapped.h"
 
-#define STEP "mask secrets"
+#define STEP         "mask secrets"
+#define NUMBER_LEAST 1000
 
 /* --- names --------------------------------------------------------------------------------- */
 
@@ -116,19 +118,36 @@ static int mask_match(void *context, const struct redact_match *match, struct er
     return 0;
 }
 
-/* Appends the part of a text from `from` on; what is before it is looked at, and not written. */
+/* Masks with one of the scans; what is before `from` is looked at and stays as it is. */
+typedef int scan_function(struct redact_scanner *scanner, struct str text, redact_visit *visit,
+                          void *context, struct err *err);
+static int mask_by(scan_function *find, struct redact_shape *shape, struct str text, size_t from,
+                   struct buf *ret, struct err *err)
+{
+    struct masking masking = {
+        .shape = shape, .text = text, .from = from, .done = from, .out = ret
+    };
+    int r = find(shape->scanner, text, mask_match, &masking, err);
+    if (r == 0)
+        buf_add_str(ret, str_from_offset(text, masking.done));
+    return r == 0 && ret->error ? no_memory(err) : r;
+}
+
+/*
+ * Appends the part of a text from `from` on; what is before it is looked at, and not written. What
+ * is encoded is unwrapped first: of what stands plainly, its mask would be left.
+ */
 static int mask_part(struct redact_shape *shape, struct str text, size_t from, struct buf *ret,
                      struct err *err)
 {
-    _cleanup_(buf_release) struct buf masked = BUF_INIT;
-    struct masking masking = {
-        .shape = shape, .text = text, .from = from, .done = from, .out = &masked
-    };
-    int r = redact_scan(shape->scanner, text, mask_match, &masking, err);
-    if (r < 0)
-        return r;
-    buf_add_str(&masked, str_from_offset(text, masking.done));
-    return masked.error ? no_memory(err) : add_renamed(shape, buf_str(&masked), ret, err);
+    _cleanup_(buf_release) struct buf unwrapped = BUF_INIT, masked = BUF_INIT;
+    buf_add(&unwrapped, text.ptr, from);
+    int r = mask_by(redact_scan_wrapped, shape, text, from, &unwrapped, err);
+    if (r == 0)
+        r = mask_by(redact_scan, shape, buf_str(&unwrapped), from, &masked, err);
+    if (unwrapped.len)
+        explicit_bzero(unwrapped.data, unwrapped.len);
+    return r < 0 ? r : add_renamed(shape, buf_str(&masked), ret, err);
 }
 
 int redact_plain(struct redact_shape *shape, struct str text, struct buf *ret, struct err *err)
@@ -241,6 +260,15 @@ static int add_array(struct writing *writing, struct str name, const yyjson_val 
     return 0;
 }
 
+/* Behind the name of a secret a small number is a count or a state, and a longer one may be a PIN.
+ */
+static bool is_long_number(const yyjson_val *value)
+{
+    if (yyjson_is_uint((yyjson_val *)value))
+        return yyjson_get_uint((yyjson_val *)value) >= NUMBER_LEAST;
+    return yyjson_is_num((yyjson_val *)value) || yyjson_is_raw((yyjson_val *)value);
+}
+
 /* Depth is bounded by json_read. */
 static int add_value(struct writing *writing, struct str name, const yyjson_val *value,
                      bool by_name, unsigned depth, struct err *err)
@@ -251,8 +279,7 @@ static int add_value(struct writing *writing, struct str name, const yyjson_val 
         return add_array(writing, name, value, by_name, depth, err);
     if (yyjson_is_str((yyjson_val *)value))
         return add_string(writing, name, json_str(value), by_name, err);
-    bool is_number = yyjson_is_num((yyjson_val *)value) || yyjson_is_raw((yyjson_val *)value);
-    if (by_name && is_number)
+    if (by_name && is_long_number(value))
         return add_string(writing, name, STR("a number"), true, err);
     json_add_value(writing->out, value, 0);
     return 0;

@@ -32,13 +32,14 @@ TEST(masked_json_has_the_same_members_and_still_parses)
     uint64_t count = check_with(
         redact_json, NULL,
         "{\"a\": [1, true, null, \"x\\\"" TOKEN "\\n\"], \"dbPassword\": \"pa\\\"ss\",\n"
-        "\"pin_token\": 123456, \"nested\": {\"credentials\": {\"user\": \"ada\", \"n\": [7]}},\n"
+        "\"pin_token\": 123456, \"nested\": {\"credentials\": {\"user\": \"ada\", \"n\": [7777, "
+        "7]}},\n"
         "\"key\": \"-----BEGIN EC PRIVATE KEY-----\\nMHcCAQEEIEXAMPLEEXAMPLEEXAMPLEEXA\\n"
         "-----END EC PRIVATE KEY-----\\n\", \"next\": 1.50}",
         "{\"a\":[1,true,null,\"x\\\"[redacted:code-host-token]\\n\"],"
         "\"dbPassword\":\"[redacted:assigned-secret]\","
         "\"pin_token\":\"[redacted:assigned-secret]\",\"nested\":{\"credentials\":"
-        "{\"user\":\"[redacted:assigned-secret]\",\"n\":[\"[redacted:assigned-secret]\"]}},"
+        "{\"user\":\"[redacted:assigned-secret]\",\"n\":[\"[redacted:assigned-secret]\",7]}},"
         "\"key\":\"[redacted:private-key]\\n\",\"next\":1.5}");
     CHECK_INT(count, 6);
 }
@@ -118,4 +119,21 @@ TEST(names_are_changed_behind_the_scanner)
     check_with(redact_json, shout, "{\"a\":\"by ada\"}", "{\"A\":\"BY ADA\"}");
     check_with(redact_lines, shout, "by ada\n{\"a\":\"by ada\"}\nx",
                "BY ADA\n{\"A\":\"BY ADA\"}\nX");
+}
+
+/* printf 'GITHUB_TOKEN=%s and more' TOKEN | base64; and of the same without a secret */
+TEST(a_secret_that_is_encoded_is_masked_with_its_encoding)
+{
+    check_with(redact_lines, NULL,
+               "a R0lUSFVCX1RPS0VOPWdocF9FWEFNUExFRVhBTVBMRUVYQU1QTEVFWEFNUExFRVhBTVBMRTEg"
+               "YW5kIG1vcmU= b\n"
+               "b bm90aGluZyB0aGF0IGlzIGEgc2VjcmV0LCBhbmQgbW9yZQ== c\n"
+               "/x?a=1&b=password%3Dhunter2%26c&d=100%25\n"
+               "/x?t=ghp%5fEXAMPLEEXAMPLEEXAMPLEEXAMPLEEXAMPLE1&e=1\n",
+               "a [redacted:code-host-token] b\n"
+               "b bm90aGluZyB0aGF0IGlzIGEgc2VjcmV0LCBhbmQgbW9yZQ== c\n"
+               "/x?a=1&[redacted:assigned-secret]&d=100%25\n"
+               "[redacted:code-host-token]&e=1\n");
+    check_with(redact_json, NULL, "{\"blob\":\"cGFzc3dvcmQ9aHVudGVyMjsgaG9zdD1kYg==\"}",
+               "{\"blob\":\"[redacted:assigned-secret]\"}");
 }

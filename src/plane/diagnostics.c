@@ -127,8 +127,7 @@ static int open_layers(struct diagnostics *diagnostics, struct plane *plane, str
 
 /* --- what was named ------------------------------------------------------------------------ */
 
-static int add_named(struct diagnostics *diagnostics, const yyjson_val *parameters, struct str by,
-                     struct err *err)
+static int add_named(struct diagnostics *diagnostics, const yyjson_val *parameters, struct err *err)
 {
     yyjson_val *files = member(parameters, "namedFiles");
     int r = 0;
@@ -142,10 +141,20 @@ static int add_named(struct diagnostics *diagnostics, const yyjson_val *paramete
         snprintf(to, sizeof(to), "named/%02zu-%.100s", i + 1, slash + 1);
         r = file_read(path, &text, err);
         if (r == 0)
-            r = bundle_add_named(diagnostics->bundle, to, buf_str(&text), by, err);
+            r = bundle_add_named(diagnostics->bundle, to, buf_str(&text),
+                                 str_from(diagnostics->subject), err);
         if (text.len)
             explicit_bzero(text.data, text.len);
     }
+    return r;
+}
+
+static int name_subject(struct diagnostics *diagnostics, struct str subject, struct err *err)
+{
+    _cleanup_(buf_release) struct buf name = BUF_INIT_LIMIT(PLANE_URN_MAX - 1);
+    int r = pseudonyms_replace(diagnostics->pseudonyms, subject, &name, err);
+    if (r == 0)
+        snprintf(diagnostics->subject, sizeof(diagnostics->subject), "%s", name.data);
     return r;
 }
 
@@ -166,7 +175,7 @@ static int add_versions(struct diagnostics *diagnostics, struct err *err)
 }
 
 static int collect(struct diagnostics *diagnostics, struct plane *plane,
-                   const yyjson_val *parameters, struct str by, struct err *err)
+                   const yyjson_val *parameters, struct err *err)
 {
     int r = add_versions(diagnostics, err);
     if (r == 0)
@@ -176,12 +185,12 @@ static int collect(struct diagnostics *diagnostics, struct plane *plane,
     if (r == 0)
         r = diagnostics_add_policy(diagnostics, err);
     if (r == 0)
-        r = add_named(diagnostics, parameters, by, err);
+        r = add_named(diagnostics, parameters, err);
     return r < 0 ? r : diagnostics_add_ledger(diagnostics, plane, parameters, err);
 }
 
 int diagnostics_open(struct plane *plane, const yyjson_val *parameters, bool resolves,
-                     struct str by, struct diagnostics *ret, struct err *err)
+                     struct str subject, struct diagnostics *ret, struct err *err)
 {
     yyjson_val *limit = member(parameters, "maxBytes");
     uint64_t max = limit ? yyjson_get_uint(limit) : BUNDLE_BYTES_DEFAULT;
@@ -197,10 +206,12 @@ int diagnostics_open(struct plane *plane, const yyjson_val *parameters, bool res
     if (r == 0)
         r = pseudonyms_add_host(diagnostics.pseudonyms, err);
     if (r == 0)
+        r = name_subject(&diagnostics, subject, err);
+    if (r == 0)
         r = bundle_new(diagnostics.scanner, diagnostics.pseudonyms, diagnostics.max_bytes,
                        &diagnostics.bundle, err);
     if (r == 0)
-        r = collect(&diagnostics, plane, parameters, by, err);
+        r = collect(&diagnostics, plane, parameters, err);
     if (r < 0) {
         diagnostics_close(&diagnostics);
         return r;

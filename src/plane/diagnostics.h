@@ -33,16 +33,17 @@ struct diagnostics {
     size_t left_out;            /* operations that did not fit */
     size_t max_bytes;
     char policy_digest[DIGEST_TEXT_SIZE];
+    char subject[PLANE_URN_MAX]; /* who asks, by pseudonym */
 };
 
 /*
  * Collects by the parameters of a command (diagnosticsExportRedacted). `resolves`: whether the
  * user's own secrets are resolved, to look for them, and what is made once (the pseudonyms' key) is
- * kept; a dry run does neither. `by` is who named files. ERR_NOT_FOUND: an operation or a file that
- * is named is not there; ERR_LIMIT.
+ * kept; a dry run does neither. `subject` is who asks, and names files. ERR_NOT_FOUND: an operation
+ * or a file that is named is not there; ERR_LIMIT.
  */
 int diagnostics_open(struct plane *plane, const yyjson_val *parameters, bool resolves,
-                     struct str by, struct diagnostics *ret, struct err *err) MUST_CHECK;
+                     struct str subject, struct diagnostics *ret, struct err *err) MUST_CHECK;
 void diagnostics_close(struct diagnostics *diagnostics);
 
 /* Where the bundle of this id lies; ERR_LIMIT where the path is too long. */

@@ -53,7 +53,7 @@ static int write_manifest(const struct work *work, const struct diagnostics *dia
     buf_addf(json, "{\"id\":\"%s\",\"type\":\"" DIAGNOSTICS_TYPE "\",\"specVersion\":\"1.0.0\"",
              id);
     json_add_text(json, "operationRef", work_operation(work));
-    json_add_text(json, "subjectRef", work_text(work, WORK_OPERATION, "subjectRef"));
+    json_add_text(json, "subjectRef", str_from(diagnostics->subject));
     json_add_text(json, "delegationRef", work_text(work, WORK_OPERATION, "delegationRef"));
     if (about) {
         json_add_name(json, "aboutRefs");
@@ -197,7 +197,7 @@ static int export(struct work *work, struct diagnostics *diagnostics, struct err
         .digest = digest,
         .max_bytes = diagnostics->max_bytes,
         .about = at(work_command(work), "/parameters/diagnosticsExportRedacted/about"),
-        .subject = work_text(work, WORK_OPERATION, "subjectRef"),
+        .subject = str_from(diagnostics->subject),
     };
     r = ledger_each_document(work->plane->ledger, STR(DIAGNOSTICS_TYPE), STR(""), look_at_earlier,
                              &earlier, err);

@@ -82,6 +82,9 @@ def print_file(planted):
             print(f"blob {encoded} end")
         print(f"as it is {literal}; in a path /home/x/{literal}/y; {literal.encode().hex()}")
         print("https://example.com/?q=" + urllib.parse.quote(literal))
+    for secret in (planted["token"], "password=" + planted["password"]):
+        print("blob " + base64.b64encode(f"user ada {secret} and more".encode()).decode())
+        print("https://example.com/?q=" + urllib.parse.quote(secret, safe=""))
     print(json.dumps({"note": planted["literal"], "list": [planted["token"], 1], "ok": True}))
 
 
