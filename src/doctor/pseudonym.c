@@ -44,6 +44,7 @@ struct name {
 
 struct pseudonyms {
     unsigned char key[KEY_BYTES];
+    bool begins[256];                  /* whether a name begins with this byte, in either case */
     struct name names[PSEUDONYMS_MAX]; /* the longest first */
     size_t count;
     uint64_t replaced[PSEUDONYM_KIND_COUNT];
@@ -154,6 +155,8 @@ int pseudonyms_add(struct pseudonyms *pseudonyms, enum pseudonym_kind kind, stru
     int r = alias(pseudonyms, &name, err);
     if (r < 0)
         return r;
+    pseudonyms->begins[(unsigned char)name.text[0]] = true;
+    pseudonyms->begins[toupper((unsigned char)name.text[0])] = true;
     size_t at = pseudonyms->count++;
     for (; at > 0 && pseudonyms->names[at - 1].len < name.len; at--)
         pseudonyms->names[at] = pseudonyms->names[at - 1];
@@ -273,7 +276,8 @@ int pseudonyms_replace(struct pseudonyms *pseudonyms, struct str text, struct bu
 {
     size_t done = 0;
     for (size_t at = 0; at < text.len; at++) {
-        if (at > 0 && is_word(text.ptr[at - 1]))
+        if (!pseudonyms->begins[(unsigned char)text.ptr[at]] ||
+            (at > 0 && is_word(text.ptr[at - 1])))
             continue;
         struct name *name = name_at(pseudonyms, text, at);
         if (!name)
