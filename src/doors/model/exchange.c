@@ -44,6 +44,23 @@ void exchange_answer_problem(struct http_call *client, enum model_protocol proto
     buf_release(&body);
 }
 
+void exchange_tell_cut(struct exchange *x, enum model_fault fault, const char *message)
+{
+    const struct model_problem problem = { fault, str_from(message), NULL };
+    struct buf event = BUF_INIT;
+    if (!x->streams) {
+        exchange_answer_problem(x->client, x->endpoint->protocol, &problem);
+    } else if (model_problem_add_event(&event, x->endpoint->protocol, x->endpoint->kind,
+                                       &problem) == 0) {
+        http_call_send(x->client, buf_str(&event));
+        http_call_finish(x->client);
+    } else {
+        http_call_break(x->client);
+    }
+    buf_release(&event);
+    exchange_free(x);
+}
+
 void exchange_fail(struct exchange *x, enum model_fault fault, const char *message)
 {
     size_t len = strlen(x->message);

@@ -68,6 +68,8 @@ struct exchange {
 /* Answers with a problem in the protocol's form; the call is no more after this. */
 void exchange_answer_problem(struct http_call *client, enum model_protocol protocol,
                              const struct model_problem *problem);
+/* Tells a client that an answer ended in its midst; the exchange is no more after this. */
+void exchange_tell_cut(struct exchange *x, enum model_fault fault, const char *message);
 /* Notes why a candidate was not taken. */
 void exchange_fail(struct exchange *x, enum model_fault fault, const char *message);
 /* Tells the client why none was taken; the exchange is no more after this. */
@@ -101,7 +103,5 @@ bool exchange_estimates(struct exchange *x);
 void exchange_translate_head(struct exchange *x, enum answer_form form);
 void exchange_translate_body(struct exchange *x, struct str bytes);
 void exchange_translate_whole(struct exchange *x);
-/* Tells a client that an answer ended in its midst; the exchange is no more after this. */
-void exchange_tell_cut(struct exchange *x, enum model_fault fault, const char *message);
 
 #endif

@@ -35,9 +35,8 @@ static int translate(struct exchange *x, const struct model_route *route, char *
 {
     int64_t now_ms = clock_now_ms();
     uint64_t number = (uint64_t)now_ms << 20 | (x->record.number & 0xfffff);
-    int r = translation_new(x->endpoint, x->place, route, http_call_request(x->client)->body,
-                            number, now_ms / 1000, &x->translation, &x->body, ret_text);
-    return r;
+    return translation_new(x->endpoint, x->place, route, http_call_request(x->client)->body, number,
+                           now_ms / 1000, &x->translation, &x->body, ret_text);
 }
 
 /* Where a candidate is asked: at another place than should be, once it has turned out so. */
@@ -72,7 +71,7 @@ bool exchange_translate(struct exchange *x, const struct route_candidate *candid
         exchange_fail(x,
                       r == -EBADMSG      ? FAULT_REQUEST
                       : r == -EOPNOTSUPP ? FAULT_UNSUPPORTED
-                                         : FAULT_INTERNAL,
+                                         : FAULT_TOO_LARGE,
                       text);
     else if ((r = prompt_read(exchange_body(x), x->place, &x->prompt, text)) < 0)
         exchange_fail(x, FAULT_REQUEST, text);
@@ -130,23 +129,6 @@ static void send_on(struct exchange *x, struct str bytes)
 {
     x->answer_bytes += bytes.len;
     http_call_send(x->client, bytes);
-}
-
-void exchange_tell_cut(struct exchange *x, enum model_fault fault, const char *message)
-{
-    const struct model_problem problem = { fault, str_from(message), NULL };
-    struct buf event = BUF_INIT;
-    if (!x->streams) {
-        exchange_answer_problem(x->client, x->endpoint->protocol, &problem);
-    } else if (model_problem_add_event(&event, x->endpoint->protocol, x->endpoint->kind,
-                                       &problem) == 0) {
-        http_call_send(x->client, buf_str(&event));
-        http_call_finish(x->client);
-    } else {
-        http_call_break(x->client);
-    }
-    buf_release(&event);
-    exchange_free(x);
 }
 
 /* What there is for the client is sent; a fault ends the exchange. Whether it goes on. */

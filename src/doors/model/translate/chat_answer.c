@@ -142,7 +142,10 @@ static struct buf *chunk_begin(struct answer *answer)
 static void chunk_end(struct answer *answer, const char *stop)
 {
     buf_add_text(&answer->out, "},\"finish_reason\":");
-    buf_addf(&answer->out, stop ? "\"%s\"}]" : "null}]", stop);
+    if (stop)
+        buf_addf(&answer->out, "\"%s\"}]", stop);
+    else
+        buf_add_text(&answer->out, "null}]");
     event_end(answer);
 }
 

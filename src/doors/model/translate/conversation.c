@@ -23,6 +23,21 @@ void conversation_release(struct conversation *c)
     c->doc = NULL;
 }
 
+void conversation_let_go(struct conversation *c)
+{
+    yyjson_doc_free(c->doc);
+    c->doc = NULL;
+    c->turns = c->last_turn = NULL;
+    c->limit = c->temperature = c->top_p = c->stop = c->answer_schema = NULL;
+    c->choice_name = c->answer_name = STR("");
+    for (struct tool *tool = c->tools; tool; tool = tool->next) {
+        tool->description = STR("");
+        tool->schema = NULL;
+    }
+}
+
+static int note(struct conversation *c, int r, const char *format, va_list arguments)
+    PRINTF_LIKE(3, 0);
 static int note(struct conversation *c, int r, const char *format, va_list arguments)
     PRINTF_LIKE(3, 0);
 
@@ -99,9 +114,9 @@ struct part *conversation_part(struct conversation *c, struct part_list *list, e
 
 int conversation_text(struct conversation *c, struct part_list *list, struct str text)
 {
-    struct part *part = text.len ? conversation_part(c, list, PART_TEXT) : NULL;
     if (!text.len)
         return 0;
+    struct part *part = conversation_part(c, list, PART_TEXT);
     if (!part)
         return -ENOMEM;
     part->text = text;
@@ -135,6 +150,15 @@ int conversation_keep(struct conversation *c, struct buf *text, struct str *ret)
     return copy ? 0 : conversation_no_memory(c);
 }
 
+int conversation_copy(struct conversation *c, struct str text, struct str *ret)
+{
+    const char *copy = arena_copy(&c->arena, text);
+    if (!copy)
+        return conversation_no_memory(c);
+    *ret = str_make(copy, text.len);
+    return 0;
+}
+
 int conversation_json(struct conversation *c, yyjson_val *value, struct str *ret)
 {
     struct buf text = BUF_INIT_LIMIT(JSON_SIZE_MAX);
@@ -155,7 +179,7 @@ const struct tool *conversation_find_tool(const struct conversation *c, struct s
 /* Names in a namespace are one name to the provider, with two underscores between. */
 static int name_tool(struct conversation *c, struct tool *tool)
 {
-    char name[TOOL_NAME_MAX + 1];
+    struct buf name = BUF_INIT;
     tool->name = tool->own_name;
     if (!tool->own_name.len)
         return conversation_wrong(c, "A tool has no name.");
@@ -163,17 +187,14 @@ static int name_tool(struct conversation *c, struct tool *tool)
         return conversation_refuse(c, "The tool `%.*s`, whose name is longer than %d bytes,",
                                    (int)(tool->own_name.len < 80 ? tool->own_name.len : 80),
                                    tool->own_name.ptr, TOOL_NAME_MAX);
+    int r = 0;
     if (tool->space.len) {
-        snprintf(name, sizeof(name), "%.*s__%.*s", STR_ARG(tool->space), STR_ARG(tool->own_name));
-        const char *copy = arena_copy(&c->arena, str_from(name));
-        if (!copy)
-            return conversation_no_memory(c);
-        tool->name = str_from(copy);
+        buf_addf(&name, "%.*s__%.*s", STR_ARG(tool->space), STR_ARG(tool->own_name));
+        r = conversation_keep(c, &name, &tool->name);
     }
-    if (conversation_find_tool(c, tool->name))
-        return conversation_wrong(c, "There are two tools of the name `%.*s`.",
-                                  STR_ARG(tool->name));
-    return 0;
+    if (r == 0 && conversation_find_tool(c, tool->name))
+        r = conversation_wrong(c, "There are two tools of the name `%.*s`.", STR_ARG(tool->name));
+    return r;
 }
 
 int conversation_tool(struct conversation *c, enum tool_kind kind, struct str space,
@@ -185,9 +206,11 @@ int conversation_tool(struct conversation *c, enum tool_kind kind, struct str sp
     if (!tool)
         return conversation_no_memory(c);
     tool->kind = kind;
-    tool->space = space;
-    tool->own_name = name;
-    int r = name_tool(c, tool);
+    int r = conversation_copy(c, space, &tool->space);
+    if (r == 0)
+        r = conversation_copy(c, name, &tool->own_name);
+    if (r == 0)
+        r = name_tool(c, tool);
     if (r < 0)
         return r;
     if (c->last_tool)

@@ -110,6 +110,8 @@ struct conversation {
 
 void conversation_init(struct conversation *c, const char *target);
 void conversation_release(struct conversation *c);
+/* Once it is written: what an answer needs of it stays, its tools' names and what was wished. */
+void conversation_let_go(struct conversation *c);
 
 /* Both note a sentence, the first one, and return the code: -EBADMSG where a client has to mend
  * something, -EOPNOTSUPP where something cannot be carried over. */
@@ -128,6 +130,7 @@ struct part *conversation_part(struct conversation *c, struct part_list *list, e
 int conversation_text(struct conversation *c, struct part_list *list, struct str text);
 /* An image by its address, which may be a data: URL. */
 int conversation_image(struct conversation *c, struct part_list *list, struct str address);
+int conversation_copy(struct conversation *c, struct str text, struct str *ret);
 /* Takes what was written into the conversation's memory; the buf is released. */
 int conversation_keep(struct conversation *c, struct buf *text, struct str *ret);
 /* A value as JSON text. */

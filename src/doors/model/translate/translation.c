@@ -153,6 +153,8 @@ int translation_new(const struct endpoint *client, const struct endpoint *place,
     if (r == 0)
         r = translation->service->write(c, limit_name, body);
     if (r == 0)
+        r = conversation_copy(c, c->model, &c->model);
+    if (r == 0)
         r = answer_init(&translation->answer, c, translation->client->form, number, now_s);
     if (r < 0) {
         snprintf(ret_fault, TRANSLATION_FAULT_SIZE, "%s",
@@ -160,6 +162,7 @@ int translation_new(const struct endpoint *client, const struct endpoint *place,
         translation_free(translation);
         return r;
     }
+    conversation_let_go(c); /* a large prompt is not kept while its answer streams */
     *ret = translation;
     return 0;
 }
