@@ -18,7 +18,7 @@ static int read_image_url(struct conversation *c, yyjson_val *value, void *conte
     return r < 0 ? r : conversation_image(c, context, text_of(member(value, "url")));
 }
 
-static int read_part(struct conversation *c, yyjson_val *value, struct part_list *list)
+static int read_part(struct conversation *c, yyjson_val *value, void *list)
 {
     static const struct member_row texts[] = { { "type", MEMBER_CARRIED, NULL },
                                                { "text", MEMBER_CARRIED, NULL },
@@ -41,19 +41,8 @@ static int read_part(struct conversation *c, yyjson_val *value, struct part_list
 
 int chat_content_read(struct conversation *c, yyjson_val *content, struct part_list *list)
 {
-    yyjson_val *item;
-    int r = 0;
-    if (yyjson_is_str(content))
-        return conversation_text(c, list, json_str(content));
-    if (!yyjson_is_arr(content))
-        return conversation_wrong(c, "The content of a message has to be a text or an array.");
-    EACH_ITEM(content, item)
-    {
-        r = read_part(c, item, list);
-        if (r < 0)
-            break;
-    }
-    return r;
+    return yyjson_is_str(content) ? conversation_text(c, list, json_str(content))
+                                  : items_read(c, content, "content", read_part, list);
 }
 
 /* --- reading: messages ----------------------------------------------------------------------- */
@@ -70,30 +59,27 @@ static int read_refusal(struct conversation *c, yyjson_val *value, void *context
     return r < 0 ? r : conversation_text(c, context, text);
 }
 
-static int read_calls(struct conversation *c, yyjson_val *value, void *context)
+static int read_call(struct conversation *c, yyjson_val *value, void *context)
 {
     static const struct member_row rows[] = { { "id", MEMBER_CARRIED, NULL },
                                               { "type", MEMBER_CARRIED, NULL },
                                               { "index", MEMBER_HINT, NULL },
                                               { "function", MEMBER_CARRIED, NULL } };
-    yyjson_val *item;
-    EACH_ITEM(value, item)
-    {
-        yyjson_val *function = member(item, "function");
-        if (member(item, "type") && !text_is(member(item, "type"), "function"))
-            return conversation_refuse(c, "A call of the type `%.*s`",
-                                       STR_ARG(text_of(member(item, "type"))));
-        int r = members_read(c, item, "a tool's call", rows, ARRAY_LEN(rows), NULL);
-        struct part *part = r < 0 ? NULL : conversation_part(c, context, PART_CALL);
-        if (!part)
-            return r < 0 ? r : -ENOMEM;
-        part->id = text_of(member(item, "id"));
-        part->name = text_of(member(function, "name"));
-        r = member_text(c, member(function, "arguments"), "arguments", &part->text);
-        if (r < 0)
-            return r;
-    }
-    return 0;
+    yyjson_val *function = member(value, "function"), *type = member(value, "type");
+    if (type && !text_is(type, "function"))
+        return conversation_refuse(c, "A call of the type `%.*s`", STR_ARG(text_of(type)));
+    int r = members_read(c, value, "a tool's call", rows, ARRAY_LEN(rows), NULL);
+    struct part *part = r < 0 ? NULL : conversation_part(c, context, PART_CALL);
+    if (!part)
+        return r < 0 ? r : -ENOMEM;
+    part->id = text_of(member(value, "id"));
+    part->name = text_of(member(function, "name"));
+    return member_text(c, member(function, "arguments"), "arguments", &part->text);
+}
+
+static int read_calls(struct conversation *c, yyjson_val *value, void *context)
+{
+    return items_read(c, value, "tool_calls", read_call, context);
 }
 
 static int read_result(struct conversation *c, yyjson_val *message)
@@ -113,7 +99,7 @@ static int read_result(struct conversation *c, yyjson_val *message)
     return r < 0 ? r : chat_content_read(c, member(message, "content"), &part->parts);
 }
 
-static int read_message(struct conversation *c, yyjson_val *message)
+static int read_message(struct conversation *c, yyjson_val *message, void *context)
 {
     static const struct member_row rows[] = {
         { "role", MEMBER_CARRIED, NULL },
@@ -132,6 +118,7 @@ static int read_message(struct conversation *c, yyjson_val *message)
                   { "user", SPEAKER_USER },
                   { "assistant", SPEAKER_MODEL } };
     yyjson_val *role = member(message, "role");
+    (void)context;
     if (text_is(role, "tool"))
         return read_result(c, message);
     for (size_t i = 0; i < ARRAY_LEN(roles); i++) {
@@ -146,23 +133,12 @@ static int read_message(struct conversation *c, yyjson_val *message)
 
 static int read_messages(struct conversation *c, yyjson_val *value, void *context)
 {
-    yyjson_val *item;
-    int r = 0;
-    (void)context;
-    if (!yyjson_is_arr(value))
-        return conversation_wrong(c, "The member `messages` has to be an array.");
-    EACH_ITEM(value, item)
-    {
-        r = read_message(c, item);
-        if (r < 0)
-            break;
-    }
-    return r;
+    return items_read(c, value, "messages", read_message, context);
 }
 
 /* --- reading: tools -------------------------------------------------------------------------- */
 
-static int read_tool(struct conversation *c, yyjson_val *value)
+static int read_tool(struct conversation *c, yyjson_val *value, void *context)
 {
     static const struct member_row rows[] = { { "name", MEMBER_CARRIED, NULL },
                                               { "description", MEMBER_CARRIED, NULL },
@@ -170,6 +146,7 @@ static int read_tool(struct conversation *c, yyjson_val *value)
                                               { "strict", MEMBER_CARRIED, NULL } };
     yyjson_val *function = member(value, "function"), *type = member(value, "type");
     struct tool *tool = NULL;
+    (void)context;
     if (!text_is(type, "function"))
         return conversation_refuse(c, "A tool of the type `%.*s`", STR_ARG(text_of(type)));
     int r = members_read(c, function, "a tool", rows, ARRAY_LEN(rows), NULL);
@@ -178,23 +155,13 @@ static int read_tool(struct conversation *c, yyjson_val *value)
     if (r < 0)
         return r;
     tool->description = text_of(member(function, "description"));
-    tool->schema = member(function, "parameters");
     tool->is_strict = yyjson_is_true(member(function, "strict"));
-    return 0;
+    return conversation_schema(c, tool, member(function, "parameters"));
 }
 
 int chat_tools_read(struct conversation *c, yyjson_val *tools, void *context)
 {
-    yyjson_val *item;
-    int r = 0;
-    (void)context;
-    EACH_ITEM(tools, item)
-    {
-        r = read_tool(c, item);
-        if (r < 0)
-            break;
-    }
-    return r;
+    return items_read(c, tools, "tools", read_tool, context);
 }
 
 static int read_choice(struct conversation *c, yyjson_val *value, void *context)

@@ -222,6 +222,15 @@ int conversation_tool(struct conversation *c, enum tool_kind kind, struct str sp
     return 0;
 }
 
+int conversation_schema(struct conversation *c, struct tool *tool, yyjson_val *schema)
+{
+    if (schema && !yyjson_is_null(schema) && !yyjson_is_obj(schema))
+        return conversation_wrong(c, "The schema of the tool `%.*s` has to be an object.",
+                                  STR_ARG(tool->own_name));
+    tool->schema = schema;
+    return 0;
+}
+
 void tool_schema_write(const struct tool *tool, struct buf *out)
 {
     static const char *const schemas[] = {
@@ -279,6 +288,23 @@ int members_read(struct conversation *c, yyjson_val *object, const char *what,
         r = row->read ? row->read(c, value, context) : 0;
     }
     return r;
+}
+
+int items_read(struct conversation *c, yyjson_val *array, const char *name, item_reader *read,
+               void *context)
+{
+    yyjson_val *item;
+    if (!array || yyjson_is_null(array))
+        return 0;
+    if (!yyjson_is_arr(array))
+        return conversation_wrong(c, "The member `%s` has to be an array.", name);
+    EACH_ITEM(array, item)
+    {
+        int r = read(c, item, context);
+        if (r < 0)
+            return r;
+    }
+    return 0;
 }
 
 int member_text(struct conversation *c, yyjson_val *value, const char *name, struct str *ret)

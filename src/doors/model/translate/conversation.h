@@ -139,7 +139,9 @@ int conversation_json(struct conversation *c, yyjson_val *value, struct str *ret
 /* A new tool; a name that is there already, or is too long, is refused. */
 int conversation_tool(struct conversation *c, enum tool_kind kind, struct str space,
                       struct str name, struct tool **ret);
-/* Appends the schema of a tool's arguments. */
+/* Sets the schema of a tool's arguments, which may be absent. */
+int conversation_schema(struct conversation *c, struct tool *tool, yyjson_val *schema);
+/* Appends it. */
 void tool_schema_write(const struct tool *tool, struct buf *out);
 /* By the name that a provider calls it by. */
 const struct tool *conversation_find_tool(const struct conversation *c, struct str name);
@@ -165,6 +167,14 @@ struct member_row {
  */
 int members_read(struct conversation *c, yyjson_val *object, const char *what,
                  const struct member_row *rows, size_t count, void *context);
+
+/*
+ * Reads each item of an array, which may be absent; `name` is the member's, for a complaint where
+ * it is none.
+ */
+typedef int item_reader(struct conversation *c, yyjson_val *item, void *context);
+int items_read(struct conversation *c, yyjson_val *array, const char *name, item_reader *read,
+               void *context);
 
 /* The text of a member, or a complaint that it is none. */
 int member_text(struct conversation *c, yyjson_val *value, const char *name, struct str *ret);

@@ -141,34 +141,29 @@ static int read_speech(struct conversation *c, enum speaker speaker, yyjson_val 
                 : conversation_no_memory(c);
 }
 
-static int read_messages(struct conversation *c, yyjson_val *value, void *context)
+static int read_message(struct conversation *c, yyjson_val *message, void *context)
 {
     static const struct member_row rows[] = { { "role", MEMBER_CARRIED, NULL },
                                               { "content", MEMBER_CARRIED, NULL } };
-    yyjson_val *message;
+    yyjson_val *role = member(message, "role");
+    enum speaker speaker = text_is(role, "user")        ? SPEAKER_USER
+                           : text_is(role, "assistant") ? SPEAKER_MODEL
+                                                        : SPEAKER_SYSTEM;
     (void)context;
-    if (!yyjson_is_arr(value))
-        return conversation_wrong(c, "The member `messages` has to be an array.");
-    EACH_ITEM(value, message)
-    {
-        yyjson_val *role = member(message, "role");
-        enum speaker speaker = text_is(role, "user")        ? SPEAKER_USER
-                               : text_is(role, "assistant") ? SPEAKER_MODEL
-                                                            : SPEAKER_SYSTEM;
-        int r = members_read(c, message, "a message", rows, ARRAY_LEN(rows), NULL);
-        if (r == 0 && speaker == SPEAKER_SYSTEM && !text_is(role, "system"))
-            r = conversation_refuse(c, "A message of the role `%.*s`", STR_ARG(text_of(role)));
-        if (r == 0)
-            r = read_speech(c, speaker, member(message, "content"));
-        if (r < 0)
-            return r;
-    }
-    return 0;
+    int r = members_read(c, message, "a message", rows, ARRAY_LEN(rows), NULL);
+    if (r == 0 && speaker == SPEAKER_SYSTEM && !text_is(role, "system"))
+        r = conversation_refuse(c, "A message of the role `%.*s`", STR_ARG(text_of(role)));
+    return r < 0 ? r : read_speech(c, speaker, member(message, "content"));
+}
+
+static int read_messages(struct conversation *c, yyjson_val *value, void *context)
+{
+    return items_read(c, value, "messages", read_message, context);
 }
 
 /* --- reading: tools -------------------------------------------------------------------------- */
 
-static int read_tool(struct conversation *c, yyjson_val *value)
+static int read_tool(struct conversation *c, yyjson_val *value, void *context)
 {
     static const struct member_row rows[] = {
         { "type", MEMBER_CARRIED, NULL },        { "name", MEMBER_CARRIED, NULL },
@@ -179,6 +174,7 @@ static int read_tool(struct conversation *c, yyjson_val *value)
     };
     yyjson_val *type = member(value, "type");
     struct tool *tool = NULL;
+    (void)context;
     if (type && !yyjson_is_null(type) && !text_is(type, "custom"))
         return conversation_refuse(c, "A tool of the type `%.*s`", STR_ARG(text_of(type)));
     int r = members_read(c, value, "a tool", rows, ARRAY_LEN(rows), NULL);
@@ -187,23 +183,13 @@ static int read_tool(struct conversation *c, yyjson_val *value)
     if (r < 0)
         return r;
     tool->description = text_of(member(value, "description"));
-    tool->schema = member(value, "input_schema");
     tool->is_strict = yyjson_is_true(member(value, "strict"));
-    return 0;
+    return conversation_schema(c, tool, member(value, "input_schema"));
 }
 
 static int read_tools(struct conversation *c, yyjson_val *value, void *context)
 {
-    yyjson_val *tool;
-    int r = 0;
-    (void)context;
-    EACH_ITEM(value, tool)
-    {
-        r = read_tool(c, tool);
-        if (r < 0)
-            break;
-    }
-    return r;
+    return items_read(c, value, "tools", read_tool, context);
 }
 
 static int read_choice(struct conversation *c, yyjson_val *value, void *context)

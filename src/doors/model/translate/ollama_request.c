@@ -10,8 +10,10 @@
 
 #include "doors/model/translate/chat_request.h"
 
-struct numbering {
+/* What is being read: calls and results so far, and where the parts of a message go. */
+struct reading {
     size_t calls, results;
+    struct part_list *parts;
 };
 
 static int number_part(struct conversation *c, struct part *part, yyjson_val *id, size_t n)
@@ -26,7 +28,7 @@ static int number_part(struct conversation *c, struct part *part, yyjson_val *id
 
 /* --- messages -------------------------------------------------------------------------------- */
 
-static int read_image(struct conversation *c, yyjson_val *value, struct part_list *list)
+static int read_image(struct conversation *c, yyjson_val *value, void *context)
 {
     static const struct {
         const char *begins, *type;
@@ -34,7 +36,8 @@ static int read_image(struct conversation *c, yyjson_val *value, struct part_lis
                   { "/9j/", "image/jpeg" },
                   { "R0lGOD", "image/gif" },
                   { "UklGR", "image/webp" } };
-    struct part *part = conversation_part(c, list, PART_IMAGE);
+    struct reading *reading = context;
+    struct part *part = conversation_part(c, reading->parts, PART_IMAGE);
     if (!part)
         return -ENOMEM;
     part->text = text_of(value);
@@ -44,55 +47,52 @@ static int read_image(struct conversation *c, yyjson_val *value, struct part_lis
     return part->media_type.len ? 0 : conversation_refuse(c, "An image of an unknown type");
 }
 
-static int read_call(struct conversation *c, yyjson_val *value, struct part_list *list,
-                     struct numbering *numbering)
+static int read_call(struct conversation *c, yyjson_val *value, void *context)
 {
     yyjson_val *arguments = at(value, "/function/arguments");
-    struct part *part = conversation_part(c, list, PART_CALL);
+    struct reading *reading = context;
+    struct part *part = conversation_part(c, reading->parts, PART_CALL);
     if (!part)
         return -ENOMEM;
     part->name = text_of(at(value, "/function/name"));
     if (!part->name.len || !yyjson_is_obj(arguments))
         return conversation_wrong(c, "A tool's call has no `name`, or no object `arguments`.");
-    int r = number_part(c, part, member(value, "id"), numbering->calls++);
+    int r = number_part(c, part, member(value, "id"), reading->calls++);
     return r < 0 ? r : conversation_json(c, arguments, &part->text);
 }
 
-static int read_result(struct conversation *c, yyjson_val *message, struct numbering *numbering)
+static int read_result(struct conversation *c, yyjson_val *message, struct reading *reading)
 {
     struct turn *turn = conversation_turn(c, SPEAKER_USER);
     struct part *part = turn ? conversation_part(c, &turn->parts, PART_RESULT) : NULL;
     struct str text;
     if (!part)
         return conversation_no_memory(c);
-    int r = number_part(c, part, member(message, "tool_call_id"), numbering->results++);
+    int r = number_part(c, part, member(message, "tool_call_id"), reading->results++);
     if (r == 0)
         r = member_text(c, member(message, "content"), "content", &text);
     return r < 0 ? r : conversation_text(c, &part->parts, text);
 }
 
 static int read_speech(struct conversation *c, yyjson_val *message, enum speaker speaker,
-                       struct numbering *numbering)
+                       struct reading *reading)
 {
-    yyjson_val *content = member(message, "content"), *item;
+    yyjson_val *content = member(message, "content");
     struct turn *turn = conversation_turn(c, speaker);
     int r = turn ? 0 : conversation_no_memory(c);
     if (r == 0 && content && !yyjson_is_str(content))
         r = conversation_wrong(c, "The content of a message has to be a text.");
     if (r == 0)
         r = conversation_text(c, &turn->parts, text_of(content));
-    EACH_ITEM(member(message, "images"), item)
-    {
-        r = r < 0 ? r : read_image(c, item, &turn->parts);
-    }
-    EACH_ITEM(member(message, "tool_calls"), item)
-    {
-        r = r < 0 ? r : read_call(c, item, &turn->parts, numbering);
-    }
+    reading->parts = turn ? &turn->parts : NULL;
+    if (r == 0)
+        r = items_read(c, member(message, "images"), "images", read_image, reading);
+    if (r == 0)
+        r = items_read(c, member(message, "tool_calls"), "tool_calls", read_call, reading);
     return r;
 }
 
-static int read_messages(struct conversation *c, yyjson_val *value, void *context)
+static int read_message(struct conversation *c, yyjson_val *message, void *context)
 {
     static const struct member_row rows[] = {
         { "role", MEMBER_CARRIED, NULL },         { "content", MEMBER_CARRIED, NULL },
@@ -100,24 +100,23 @@ static int read_messages(struct conversation *c, yyjson_val *value, void *contex
         { "tool_call_id", MEMBER_CARRIED, NULL }, { "tool_name", MEMBER_HINT, NULL },
         { "thinking", MEMBER_HINT, NULL },
     };
-    yyjson_val *message;
-    EACH_ITEM(value, message)
-    {
-        yyjson_val *role = member(message, "role");
-        enum speaker speaker = text_is(role, "assistant") ? SPEAKER_MODEL
-                               : text_is(role, "system")  ? SPEAKER_SYSTEM
-                                                          : SPEAKER_USER;
-        int r = members_read(c, message, "a message", rows, ARRAY_LEN(rows), NULL);
-        if (r == 0 && text_is(role, "tool"))
-            r = read_result(c, message, context);
-        else if (r == 0 && speaker == SPEAKER_USER && !text_is(role, "user"))
-            r = conversation_refuse(c, "A message of the role `%.*s`", STR_ARG(text_of(role)));
-        else if (r == 0)
-            r = read_speech(c, message, speaker, context);
-        if (r < 0)
-            return r;
-    }
-    return 0;
+    yyjson_val *role = member(message, "role");
+    enum speaker speaker = text_is(role, "assistant") ? SPEAKER_MODEL
+                           : text_is(role, "system")  ? SPEAKER_SYSTEM
+                                                      : SPEAKER_USER;
+    int r = members_read(c, message, "a message", rows, ARRAY_LEN(rows), NULL);
+    if (r < 0)
+        return r;
+    if (text_is(role, "tool"))
+        return read_result(c, message, context);
+    if (speaker == SPEAKER_USER && !text_is(role, "user"))
+        return conversation_refuse(c, "A message of the role `%.*s`", STR_ARG(text_of(role)));
+    return read_speech(c, message, speaker, context);
+}
+
+static int read_messages(struct conversation *c, yyjson_val *value, void *context)
+{
+    return items_read(c, value, "messages", read_message, context);
 }
 
 /* --- the rest -------------------------------------------------------------------------------- */
@@ -175,8 +174,8 @@ int ollama_request_read(struct conversation *c, yyjson_val *root)
         { "logprobs", MEMBER_DEFAULT, NULL },
         { "top_logprobs", MEMBER_DEFAULT, NULL },
     };
-    struct numbering numbering = { 0 };
+    struct reading reading = { 0 };
     c->model = text_of(member(root, "model"));
     c->streams = !yyjson_is_false(member(root, "stream"));
-    return members_read(c, root, "the request", rows, ARRAY_LEN(rows), &numbering);
+    return members_read(c, root, "the request", rows, ARRAY_LEN(rows), &reading);
 }

@@ -9,7 +9,7 @@
 
 /* --- content --------------------------------------------------------------------------------- */
 
-static int read_part(struct conversation *c, yyjson_val *value, struct part_list *list)
+static int read_part(struct conversation *c, yyjson_val *value, void *list)
 {
     static const struct member_row rows[] = {
         { "type", MEMBER_CARRIED, NULL },    { "text", MEMBER_CARRIED, NULL },
@@ -34,19 +34,8 @@ static int read_part(struct conversation *c, yyjson_val *value, struct part_list
 
 static int read_content(struct conversation *c, yyjson_val *content, struct part_list *list)
 {
-    yyjson_val *part;
-    int r = 0;
-    if (yyjson_is_str(content))
-        return conversation_text(c, list, json_str(content));
-    if (!yyjson_is_arr(content))
-        return conversation_wrong(c, "The content of an item has to be a text or an array.");
-    EACH_ITEM(content, part)
-    {
-        r = read_part(c, part, list);
-        if (r < 0)
-            break;
-    }
-    return r;
+    return yyjson_is_str(content) ? conversation_text(c, list, json_str(content))
+                                  : items_read(c, content, "content", read_part, list);
 }
 
 /* --- items ----------------------------------------------------------------------------------- */
@@ -166,7 +155,7 @@ static int leave_out(struct conversation *c, yyjson_val *item)
     return 0;
 }
 
-static int read_item(struct conversation *c, yyjson_val *item)
+static int read_item(struct conversation *c, yyjson_val *item, void *context)
 {
     static const struct {
         const char *type;
@@ -182,6 +171,7 @@ static int read_item(struct conversation *c, yyjson_val *item)
         { "reasoning", leave_out },
     };
     yyjson_val *type = member(item, "type");
+    (void)context;
     if (!type)
         return read_message(c, item); /* the short form */
     for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
@@ -197,22 +187,10 @@ static int read_item(struct conversation *c, yyjson_val *item)
 
 static int read_input(struct conversation *c, yyjson_val *value)
 {
-    yyjson_val *item;
-    int r = 0;
-    if (yyjson_is_str(value)) {
-        struct turn *turn = conversation_turn(c, SPEAKER_USER);
-        return turn ? conversation_text(c, &turn->parts, json_str(value))
-                    : conversation_no_memory(c);
-    }
-    if (!yyjson_is_arr(value))
-        return conversation_wrong(c, "The member `input` has to be a text or an array.");
-    EACH_ITEM(value, item)
-    {
-        r = read_item(c, item);
-        if (r < 0)
-            break;
-    }
-    return r;
+    if (!yyjson_is_str(value))
+        return items_read(c, value, "input", read_item, NULL);
+    struct turn *turn = conversation_turn(c, SPEAKER_USER);
+    return turn ? conversation_text(c, &turn->parts, json_str(value)) : conversation_no_memory(c);
 }
 
 /* --- the rest -------------------------------------------------------------------------------- */

@@ -28,9 +28,8 @@ static int read_function(struct conversation *c, yyjson_val *value, struct str s
     if (r < 0)
         return r;
     tool->description = text_of(member(value, "description"));
-    tool->schema = member(value, "parameters");
     tool->is_strict = yyjson_is_true(member(value, "strict"));
-    return 0;
+    return conversation_schema(c, tool, member(value, "parameters"));
 }
 
 static int read_custom(struct conversation *c, yyjson_val *value, struct str space)
@@ -84,7 +83,7 @@ static int read_space(struct conversation *c, yyjson_val *value, struct str spac
     return r < 0 ? r : read_tools(c, member(value, "tools"), text_of(member(value, "name")));
 }
 
-static int read_tools(struct conversation *c, yyjson_val *list, struct str space)
+static int read_tool(struct conversation *c, yyjson_val *tool, void *context)
 {
     static const struct {
         const char *type;
@@ -93,20 +92,17 @@ static int read_tools(struct conversation *c, yyjson_val *list, struct str space
                   { "custom", read_custom },
                   { "local_shell", read_shell },
                   { "namespace", read_space } };
-    yyjson_val *tool;
-    EACH_ITEM(list, tool)
-    {
-        yyjson_val *type = member(tool, "type");
-        size_t i = 0;
-        while (i < ARRAY_LEN(kinds) && !text_is(type, kinds[i].type))
-            i++;
-        if (i == ARRAY_LEN(kinds))
-            return conversation_refuse(c, "A tool of the type `%.*s`", STR_ARG(text_of(type)));
-        int r = kinds[i].read(c, tool, space);
-        if (r < 0)
-            return r;
-    }
-    return 0;
+    yyjson_val *type = member(tool, "type");
+    const struct str *space = context;
+    for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
+        if (text_is(type, kinds[i].type))
+            return kinds[i].read(c, tool, *space);
+    return conversation_refuse(c, "A tool of the type `%.*s`", STR_ARG(text_of(type)));
+}
+
+static int read_tools(struct conversation *c, yyjson_val *list, struct str space)
+{
+    return items_read(c, list, "tools", read_tool, &space);
 }
 
 int responses_tools_read(struct conversation *c, yyjson_val *value, void *context)

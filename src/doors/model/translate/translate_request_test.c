@@ -299,6 +299,12 @@ TEST(what_is_wrong_is_for_the_client_to_mend)
     static const struct refused cases[] = {
         { MESSAGES, CHAT, "{'model':'m','messages':'x'}", "`messages` has to be an array",
           -EBADMSG },
+        { MESSAGES, CHAT, "{'model':'m','messages':[],'tools':{}}", "`tools` has to be an array",
+          -EBADMSG },
+        { OLLAMA, CHAT, "{'model':'m','messages':[{'role':'user','images':'x'}]}",
+          "`images` has to be an array", -EBADMSG },
+        { MESSAGES, CHAT, "{'model':'m','messages':[],'tools':[{'name':'f','input_schema':7}]}",
+          "schema of the tool `f` has to be an object", -EBADMSG },
         { MESSAGES, CHAT, "{'model':'m','messages':[7]}", "there is no object", -EBADMSG },
         { MESSAGES, CHAT, ONE("{'type':'text','text':7}"), "`text` has to be a text", -EBADMSG },
         { MESSAGES, CHAT, ONE("{'type':'tool_use','id':'t','name':'f','input':'x'}"),
