@@ -20,21 +20,21 @@ struct way {
 
 static struct translation *begin(const struct way *way)
 {
-    static const char *const requests[] = {
-        "{\"model\":\"m\",\"thinking\":{\"type\":\"enabled\"},\"stream\":%s,\"messages\":[]}",
-        "{\"model\":\"m\",\"stream\":%s,\"messages\":[]}",
+    static const char messages[] =
+        "{\"model\":\"m\",\"thinking\":{\"type\":\"enabled\"},\"stream\":%s,\"messages\":[]}";
+    static const char responses[] =
         "{\"model\":\"m\",\"stream\":%s,\"input\":\"x\",\"reasoning\":{\"summary\":\"auto\"},"
-        "\"tools\":[{\"type\":\"custom\",\"name\":\"c\"},{\"type\":\"local_shell\"}]}"
-    };
+        "\"tools\":[{\"type\":\"custom\",\"name\":\"c\"},{\"type\":\"local_shell\"}]}";
+    static const char others[] = "{\"model\":\"m\",\"stream\":%s,\"messages\":[]}";
     const struct model_route route = { .protocol = way->to->protocol,
                                        .provider = provider_class_find(STR("mlx"), true),
                                        .base_url = STR("http://127.0.0.1:1") };
     struct translation *translation = NULL;
     struct buf request = BUF_INIT, body = BUF_INIT;
     char fault[TRANSLATION_FAULT_SIZE];
-    const char *format = requests[way->from->kind == ENDPOINT_MESSAGES    ? 0
-                                  : way->from->kind == ENDPOINT_RESPONSES ? 2
-                                                                          : 1];
+    const char *format = way->from->kind == ENDPOINT_MESSAGES    ? messages
+                         : way->from->kind == ENDPOINT_RESPONSES ? responses
+                                                                 : others;
     struct str left = str_from(format);
     size_t at = (size_t)(strstr(format, "%s") - format);
     buf_add_str(&request, str_make(left.ptr, at));
