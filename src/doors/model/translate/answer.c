@@ -72,9 +72,9 @@ static int add(struct answer *answer, struct str text)
 
 static int close_item(struct answer *answer)
 {
-    struct answer_item *item = &answer->items[answer->item_count - 1];
     if (!answer->is_open)
         return 0;
+    struct answer_item *item = &answer->items[answer->item_count - 1];
     /* No arguments are an empty object: some providers say so by saying nothing. */
     int r = item->kind == ITEM_CALL && !item->has_text ? add(answer, STR("{}")) : 0;
     answer->is_open = false;
