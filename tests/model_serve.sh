@@ -118,6 +118,10 @@ serve --port 0 --budget wallClockSeconds=1
 check "its time ends it" ended 78
 try cat "$scratch/served.err"
 check "and is named" out_has "wallClockSeconds"
+serve --port 0 --budget cpuSeconds=0
+check "so does its share of the processor" ended 78
+try cat "$scratch/served.err"
+check "by its name" out_has "cpuSeconds"
 
 # ---- taken back, and killed ----
 

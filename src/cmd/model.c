@@ -164,7 +164,10 @@ static int run_list(const struct invocation *invocation)
     if (model_open_routes(invocation->values[LIST_PROFILE], &plane, &routes, &err) < 0)
         return tell_error(invocation, &err);
     _cleanup_(cleanup_free) struct model_health *health = calloc(routes.count + 1, sizeof(*health));
-    if (!health || (!json && model_health_read(plane, &routes, false, health, &err) < 0))
+    int r = health ? 0 : err_set(&err, ERR_MEMORY, "list models", "there is not enough memory");
+    if (r == 0 && !json)
+        r = model_health_read(plane, &routes, false, health, &err);
+    if (r < 0)
         return tell_error(invocation, &err);
     for (size_t i = 0; i < routes.count; i++) {
         if (json)

@@ -170,6 +170,7 @@ static int prepare(struct serve *serve, struct err *err)
         r = model_listen(invocation->values[SERVE_SOCKET], invocation->values[SERVE_PORT],
                          DEFAULT_PORT, &serve->listener, err);
     serve->service.wall_seconds = run->ceiling[DIMENSION_WALL_CLOCK_SECONDS];
+    serve->service.cpu_seconds = run->ceiling[DIMENSION_CPU_SECONDS];
     serve->service.profile = str_from(run->urn);
     serve->service.token = str_from(serve->token);
     serve->service.listener = TAKE_FD(serve->listener.fd);

@@ -95,6 +95,20 @@ static void take_signal(struct loop_watch *watch, uint32_t events)
         end(LOOP_OWNER(watch, struct serving, signals), SERVICE_ASKED);
 }
 
+static int64_t cpu_seconds(void)
+{
+    struct rusage usage = { 0 };
+    (void)!getrusage(RUSAGE_SELF, &usage);
+    return usage.ru_utime.tv_sec + usage.ru_stime.tv_sec;
+}
+
+static void exhaust(struct serving *serving, enum dimension dimension)
+{
+    if (!serving->ended)
+        serving->service->exhausted = dimension;
+    end(serving, SERVICE_EXHAUSTED);
+}
+
 /* A pause is none of a door's: a client that waits would not know why. */
 static void look(struct serving *serving)
 {
@@ -118,13 +132,15 @@ static void look_again(struct loop_timer *timer)
 {
     struct serving *serving = LOOP_OWNER(timer, struct serving, look);
     look(serving);
+    if (cpu_seconds() >= serving->service->cpu_seconds)
+        exhaust(serving, DIMENSION_CPU_SECONDS);
     if (!serving->ended && loop_timer_set(serving->loop, timer, clock_passed_ms() + LOOK_MS) < 0)
         end(serving, SERVICE_LOST);
 }
 
 static void run_out(struct loop_timer *timer)
 {
-    end(LOOP_OWNER(timer, struct serving, wall), SERVICE_EXHAUSTED);
+    exhaust(LOOP_OWNER(timer, struct serving, wall), DIMENSION_WALL_CLOCK_SECONDS);
 }
 
 static int watch_all(struct serving *serving, int signals, struct err *err)
@@ -202,10 +218,7 @@ static int serve(struct serving *serving, struct err *err)
 
 static void measure(const struct model_service *service, struct amounts *ret)
 {
-    struct rusage usage = { 0 };
-    (void)!getrusage(RUSAGE_SELF, &usage);
-    ret->of[DIMENSION_CPU_SECONDS] =
-        usage.ru_utime.tv_sec + usage.ru_stime.tv_sec + 1; /* begun ones count */
+    ret->of[DIMENSION_CPU_SECONDS] = cpu_seconds() + 1; /* one that was begun counts */
     ret->of[DIMENSION_MODEL_CALLS] = service->record.calls;
     ret->of[DIMENSION_TOKENS] = service->record.tokens;
 }
@@ -231,8 +244,9 @@ static void conclude(struct serving *serving, struct effect_result *ret)
         break;
     case SERVICE_EXHAUSTED:
         ret->end = STATE_FAILED;
-        err_set(&ret->failure, ERR_BUDGET, STEP_SERVICE, "its wallClockSeconds are used up");
-        err_where(&ret->failure, "%s %s", dimension_names[DIMENSION_WALL_CLOCK_SECONDS], budget);
+        err_set(&ret->failure, ERR_BUDGET, STEP_SERVICE, "its %s are used up",
+                dimension_names[serving->service->exhausted]);
+        err_where(&ret->failure, "%s %s", dimension_names[serving->service->exhausted], budget);
         break;
     case SERVICE_CANCELLED:
         ret->end = STATE_CANCELED;

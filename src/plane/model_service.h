@@ -15,22 +15,23 @@
 
 enum service_end {
     SERVICE_ASKED,     /* by a signal */
-    SERVICE_EXHAUSTED, /* its time is over */
+    SERVICE_EXHAUSTED, /* its time is over, or its share of a processor */
     SERVICE_CANCELLED, /* by a command, or because authority was taken back */
     SERVICE_LOST,      /* what is asked of it cannot be known any more */
 };
 
 struct model_service {
     /* set by the caller */
-    struct str profile;   /* the machine profile whose routes it serves */
-    struct str token;     /* that clients have to show */
-    int listener;         /* taken over once it serves */
-    int64_t wall_seconds; /* how long at most */
+    struct str profile;                /* the machine profile whose routes it serves */
+    struct str token;                  /* that clients have to show */
+    int listener;                      /* taken over once it serves */
+    int64_t wall_seconds, cpu_seconds; /* how long, and how much of a processor, at most */
     void (*begun)(void *context, struct str operation); /* clients are answered; may be NULL */
     void *begun_context;
     /* what became of it */
     bool started;
     enum service_end end;
+    enum dimension exhausted;
     char end_reason[512];     /* why others asked for its end; may be empty */
     struct model_egress left; /* prompts, this machine */
 
