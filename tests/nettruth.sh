@@ -158,6 +158,11 @@ ip address add 10.77.0.9/24 dev eth7
 truth
 check "a fixed address needs no lease" is "d['dhcpState'] == 'not-started'"
 check "which is no failure" out_has "No route leads out"
+resolvers 203.0.113.53
+truth
+check "a name server without a way to it fails, without being asked" is "d['dnsState'] == 'failed'"
+check "and is named" out_has "203.0.113.53"
+resolvers
 
 # ---- routes ----
 

@@ -74,13 +74,13 @@ static void dial(struct call *call, struct net_record *record)
         const struct net_address *address = &call->found->addresses[call->next++];
         socklen_t len = socket_address(address, call->target->probe.port, &to);
         call->fd = socket(address->family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        if (call->fd < 0 || (connect(call->fd, (struct sockaddr *)&to, len) < 0 &&
-                             errno != EINPROGRESS && errno != ECONNREFUSED)) {
-            call->error = errno;
-            hang_up(call);
-            continue;
-        }
-        return;
+        if (call->fd >= 0 &&
+            (connect(call->fd, (struct sockaddr *)&to, len) == 0 || errno == EINPROGRESS))
+            return; /* how it went is told by the socket */
+        call->error = errno;
+        hang_up(call);
+        if (call->error == ECONNREFUSED)
+            break;
     }
     finish(call, call->error, record);
 }

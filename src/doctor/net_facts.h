@@ -148,6 +148,9 @@ int net_facts_read(const struct net_record *record, struct net_facts *ret,
                    struct err *err) MUST_CHECK;
 void net_facts_release(struct net_facts *facts);
 
+/* Whether a peer has proved so lately who it is that the path to it holds. */
+bool net_peer_is_met(const struct net_facts *facts, const struct net_peer *peer);
+
 const struct net_link *net_link_at(const struct net_facts *facts, int index);
 const struct net_link *net_link_named(const struct net_facts *facts, const char *name);
 

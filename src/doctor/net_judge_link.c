@@ -25,17 +25,30 @@ static bool is_hardware(const struct net_link *link)
     return link->hardware == ARPHRD_ETHER && !link->kind[0] && !link->lower && !link->master;
 }
 
+static const struct net_radio *radio_of(const struct net_facts *facts, const struct net_link *link)
+{
+    for (size_t i = 0; link && i < facts->radios_count; i++)
+        if (facts->radios[i].link == link->index)
+            return &facts->radios[i];
+    return NULL;
+}
+
+/* One radio may have several interfaces. */
+static bool is_same_radio(const struct net_facts *facts, const struct net_link *a,
+                          const struct net_link *b)
+{
+    const struct net_radio *left = radio_of(facts, a), *right = radio_of(facts, b);
+    return left && right && left->device == right->device;
+}
+
 /* Another device that answers to the same identity. */
 static const struct net_link *twin_of(const struct net_facts *facts, const struct net_link *link)
 {
-    for (size_t i = 0; i < facts->links_count; i++) {
+    for (size_t i = 0; is_hardware(link) && i < facts->links_count; i++) {
         const struct net_link *other = &facts->links[i];
-        bool is_alike = is_hardware(link) ? is_hardware(other)
-                                          : strcmp(link->kind, other->kind) == 0 &&
-                                                !other->master && other->hardware == ARPHRD_ETHER;
-        if (other != link && is_alike && other->lower == link->lower &&
-            other->identity_len == link->identity_len &&
-            memcmp(other->identity, link->identity, link->identity_len) == 0)
+        if (other != link && is_hardware(other) && other->identity_len == link->identity_len &&
+            memcmp(other->identity, link->identity, link->identity_len) == 0 &&
+            !is_same_radio(facts, link, other))
             return other;
     }
     return NULL;
@@ -79,14 +92,6 @@ static void judge_device(struct net_truth *truth)
 }
 
 /* --- the radio ------------------------------------------------------------------------------ */
-
-static const struct net_radio *radio_of(const struct net_facts *facts, const struct net_link *link)
-{
-    for (size_t i = 0; link && i < facts->radios_count; i++)
-        if (facts->radios[i].link == link->index)
-            return &facts->radios[i];
-    return NULL;
-}
 
 /* The first switch that holds a radio back. */
 static const struct net_switch *switch_off(const struct net_facts *facts)

@@ -12,7 +12,6 @@
 
 #define REF_LINKS "netlink:route/links"
 #define REF_RULES "netlink:route/rules"
-#define MEETING_S 180
 
 /* Whose tunnel a link is, by the name that its program gives it. */
 static const char *program_of(const struct net_link *link)
@@ -66,7 +65,7 @@ static bool is_alone(const struct net_facts *facts, const struct net_link *link)
         if (strcmp(peer->of, link->name) != 0)
             continue;
         count++;
-        met += peer->met_s && peer->met_s + MEETING_S >= facts->record->at_ms / 1000;
+        met += net_peer_is_met(facts, peer);
     }
     return count && !met;
 }

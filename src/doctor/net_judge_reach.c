@@ -6,12 +6,12 @@
  */
 #include "doctor/net_truth.h"
 
-#define LATE_MS       1000 /* an answer after that is late */
-#define HTTP_OK       200
-#define HTTP_ERRORS   400
-#define HTTP_UNKNOWN  401 /* who asks is not known */
-#define HTTP_PROXY    407
-#define HTTP_SIGN_IN  511
+#define LATE_MS      1000 /* an answer after that is late */
+#define HTTP_OK      200
+#define HTTP_ERRORS  400
+#define HTTP_UNKNOWN 401 /* who asks is not known */
+#define HTTP_PROXY   407
+#define HTTP_SIGN_IN 511
 
 /* What came of several probes. */
 struct tally {
@@ -71,7 +71,7 @@ static size_t servers_without_way(const struct net_facts *facts, char ret_first[
     size_t count = 0;
     for (size_t i = 0; i < facts->resolv.server_count; i++)
         for (size_t k = 0; k < facts->lookups_count; k++) {
-            if (!facts->lookups[k].error ||
+            if (!facts->lookups[k].error || facts->lookups[k].scope != NET_OF_NAMES ||
                 strcmp(facts->lookups[k].name,
                        net_address_text(&facts->resolv.servers[i], address)) != 0)
                 continue;
@@ -266,14 +266,12 @@ static void judge_mesh(struct net_truth *truth)
 
 /* --- trusted peers -------------------------------------------------------------------------- */
 
-#define MEETING_S 180 /* WireGuard proves anew every two minutes while anything is sent */
-
 static void count_met(struct net_truth *truth, struct tally *tally)
 {
     const struct net_facts *facts = truth->facts;
     for (size_t i = 0; i < facts->peers_count; i++) {
         const struct net_peer *peer = &facts->peers[i];
-        bool met = peer->met_s && peer->met_s + MEETING_S >= facts->record->at_ms / 1000;
+        bool met = net_peer_is_met(facts, peer);
         tally->count++;
         tally->good += met;
         net_saw(truth, NET_PEER_PATH, "netlink:wireguard", "a peer on %s %s", peer->of,

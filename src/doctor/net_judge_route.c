@@ -173,7 +173,13 @@ static bool find_failure(struct net_truth *truth)
 
 /* --- whether there is one ------------------------------------------------------------------- */
 
-/* What a look-up was refused with: of the best that there is. */
+/* What a route or a rule turns traffic away with; any other error says that there is no way. */
+static bool is_refusal(int error)
+{
+    return error == EACCES || error == EHOSTUNREACH || error == EINVAL;
+}
+
+/* 0 with a way to the internet, or why there is none. */
 static int best_error(const struct net_facts *facts, const struct net_lookup **ret)
 {
     int error = ENETUNREACH;
@@ -186,7 +192,7 @@ static int best_error(const struct net_facts *facts, const struct net_lookup **r
             *ret = lookup;
             return 0;
         }
-        if (lookup->error != ENETUNREACH && lookup->error != EAFNOSUPPORT)
+        if (is_refusal(lookup->error))
             error = lookup->error;
     }
     return error;

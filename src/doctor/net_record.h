@@ -53,7 +53,8 @@ enum net_item_kind { NET_ITEM_TABLE(NET_ITEM_ENUM) NET_ITEM_COUNT };
 #define NET_SCOPE_TABLE(X)                                                                         \
     X(NET_INTERNET, "internet")                                                                    \
     X(NET_OF_MESH, "mesh")                                                                         \
-    X(NET_OF_PEER, "peer") /* a mesh in which both ends prove who they are */
+    X(NET_OF_PEER, "peer")   /* a mesh in which both ends prove who they are */                    \
+    X(NET_OF_NAMES, "names") /* of a look-up: a name server */
 #define NET_SCOPE_ENUM(scope, name) scope,
 enum net_scope { NET_SCOPE_TABLE(NET_SCOPE_ENUM) NET_SCOPE_COUNT };
 #undef NET_SCOPE_ENUM

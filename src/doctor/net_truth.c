@@ -69,12 +69,14 @@ int64_t net_truth_due(const struct net_truth *truth)
 
 bool net_is_overlay(const struct net_link *link)
 {
-    static const char *const kinds[] = { "wireguard", "tun",  "ppp",  "xfrm", "vti",
-                                         "vti6",      "ovpn", "ipip", "sit",  "gre" };
+    static const char *const kinds[] = { "wireguard", "xfrm", "vti", "vti6",
+                                         "ovpn",      "ipip", "sit", "gre" };
     for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
         if (strcmp(link->kind, kinds[i]) == 0)
             return true;
-    return link->hardware == ARPHRD_PPP || (link->hardware == ARPHRD_NONE && !link->kind[0]);
+    /* A tap may be all that a container without privileges has; ZeroTier's is a VPN. */
+    return strcmp(link->kind, "tun") == 0 &&
+           (link->hardware != ARPHRD_ETHER || strncmp(link->name, "zt", 2) == 0);
 }
 
 static bool may_carry(const struct net_link *link)

@@ -44,6 +44,54 @@ TEST(a_bridge_with_its_ports_identity_is_not)
     stage_end(&stage);
 }
 
+TEST(one_radio_with_two_interfaces_is_one_device)
+{
+    struct net_stage stage;
+    stage_begin(&stage);
+    stage_link(&stage, 2, "wlan0", NULL, own, IF_OPER_UP);
+    stage_link(&stage, 3, "wlan0mon", NULL, own, IF_OPER_UP);
+    stage_radio(&stage, 2, "Harbour");
+    stage_radio(&stage, 3, NULL);
+    stage_judge(&stage);
+    CHECK_TEXT(stage_state(&stage, NET_DEVICE), "present");
+    stage_end(&stage);
+}
+
+TEST(a_tap_is_a_containers_cable_and_a_tun_is_a_vpn)
+{
+    for (int tap = 0; tap < 2; tap++) {
+        struct net_stage stage;
+        stage_begin(&stage);
+        stage_link(&stage, 2, "tap0", "tun", tap ? own : NULL, IF_OPER_UP);
+        stage_judge(&stage);
+        CHECK_TEXT(stage_state(&stage, NET_DEVICE), tap ? "present" : "missing");
+        CHECK_TEXT(stage_state(&stage, NET_OVERLAY), tap ? "off" : "degraded");
+        stage_end(&stage);
+    }
+}
+
+TEST(a_kernel_without_ipv6_has_no_route_and_turns_nothing_away)
+{
+    static const struct {
+        int error;
+        const char *state;
+    } rows[] = { { EOPNOTSUPP, "no-route" },
+                 { ENETUNREACH, "no-route" },
+                 { EACCES, "route-failed" },
+                 { EINVAL, "route-failed" } };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct net_stage stage;
+        stage_begin(&stage);
+        stage_link(&stage, 2, "eth0", NULL, own, IF_OPER_UP);
+        net_record_add(&stage.record, NET_ROUTES, "", 0, STR(""));
+        net_record_add(&stage.record, NET_LOOKUP, "198.41.0.4", ENETUNREACH, STR(""));
+        net_record_add(&stage.record, NET_LOOKUP, "2001:503:ba3e::2:30", rows[i].error, STR(""));
+        stage_judge(&stage);
+        CHECK_TEXT(stage_state(&stage, NET_ROUTING), rows[i].state);
+        stage_end(&stage);
+    }
+}
+
 TEST(a_kernel_that_does_not_tell_makes_nothing_up)
 {
     struct net_record record;

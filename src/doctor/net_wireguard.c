@@ -12,7 +12,8 @@
 #include "base/netlink_read.h"
 #include "doctor/net_facts.h"
 
-#define NEST_DEPTH 3 /* device, its peers, a peer */
+#define NEST_DEPTH 3   /* device, its peers, a peer */
+#define MEETING_S  180 /* peers prove anew every two minutes while anything is sent */
 
 /* Which attribute has a secret; of a device, of its peers, of a peer. */
 static const uint16_t secrets[NEST_DEPTH] = { WGDEVICE_A_PRIVATE_KEY, 0, WGPEER_A_PRESHARED_KEY };
@@ -62,4 +63,9 @@ int net_read_wireguard(struct net_facts *facts, const struct net_item *item)
         }
     }
     return 0;
+}
+
+bool net_peer_is_met(const struct net_facts *facts, const struct net_peer *peer)
+{
+    return peer->met_s && peer->met_s + MEETING_S >= facts->record->at_ms / 1000;
 }

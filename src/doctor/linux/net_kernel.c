@@ -102,6 +102,19 @@ static void add_lookups(struct net_record *record, int fd, const struct net_targ
     }
 }
 
+/* The ways to the name servers, where their configuration is on record already. */
+static void add_server_lookups(struct net_record *record, int fd)
+{
+    const struct net_item *item = net_record_next(record, NET_RESOLVERS, NULL);
+    struct resolv resolv = { 0 };
+    if (item && !item->error)
+        resolv_read(item->bytes, &resolv);
+    for (size_t i = 0; i < resolv.server_count; i++) {
+        char text[NET_ADDRESS_TEXT];
+        add_lookup(record, fd, net_address_text(&resolv.servers[i], text), NET_OF_NAMES);
+    }
+}
+
 void net_kernel_routes(struct net_record *record, const struct net_targets *targets)
 {
     const struct ifinfomsg links = { .ifi_family = AF_UNSPEC };
@@ -116,6 +129,7 @@ void net_kernel_routes(struct net_record *record, const struct net_targets *targ
     add_list(record, fd, NET_RULES, RTM_GETRULE, &rules, sizeof(rules));
     add_list(record, fd, NET_NEIGHBOURS, RTM_GETNEIGH, &neighbours, sizeof(neighbours));
     add_lookups(record, fd, targets);
+    add_server_lookups(record, fd);
 }
 
 /* --- generic families ----------------------------------------------------------------------- */
