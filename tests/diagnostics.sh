@@ -98,7 +98,7 @@ check "a bundle is exported" exits 0
 check "it says what was removed" out_has 'removed: '
 check "the file is its owner's alone" [ "$(stat -c %a first.tar.zst)" = 600 ]
 unpack first.tar.zst first
-for file in versions.json host.json policy.json environment.txt doctor/host.json doctor/phase.json \
+for file in versions.json host.json policy.json environment.txt doctor/host.json doctor/network.json doctor/phase.json \
     doctor/preflight-0001.json operations.json manifest.json; do
     check "it has $file" [ -s "first/$file" ]
 done

@@ -12,6 +12,8 @@
 #include "base/json.h"
 #include "contract/rules.h"
 #include "doctor/contracts.h"
+#include "doctor/net_look.h"
+#include "doctor/net_truth.h"
 #include "doctor/observer.h"
 #include "doctor/preflight.h"
 #include "machine/linux/host.h"
@@ -152,7 +154,8 @@ int diagnostics_add_host(struct diagnostics *diagnostics, struct err *err)
 static int add_document(struct diagnostics *diagnostics, const char *path, const struct buf *text,
                         bool no_words, struct err *err)
 {
-    static const char *const moments[] = { "id", "observedAt", "bootId", "sessionId" };
+    static const char *const moments[] = { "id", "observedAt", "bootId", "sessionId",
+                                           "networkEpoch" };
     _cleanup_(cleanup_json_doc) yyjson_doc *doc = NULL, *kept = NULL;
     yyjson_mut_doc *copy = NULL;
     int r = text->error ? err_set(err, ERR_MEMORY, STEP, "there is not enough memory")
@@ -185,6 +188,36 @@ static int add_phase(struct diagnostics *diagnostics, struct observer *observer,
     return r < 0 ? r : add_document(diagnostics, "doctor/phase.json", &text, true, err);
 }
 
+/* What the kernel and files say of the network; nothing is sent for a bundle. */
+static int write_network(struct net_record *record, struct buf *ret, struct err *err)
+{
+    _cleanup_(cleanup_free) struct net_facts *facts = calloc(1, sizeof(*facts));
+    _cleanup_(cleanup_free) struct net_truth *truth = calloc(1, sizeof(*truth));
+    if (!facts || !truth)
+        return err_set(err, ERR_MEMORY, STEP, "there is not enough memory");
+    int r = net_facts_read(record, facts, err);
+    if (r < 0)
+        return r;
+    net_truth_derive(facts, truth);
+    r = net_truth_write(truth, ret, err);
+    net_facts_release(facts);
+    return r;
+}
+
+static int add_network(struct diagnostics *diagnostics, struct err *err)
+{
+    _cleanup_(cleanup_net_looking) struct net_looking *looking = NULL;
+    _cleanup_(buf_release) struct buf text = BUF_INIT;
+    struct net_record record = { 0 };
+    int r = net_look_new(false, NULL, NULL, &looking, err);
+    if (r == 0)
+        r = net_look(looking, &record, err);
+    if (r == 0)
+        r = write_network(&record, &text, err);
+    net_record_release(&record);
+    return r < 0 ? r : add_document(diagnostics, "doctor/network.json", &text, true, err);
+}
+
 static int add_preflight(struct diagnostics *diagnostics, struct observer *observer,
                          const struct contracts *contracts, struct err *err)
 {
@@ -215,5 +248,7 @@ int diagnostics_add_doctor(struct diagnostics *diagnostics, struct err *err)
         r = observer_new(false, &observer, err);
     if (r == 0)
         r = add_phase(diagnostics, observer, contracts, err);
+    if (r == 0)
+        r = add_network(diagnostics, err);
     return r < 0 ? r : add_preflight(diagnostics, observer, contracts, err);
 }
