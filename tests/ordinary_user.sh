@@ -34,6 +34,7 @@ for name in \
     detach \
     diagnostics \
     escape \
+    escape_container \
     mounts \
     nettruth \
     network \

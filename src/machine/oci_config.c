@@ -76,14 +76,22 @@ static void add_process(struct buf *ret, const struct plan *plan)
     buf_add_text(ret, "}}");
 }
 
+/*
+ * The user namespace changes nobody's id. It is there because mounts that come from one above keep
+ * what they are restricted by: a runtime could take `nosuid` off, as crun does of the root.
+ */
 static void add_linux(struct buf *ret)
 {
-    static const char *const spaces[] = { "mount", "pid", "ipc", "uts", "cgroup" };
+    static const char *const spaces[] = { "user", "mount", "pid", "ipc", "uts", "cgroup" };
+    static const char *const maps[] = { "uidMappings", "gidMappings" };
     const char *hidden;
     buf_add_text(ret, ",\"linux\":{\"namespaces\":[");
     for (size_t i = 0; i < ARRAY_LEN(spaces); i++)
         buf_addf(ret, "%s{\"type\":\"%s\"}", i ? "," : "", spaces[i]);
-    buf_add_text(ret, "],\"maskedPaths\":[");
+    buf_add_char(ret, ']');
+    for (size_t i = 0; i < ARRAY_LEN(maps); i++)
+        buf_addf(ret, ",\"%s\":[{\"containerID\":0,\"hostID\":0,\"size\":1}]", maps[i]);
+    buf_add_text(ret, ",\"maskedPaths\":[");
     for (size_t i = 0; (hidden = view_hidden(i)); i++)
         buf_addf(ret, "%s\"/%s\"", i ? "," : "", hidden);
     buf_add_text(ret, "],\"readonlyPaths\":[\"/proc/sys\"]}");

@@ -244,7 +244,7 @@ int container_etc(struct sandbox *sandbox, struct err *err)
  */
 static int mount_proc(const struct sandbox *sandbox, struct err *err)
 {
-    const char *most = sandbox->plan->inside_uid == 0 ? "0" : "1";
+    const char *most = sandbox->plan->inside_uid == 0 ? "1" : "2";
     _cleanup_(cleanup_close) int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
     int tree = mounting_new("proc", NULL, 0, RESTRICTED | MOUNT_ATTR_NOEXEC, err);
     int r = tree < 0 ? tree : mounting_attach(tree, root, "proc", err);
@@ -336,7 +336,9 @@ static int wait_for_runtime(const struct sandbox *sandbox, pid_t runtime, int sa
 int container_begin(struct sandbox *sandbox, struct err *err)
 {
     int said[2], handover = -1;
-    int r = mount_proc(sandbox, err);
+    int r = view_check_devices(err);
+    if (r == 0)
+        r = mount_proc(sandbox, err);
     if (r == 0)
         r = handover_write_file(sandbox, &handover, err);
     if (r < 0)

@@ -8,7 +8,9 @@
  *
  * Where the command is to have an id of its own, this process leaves for a
  * user namespace in which it has that: the last one that may be made. Then the
- * steps follow that every sandbox ends with, in their order.
+ * steps follow that every sandbox ends with, in their order, in the same program
+ * begun anew: it is the namespace of its beginning by which the kernel tells
+ * whose a process is.
  *
  * It is linked statically, since it runs inside any image, and reads nothing of
  * that image.
@@ -19,6 +21,8 @@
 #include "machine/linux/container.h"
 #include "machine/linux/handover.h"
 #include "machine/linux/inside.h"
+
+#define INIT_AGAIN "again"
 
 /* What the runtime said is heard as long as anybody holds its end. */
 static int leave_streams(struct sandbox *sandbox, struct err *err)
@@ -60,13 +64,31 @@ static int close_rest(struct sandbox *sandbox, struct err *err)
     return 0;
 }
 
+/*
+ * Once more, in the namespace in which root is nobody: of a process that nobody may look into,
+ * /proc gives the files to root of the namespace that its program was started in.
+ */
+static int begin_anew(struct sandbox *sandbox, struct err *err)
+{
+    char program[] = CONTAINER_INIT, word[] = INIT_AGAIN;
+    char *const again[] = { program, word, NULL }, *const nothing[] = { NULL };
+    if (sandbox->plan->inside_uid == 0)
+        return 0;
+    execve(CONTAINER_INIT, again, nothing);
+    return err_set_errno(err, errno, STEP_SPAWN, "cannot begin anew");
+}
+
 /* The order is that of sandbox.c, and for its reasons. */
 static const struct step {
     const char *name;
     int (*run)(struct sandbox *sandbox, struct err *err);
+    bool once; /* before it begins anew */
 } steps[] = {
-    { "streams", leave_streams },
-    { "identity", become_agent },
+    { "streams", leave_streams, true },
+    { "identity", become_agent, true },
+    /* While it has what is needed to empty the set that bounds all others. */
+    { "capabilities at first", inside_drop_capabilities, true },
+    { "anew", begin_anew, true },
     { "descriptors", close_rest },
     { "directory", inside_go_to_directory },
     { "terminal", inside_open_terminal },
@@ -77,8 +99,9 @@ static const struct step {
     { "seccomp", inside_restrict_calls },
 };
 
-int main(void)
+int main(int argc, char **argv)
 {
+    (void)argv;
     static const struct inside_tier container = { 0 };
     struct sandbox sandbox = { .control = CONTAINER_CONTROL };
     struct err err = { 0 };
@@ -90,6 +113,8 @@ int main(void)
     for (int i = 0; i < 3; i++)
         sandbox.stdio[i] = CONTAINER_STDIN + i;
     for (size_t i = 0; i < ARRAY_LEN(steps) && r == 0; i++) {
+        if (steps[i].once && argc > 1)
+            continue;
         r = steps[i].run(&sandbox, &err);
         if (r < 0 && !err.where[0])
             err_where(&err, "%s", steps[i].name);

@@ -118,6 +118,8 @@ int view_etc(struct sandbox *sandbox, struct err *err) MUST_CHECK;
 int view_people(struct sandbox *sandbox, struct err *err) MUST_CHECK;
 /* And whom it trusts, beside the host's authorities. */
 int view_authorities(struct sandbox *sandbox, struct err *err) MUST_CHECK;
+/* Those of the host's that a runtime takes are what they should be; it looks at their names. */
+int view_check_devices(struct err *err) MUST_CHECK;
 /* What is covered of /proc, because it tells of the whole machine; NULL behind the last. */
 const char *view_hidden(size_t index);
 /* The names in /etc that it takes from the host, one after the other; NULL behind the last. */

@@ -199,16 +199,43 @@ int view_proc(struct sandbox *sandbox, struct err *err)
 
 /* --- /dev ---------------------------------------------------------------------------------- */
 
-static int take_device(int root, const char *name, dev_t number, struct err *err)
+static const struct {
+    const char *name;
+    unsigned major, minor;
+} devices[] = { { "dev/null", 1, 3 },   { "dev/zero", 1, 5 },    { "dev/full", 1, 7 },
+                { "dev/random", 1, 8 }, { "dev/urandom", 1, 9 }, { "dev/tty", 5, 0 } };
+
+static int open_device(const char *host, dev_t number, struct err *err)
 {
     struct stat status;
-    char host[32];
-    snprintf(host, sizeof(host), "/%s", name);
     _cleanup_(cleanup_close) int fd = mounting_open(AT_FDCWD, host, err);
     if (fd < 0)
         return fd;
     if (fstat(fd, &status) < 0 || !S_ISCHR(status.st_mode) || status.st_rdev != number)
         return err_set(err, ERR_DENIED, STEP_VIEW, "%s is not the device that it should be", host);
+    return TAKE_FD(fd);
+}
+
+int view_check_devices(struct err *err)
+{
+    int r = open_null(err);
+    _cleanup_(cleanup_close) int null = r;
+    for (size_t i = 0; i < ARRAY_LEN(devices) && r >= 0; i++) {
+        char host[32];
+        snprintf(host, sizeof(host), "/%s", devices[i].name);
+        r = open_device(host, makedev(devices[i].major, devices[i].minor), err);
+        _cleanup_(cleanup_close) int fd = r;
+    }
+    return r < 0 ? r : 0;
+}
+
+static int take_device(int root, const char *name, dev_t number, struct err *err)
+{
+    char host[32];
+    snprintf(host, sizeof(host), "/%s", name);
+    _cleanup_(cleanup_close) int fd = open_device(host, number, err);
+    if (fd < 0)
+        return fd;
     int tree = open_tree(fd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
     if (tree < 0)
         return mounting_failed(err, "cannot take", host);
@@ -233,11 +260,6 @@ static int open_terminals(struct sandbox *sandbox, struct err *err)
 
 int view_devices(struct sandbox *sandbox, struct err *err)
 {
-    static const struct {
-        const char *name;
-        unsigned major, minor;
-    } devices[] = { { "dev/null", 1, 3 },   { "dev/zero", 1, 5 },    { "dev/full", 1, 7 },
-                    { "dev/random", 1, 8 }, { "dev/urandom", 1, 9 }, { "dev/tty", 5, 0 } };
     static const char *const links[][2] = { { "/proc/self/fd", "dev/fd" },
                                             { "/proc/self/fd/0", "dev/stdin" },
                                             { "/proc/self/fd/1", "dev/stdout" },

@@ -42,8 +42,10 @@ static int open_place_aside(struct sandbox *sandbox, size_t index, struct err *e
         _cleanup_(cleanup_close) int above = mounting_open(sandbox->scratch, path, err);
         _cleanup_(cleanup_close) int there =
             above < 0 ? above : mounting_open(above, inner.ptr + outer.len + 1, err);
-        if (there < 0)
+        if (there == -ENOENT)
             return refuse_place(mounts[i].agent_path, err);
+        if (there < 0)
+            return there;
         break;
     }
     snprintf(path, sizeof(path), "mounts/%zu", index);
