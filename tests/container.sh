@@ -241,4 +241,128 @@ else
     skip "another runtime" "there is no runc"
 fi
 
+# ---- other places that images come from ----
+
+# What it is pinned to is said by whoever refuses it.
+pinned() { # IMAGE
+    run run --image "$1" -- true
+    check "by its name alone it is refused" err_has image-not-pinned
+    pinned_image=$1@$(grep -o 'sha256:[0-9a-f]*' "$scratch/err" | head -n 1)
+}
+works() { # WHAT SOURCE
+    run run --image "$pinned_image" -- cat /etc/release
+    check "$1 is run" out_is image
+    document ContainerExecutionRecord
+    check "and the record says its source" out_has "\"source\":\"$2\""
+}
+pinned "rootfs:$scratch/layer"
+works "a root directory" root-directory
+run run --image "$pinned_image" -- touch /made /etc/release
+check "which takes no writes" test ! -e "$scratch/layer/made"
+echo changed >"$scratch/layer/etc/added"
+run run --image "$pinned_image" -- true
+check "one that has changed is not what it was pinned to" err_has "is pinned to"
+rm "$scratch/layer/etc/added"
+
+if command -v skopeo >/dev/null; then
+    skopeo copy --quiet "oci:$layout:latest" "docker-archive:$scratch/archive.tar:local/base:1"
+    pinned "docker-archive:$scratch/archive.tar"
+    works "an archive of Docker's" docker-archive
+    rm "$scratch/archive.tar"
+    : >"$scratch/archive.tar"
+    run run --image "$pinned_image" -- cat /etc/release
+    check "what is pinned and was here needs no archive again" out_is image
+    run run --image "docker-archive:$scratch/archive.tar" -- true
+    check "what is no archive is refused" err_has "skopeo cannot read"
+    check "and leaves nothing" test -z "$(find "$trees/.." -name '.new-*')"
+    cat >"$scratch/storage.conf" <<END
+[storage]
+driver = "vfs"
+graphroot = "$scratch/storage"
+runroot = "$scratch/storage-run"
+END
+    export CONTAINERS_STORAGE_CONF="$scratch/storage.conf"
+    if skopeo copy --quiet "oci:$layout:latest" containers-storage:localhost/base:1 2>"$scratch/err"; then
+        pinned containers-storage:localhost/base:1
+        works "an image of Podman's storage" containers-storage
+    else
+        [ "$(id -u)" -ne 0 ] || skip "an image of Podman's storage" "$(cat "$scratch/err")"
+    fi
+    unset CONTAINERS_STORAGE_CONF
+else
+    skip "archives and storages" "there is no skopeo"
+fi
+
+# ---- a registry, through the layers ----
+
+registry=$(command -v docker-registry || :)
+free_port() {
+    python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+}
+if [ -n "$registry" ] && command -v skopeo >/dev/null; then
+    port=$(free_port)
+    mkdir "$scratch/registry"
+    openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=registry.test \
+        -addext "subjectAltName=DNS:registry.test" -keyout "$scratch/registry/key.pem" \
+        -out "$scratch/registry/cert.pem" 2>"$scratch/openssl.log"
+    cat >"$scratch/registry/config.yml" <<END
+version: 0.1
+log: {level: error}
+storage: {filesystem: {rootdirectory: $scratch/registry/data}}
+http:
+  addr: 127.0.0.1:$port
+  tls: {certificate: $scratch/registry/cert.pem, key: $scratch/registry/key.pem}
+END
+    "$registry" serve "$scratch/registry/config.yml" >"$scratch/registry/log" 2>&1 &
+    serving=$!
+    trap 'kill $serving; ended_early' EXIT
+    until skopeo copy --quiet --dest-tls-verify=false "oci:$layout:latest" \
+        "docker://127.0.0.1:$port/team/base:1" 2>"$scratch/err" || ! kill -0 $serving; do
+        sleep 0.05
+    done
+    image=docker://registry.test:$port/team/base:1@$pin
+    user_layer=$XDG_CONFIG_HOME/agent-machine/user
+    mkdir -p "$user_layer"
+    printf 'names:\n  registry.test: 127.0.0.1\n' >"$user_layer/references.yaml"
+    printf 'authorities:\n  - %s\n' "$scratch/registry/cert.pem" >>"$user_layer/references.yaml"
+    asked=$(wc -l <"$scratch/registry/log")
+    run run --image "$image" -- true
+    check "a registry that nobody allows is not asked" exits 125
+    check "and it is said which" err_has "denied: registry.test"
+    check "with what would allow it" err_has "--allow registry.test"
+    check "nothing was asked of it" test "$(wc -l <"$scratch/registry/log")" -eq "$asked"
+    cat >"$user_layer/registry.json" <<END
+{"id": "urn:srcos:network-access-profile:registry", "type": "NetworkAccessProfile",
+ "specVersion": "1.0.0", "name": "registry", "scope": "user", "defaultDecision": "deny",
+ "profiles": [{"profileId": "registry", "profileClass": "user-firewall", "priority": 10,
+   "defaultEgress": "allow-listed", "allowDomains": ["registry.test"], "denyDomains": [],
+   "allowCidrs": ["127.0.0.1/32"], "denyCidrs": []}], "evidence": {"emitNetworkDecision": true}}
+END
+    run run --image "$image" -- cat /etc/release
+    check "one that the layers allow is fetched from" out_is image
+    document ContainerExecutionRecord
+    check "the record says where it comes from" \
+        out_has "\"reference\":\"registry.test:$port/team/base:1\",\"source\":\"registry\",\"digest\":\"$pin\""
+    run op list --json
+    check "the fetching is an operation of its own" out_has '"state":"failed"'
+    try python3 -c 'import sqlite3, sys
+print(*sqlite3.connect(sys.argv[1]).execute("SELECT json FROM document WHERE type = '"'PolicyDecision'"'"))' \
+        "$XDG_STATE_HOME/agent-machine/ledger.db"
+    check "with a decision about the host" out_has registry.test
+    check "and one about the image" out_has '"gate":"containerExecution"'
+    kill $serving
+    wait $serving
+    trap 'ended_early' EXIT
+    run run --image "$image" -- cat /etc/release
+    check "what was fetched once and is pinned needs no registry" out_is image
+    run run --image "docker://registry.test:$port/team/base:1@sha256:$(printf '%064d' 1)" -- true
+    check "what is not there is not run" exits 125
+    run run --image "oci:$layout@$pin" --fetch "$scratch" -- true
+    check "--fetch wants no command" exits 2
+    run run --image "$image" --fetch "$scratch"
+    check "and an empty folder" err_has "is no empty folder"
+else
+    skip "a registry" "there is no docker-registry, or no skopeo"
+fi
+
 finish

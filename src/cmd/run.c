@@ -13,6 +13,7 @@
 #include "cmd/op_notify.h"
 #include "cmd/run_ask.h"
 #include "cmd/run_continue.h"
+#include "cmd/run_fetch.h"
 #include "cmd/run_image.h"
 #include "cmd/run_mounts.h"
 #include "cmd/run_print.h"
@@ -41,6 +42,7 @@ enum {
     OPTION_PUBLISH,
     OPTION_PROXY_ENV,
     OPTION_IMAGE,
+    OPTION_FETCH,
     OPTION_DIRECTORY,
     OPTION_TIER,
     OPTION_BUDGET,
@@ -78,6 +80,9 @@ static const struct option_row options[OPTION_COUNT] = {
                        "run in a container of this image: oci:FOLDER[:TAG], docker-archive:FILE, "
                        "containers-storage:NAME, rootfs:FOLDER or docker://NAME, pinned by "
                        "@sha256:..." },
+    [OPTION_FETCH] = { "fetch", 0, "FOLDER",
+                       "fetch the image from its registry into an empty folder, by skopeo, and run "
+                       "nothing in it" },
     [OPTION_DIRECTORY] = { "directory", 'C', "PATH", "where the command starts, inside" },
     [OPTION_TIER] = { "tier", 0, "TIER", "refuse less isolation than this" },
     [OPTION_BUDGET] = { "budget", 'b', "DIMENSION=N",
@@ -150,6 +155,7 @@ struct running {
     struct run_surface surface;
     struct run_continue from;
     struct run_image image;
+    struct run_fetch fetch;
     char own_places[PLAN_OWN_PLACES][FACTS_PATH_SIZE];
     char program[FACTS_PATH_SIZE], secret[PLACE_SIZE + 32], digests[PLACE_SIZE + 32];
     struct outcome outcome;
@@ -241,6 +247,8 @@ static int read_options(struct running *run, struct err *err)
         run->variables[variables++] = proxy_variables[i];
     const char *tier = invocation->values[OPTION_TIER];
     int minimum = tier ? vocabulary_index(tier_names, TIER_COUNT, str_from(tier)) : 0;
+    if (r == 0 && invocation->values[OPTION_FETCH] && invocation->operands[0])
+        r = usage(err, "--fetch runs nothing but skopeo; leave the command out");
     if (r == 0 && !invocation->operands[0] && !invocation->values[OPTION_IMAGE])
         r = usage(err,
                   "there is no command to run; write one, as in: agent-machine run -- COMMAND");
@@ -282,6 +290,9 @@ static int choose_command(struct running *run, struct err *err)
                                        .profile = run->profile.root,
                                        .facts = &run->facts };
     run->request.argv = (const char *const *)invocation->operands;
+    if (invocation->values[OPTION_FETCH])
+        return run_fetch_plan(&run->fetch, invocation->values[OPTION_IMAGE],
+                              invocation->values[OPTION_FETCH], &run->request, &run->mounts, err);
     if (invocation->dashes || !invocation->operands[0] || !run_surface_is(invocation->operands[0]))
         return 0;
     return run_surface_open(&run->surface, &place, invocation->operands, &run->request,
@@ -298,6 +309,21 @@ static int find_own_places(struct running *run, struct err *err)
         run->facts.plan.own_places[i] = run->own_places[i];
     }
     return r;
+}
+
+/* What an image from a registry is fetched under: the same as the run that wants it. */
+static int open_image(struct running *run, struct err *err)
+{
+    const struct invocation *invocation = run->invocation;
+    const struct run_image_place place = { .state_folder = run->first.state,
+                                           .digests_folder = run->digests,
+                                           .profile = run->profile.root };
+    struct run_fetch_by by = { .image = invocation->values[OPTION_IMAGE],
+                               .profile = invocation->values[OPTION_PROFILE],
+                               .delegation = invocation->values[OPTION_DELEGATION],
+                               .choices = run->choices,
+                               .choice_count = run->choice_count };
+    return run_image_open(&run->image, by.image, &place, run_fetch, &by, &run->request, err);
 }
 
 static int make_plan(struct running *run, struct err *err)
@@ -333,9 +359,8 @@ static int make_plan(struct running *run, struct err *err)
         run->request.authorities = run->authorities.paths;
         run->request.certificates = run->authorities.certificates.data;
     }
-    if (r == 0)
-        r = run_image_open(&run->image, run->invocation->values[OPTION_IMAGE], run->profile.root,
-                           run->first.state, run->digests, &run->request, err);
+    if (r == 0 && !run->invocation->values[OPTION_FETCH])
+        r = open_image(run, err);
     if (r == 0)
         r = plan_build(&run->facts.plan, &run->request, &run->plan, err);
     if (r == 0 && run->plan->minimum_tier < run->plan->tier && !facts_try_tier(&run->facts)) {

@@ -31,20 +31,20 @@ static int name_by_profile(const yyjson_val *profile, struct image_name *ret, st
                       : image_name_read(text.data, ret, err);
 }
 
-int run_image_open(struct run_image *image, const char *option, const yyjson_val *profile,
-                   const char *state_folder, const char *digests_folder,
-                   struct plan_request *request, struct err *err)
+int run_image_open(struct run_image *image, const char *option, const struct run_image_place *place,
+                   image_fetch *fetch, void *context, struct plan_request *request, struct err *err)
 {
+    const yyjson_val *profile = place->profile;
     bool by_profile = text_is(at(profile, "/containerPlane/rootFilesystem/kind"), "oci-image");
     if (!option && !by_profile)
         return 0;
     int r = option ? image_name_read(option, &image->name, err)
                    : name_by_profile(profile, &image->name, err);
     if (r == 0)
-        r = oci_runtime_find(text_of(at(profile, "/containerPlane/runtime")), state_folder,
-                             digests_folder, &image->runtime, err);
+        r = oci_runtime_find(text_of(at(profile, "/containerPlane/runtime")), place->state_folder,
+                             place->digests_folder, &image->runtime, err);
     if (r == 0)
-        r = image_open(&image->name, state_folder, &image->image, err);
+        r = image_open(&image->name, place->state_folder, fetch, context, &image->image, err);
     if (r < 0)
         return r;
     image->is_open = true;

@@ -12,13 +12,19 @@ struct run_image {
     struct oci_runtime_found runtime;
 };
 
+struct run_image_place {
+    const char *state_folder, *digests_folder;
+    const yyjson_val *profile;
+};
+
 /*
  * Opens what the option names, or else the profile, and enters it and the OCI
- * runtime in the request; nothing where neither names any.
+ * runtime in the request; nothing where neither names any. What is in a registry
+ * is brought by `fetch`.
  */
-int run_image_open(struct run_image *image, const char *option, const yyjson_val *profile,
-                   const char *state_folder, const char *digests_folder,
-                   struct plan_request *request, struct err *err) MUST_CHECK;
+int run_image_open(struct run_image *image, const char *option, const struct run_image_place *place,
+                   image_fetch *fetch, void *context, struct plan_request *request,
+                   struct err *err) MUST_CHECK;
 /* As the command names it: with a digest where that pins it. */
 void run_image_write(const struct run_image *image, struct buf *ret);
 void run_image_release(struct run_image *image);

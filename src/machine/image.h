@@ -74,14 +74,19 @@ struct image {
     const char *const *environment, *const *entrypoint, *const *command; /* NULL-terminated */
 };
 
+/* Brings an image from a registry into a folder, as skopeo would; the caller's. */
+typedef int image_fetch(void *context, const struct image_name *name, const char *folder,
+                        struct err *err);
+
 /*
- * Opens an image of a layout, an archive, a storage or a root directory and
- * unpacks it below the state folder, unless it lies there. ERR_NOT_FOUND;
+ * Opens an image and unpacks it below the state folder, unless it lies there. What is no layout and
+ * no root directory is brought into a folder there first, unless its digest says that it was
+ * before; from a registry by `fetch`. ERR_NOT_FOUND;
  * ERR_DOCUMENT, ERR_LIMIT, ERR_DENIED for an image that is not what it says or
  * not what a tree can be made of; ERR_UNSUPPORTED for want of a program.
  */
-int image_open(const struct image_name *name, const char *state_folder, struct image *ret,
-               struct err *err) MUST_CHECK;
+int image_open(const struct image_name *name, const char *state_folder, image_fetch *fetch,
+               void *context, struct image *ret, struct err *err) MUST_CHECK;
 void image_release(struct image *image);
 
 /* --- parts --------------------------------------------------------------------------------- */
@@ -89,6 +94,11 @@ void image_release(struct image *image);
 /* Reads what a layout has of an image: all but its tree. */
 int image_layout_read(const char *folder, const struct image_name *name, struct image *ret,
                       struct err *err) MUST_CHECK;
+/* The same of a folder that skopeo has made. */
+int image_directory_read(const char *folder, const struct image_name *name, struct image *ret,
+                         struct err *err) MUST_CHECK;
+/* Has skopeo copy an image of an archive or a storage into a folder, as the caller. */
+int image_copy(const struct image_name *name, const char *folder, struct err *err) MUST_CHECK;
 /* A config's settings; its layers' contents are to be as many as the manifest has layers. */
 int image_config_read(struct str json, struct image *ret, struct err *err) MUST_CHECK;
 /* Unpacks the layers into an empty folder. */

@@ -1,5 +1,7 @@
 /*
- * image_layout: an image in an OCI layout, from index.json to its config.
+ * image_layout: an image in an OCI layout, from index.json to its config; or in
+ * a folder as skopeo makes it (`dir:`), which has the manifest itself and the
+ * blobs beside it.
  *
  * Theory of operation. index.json names manifests by digest; whatever is read
  * behind it is a blob whose bytes have the digest and the length by which it
@@ -37,6 +39,12 @@ static int no_memory(struct err *err)
     return err_set(err, ERR_MEMORY, STEP_LAYOUT, "there is not enough memory");
 }
 
+/* Where an image lies. */
+struct layout {
+    const char *folder;
+    bool flat; /* as skopeo's `dir:` */
+};
+
 /* --- blobs --------------------------------------------------------------------------------- */
 
 static bool is_digest(struct str text)
@@ -49,24 +57,25 @@ static bool is_digest(struct str text)
     return true;
 }
 
-static int name_blob(const char *folder, struct str digest, char ret[IMAGE_PATH_SIZE],
+static int name_blob(const struct layout *layout, struct str digest, char ret[IMAGE_PATH_SIZE],
                      struct err *err)
 {
     if (!is_digest(digest))
         return refuse(err, "%.*s is no digest by SHA-256, which alone is read here",
                       (int)(digest.len < 100 ? digest.len : 100), digest.ptr);
-    int len = snprintf(ret, IMAGE_PATH_SIZE, "%s/blobs/sha256/%.*s", folder, DIGEST_DIGITS,
+    int len = snprintf(ret, IMAGE_PATH_SIZE, "%s/%s%.*s", layout->folder,
+                       layout->flat ? "" : "blobs/sha256/", DIGEST_DIGITS,
                        digest.ptr + strlen("sha256:"));
     return len < IMAGE_PATH_SIZE ? 0 : err_set(err, ERR_LIMIT, STEP_LAYOUT, "its path is too long");
 }
 
 /* A document, by its descriptor. */
-static int read_blob(const char *folder, const yyjson_val *descriptor, yyjson_doc **ret,
+static int read_blob(const struct layout *layout, const yyjson_val *descriptor, yyjson_doc **ret,
                      struct buf *ret_text, struct err *err)
 {
     struct str named = text_of(member(descriptor, "digest"));
     char path[IMAGE_PATH_SIZE], digest[DIGEST_TEXT_SIZE];
-    int r = name_blob(folder, named, path, err);
+    int r = name_blob(layout, named, path, err);
     if (r == 0)
         r = file_read(path, ret_text, err);
     if (r == 0)
@@ -235,14 +244,14 @@ int image_config_read(struct str json, struct image *ret, struct err *err)
 
 /* --- manifest ------------------------------------------------------------------------------ */
 
-static int add_layer(struct image *image, const char *folder, const yyjson_val *descriptor,
+static int add_layer(struct image *image, const struct layout *layout, const yyjson_val *descriptor,
                      struct err *err)
 {
     char path[IMAGE_PATH_SIZE];
     size_t index = image->layer_count;
     struct str digest = text_of(member(descriptor, "digest"));
     uint64_t size = count_of(member(descriptor, "size"));
-    int r = name_blob(folder, digest, path, err);
+    int r = name_blob(layout, digest, path, err);
     if (r < 0)
         return r;
     if (size > (uint64_t)IMAGE_LAYER_MAX)
@@ -257,7 +266,7 @@ static int add_layer(struct image *image, const char *folder, const yyjson_val *
     return image->layers[index] && image->blobs[index] ? 0 : no_memory(err);
 }
 
-static int read_layers(struct image *image, const char *folder, const yyjson_val *manifest,
+static int read_layers(struct image *image, const struct layout *layout, const yyjson_val *manifest,
                        struct err *err)
 {
     size_t i, count;
@@ -276,24 +285,41 @@ static int read_layers(struct image *image, const char *folder, const yyjson_val
         return no_memory(err);
     if (list)
         yyjson_arr_foreach(list, i, count, item) if (r == 0) r =
-            add_layer(image, folder, item, err);
+            add_layer(image, layout, item, err);
     return r;
 }
 
-/* Down to the manifest for this machine. */
-static int read_manifest(const char *folder, const struct image_name *name,
-                         const yyjson_val *descriptor, struct image *ret, struct err *err)
+/* The manifest is known to be what is recorded: its layers and its config. */
+static int read_manifest(const struct layout *layout, const yyjson_val *manifest, struct str digest,
+                         struct image *ret, struct err *err)
 {
-    _cleanup_(cleanup_json_doc) yyjson_doc *doc = NULL, *above = NULL, *config = NULL;
-    _cleanup_(buf_release) struct buf config_text = BUF_INIT_LIMIT(IMAGE_DOCUMENT_MAX);
+    _cleanup_(cleanup_json_doc) yyjson_doc *config = NULL;
+    _cleanup_(buf_release) struct buf text = BUF_INIT_LIMIT(IMAGE_DOCUMENT_MAX);
+    snprintf(ret->digest, sizeof(ret->digest), "%.*s", STR_ARG(digest));
+    int r = read_layers(ret, layout, manifest, err);
+    if (r == 0)
+        r = read_blob(layout, member(manifest, "config"), &config, &text, err);
+    return r < 0 ? r : image_config_read(buf_str(&text), ret, err);
+}
+
+static int refuse_pin(const struct image_name *name, struct str digest, struct err *err)
+{
+    return err_set(err, ERR_DENIED, STEP_LAYOUT, "%s is pinned to %s, and is %.*s there",
+                   name->reference, name->digest, STR_ARG(digest));
+}
+
+/* Down to the manifest for this machine. */
+static int follow(const struct layout *layout, const struct image_name *name,
+                  const yyjson_val *descriptor, struct image *ret, struct err *err)
+{
+    _cleanup_(cleanup_json_doc) yyjson_doc *doc = NULL, *above = NULL;
     bool pinned = !name->digest[0];
-    int r = 0;
     for (int depth = 0;; depth++) {
         _cleanup_(buf_release) struct buf text = BUF_INIT_LIMIT(IMAGE_DOCUMENT_MAX);
         pinned = pinned || text_is(member(descriptor, "digest"), name->digest);
-        r = depth < INDEX_DEPTH_MAX
-                ? read_blob(folder, descriptor, &doc, &text, err)
-                : err_set(err, ERR_LIMIT, STEP_LAYOUT, "the image's indexes lie too deep");
+        int r = depth < INDEX_DEPTH_MAX
+                    ? read_blob(layout, descriptor, &doc, &text, err)
+                    : err_set(err, ERR_LIMIT, STEP_LAYOUT, "the image's indexes lie too deep");
         if (r < 0)
             return r;
         if (!is_index(descriptor))
@@ -306,22 +332,36 @@ static int read_manifest(const char *folder, const struct image_name *name,
         above = TAKE_PTR(doc); /* which holds the descriptor */
         descriptor = next;
     }
-    if (!pinned)
-        return err_set(err, ERR_DENIED, STEP_LAYOUT, "%s is pinned to %s, and is %.*s there",
-                       name->reference, name->digest,
-                       STR_ARG(text_of(member(descriptor, "digest"))));
-    snprintf(ret->digest, sizeof(ret->digest), "%.*s",
-             STR_ARG(text_of(member(descriptor, "digest"))));
-    r = read_layers(ret, folder, yyjson_doc_get_root(doc), err);
+    struct str digest = text_of(member(descriptor, "digest"));
+    return pinned ? read_manifest(layout, yyjson_doc_get_root(doc), digest, ret, err)
+                  : refuse_pin(name, digest, err);
+}
+
+int image_directory_read(const char *folder, const struct image_name *name, struct image *ret,
+                         struct err *err)
+{
+    const struct layout layout = { folder, true };
+    _cleanup_(buf_release) struct buf text = BUF_INIT_LIMIT(IMAGE_DOCUMENT_MAX);
+    _cleanup_(cleanup_json_doc) yyjson_doc *doc = NULL;
+    char path[IMAGE_PATH_SIZE], digest[DIGEST_TEXT_SIZE];
+    if ((size_t)snprintf(path, sizeof(path), "%s/manifest.json", folder) >= sizeof(path))
+        return err_set(err, ERR_LIMIT, STEP_LAYOUT, "its path is too long");
+    int r = file_read(path, &text, err);
     if (r == 0)
-        r = read_blob(folder, member(yyjson_doc_get_root(doc), "config"), &config, &config_text,
-                      err);
-    return r < 0 ? r : image_config_read(buf_str(&config_text), ret, err);
+        r = json_read(buf_str(&text), &json_limits_default, &doc, err);
+    if (r == 0)
+        r = digest_text(buf_str(&text), digest, err);
+    if (r < 0)
+        return r;
+    return name->digest[0] && strcmp(name->digest, digest) != 0
+               ? refuse_pin(name, str_from(digest), err)
+               : read_manifest(&layout, yyjson_doc_get_root(doc), str_from(digest), ret, err);
 }
 
 int image_layout_read(const char *folder, const struct image_name *name, struct image *ret,
                       struct err *err)
 {
+    const struct layout layout = { folder, false };
     _cleanup_(buf_release) struct buf text = BUF_INIT_LIMIT(IMAGE_DOCUMENT_MAX);
     _cleanup_(cleanup_json_doc) yyjson_doc *doc = NULL;
     const yyjson_val *descriptor = NULL;
@@ -336,5 +376,5 @@ int image_layout_read(const char *folder, const struct image_name *name, struct 
         return r;
     }
     r = find_named(yyjson_doc_get_root(doc), name, &descriptor, err);
-    return r < 0 ? r : read_manifest(folder, name, descriptor, ret, err);
+    return r < 0 ? r : follow(&layout, name, descriptor, ret, err);
 }

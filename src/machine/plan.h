@@ -81,6 +81,7 @@ struct plan_request {
     const char *directory;   /* inside; NULL: as outside */
     const struct plan_mount *mounts;
     size_t mount_count;
+    bool no_repository;           /* nothing of where the caller stands is mounted by itself */
     const char *const *variables; /* "NAME" passed on, or "NAME=VALUE"; NULL-terminated, or NULL */
     enum tier minimum_tier;       /* beside the profile's */
     const char *surface;          /* URN of an AgentToolSurface; NULL: a plain command */
