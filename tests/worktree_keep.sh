@@ -142,6 +142,13 @@ run worktree gc
 check "gc removes them" out_matches "^removed  $third  activated"
 check "all" test ! -e "$runs/$third/0"
 check "and leaves what is kept" test -e "$runs/$first/0/upper/five"
+mkdir -p "$runs/1a000000000-0/0/upper"
+echo half >"$runs/1a000000000-0/0/upper/half"
+: >"$runs/1a000000000-0/0/copied"
+run worktree list -q
+check "a copy that a launch never finished is not kept" out_is "$first"
+run worktree gc
+check "and removed" test ! -e "$runs/1a000000000-0"
 run run -d -- sh -c 'echo n >n; while [ ! -e stop ]; do sleep 0.1; done'
 id=$(cat "$scratch/out")
 run worktree gc

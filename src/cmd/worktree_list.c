@@ -15,6 +15,7 @@
 #include "contract/rules.h"
 #include "machine/kept.h"
 #include "machine/run_folder.h"
+#include "machine/worktree_copy.h"
 #include "plane/work.h"
 
 #define STEP_LIST    "list the change sets"
@@ -89,6 +90,18 @@ static bool has_ended(const yyjson_val *operation)
     return state >= 0 && state_is_end((enum state)state);
 }
 
+/* A launch that died while it copied: nothing ran. */
+static bool is_half_copied(const struct left_run *run)
+{
+    char layer[RUN_PATH_MAX + 16];
+    bool half = false;
+    for (size_t i = 0; i < PLAN_MOUNTS_MAX && !half; i++) {
+        snprintf(layer, sizeof(layer), "%s/%zu", run->folder, i);
+        half = worktree_copy_is_abandoned(layer);
+    }
+    return half;
+}
+
 static enum left look(const struct listing *listing, struct left_run *run)
 {
     int64_t began;
@@ -98,6 +111,8 @@ static enum left look(const struct listing *listing, struct left_run *run)
     const yyjson_val *artifact = change_set_artifact(operation, run->name);
     if (operation && !has_ended(operation))
         return LEFT_LIVING;
+    if (!operation && is_half_copied(run))
+        return LEFT_DONE;
     if (!change_set_is_kept(run->folder))
         return run_folder_has_layers(run->folder) ? LEFT_DONE : LEFT_NOTHING;
     run->state = artifact ? yyjson_get_str(member(artifact, "state")) : "unrecorded";

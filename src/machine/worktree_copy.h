@@ -29,6 +29,8 @@ int worktree_copy(const char *layer, const char *host_path, const struct mask_li
                   struct err *err) MUST_CHECK;
 /* Whether a layer is such a copy, and when its run was launched and the copy was finished. */
 bool worktree_is_copy(const char *layer, int64_t *ret_launched_ns, int64_t *ret_copied_ns);
+/* Whether it was begun by a launch that died before it was finished: no run has written in it. */
+bool worktree_copy_is_abandoned(const char *layer);
 /* Removes from it what is none of the changes. */
 int worktree_prune(int upper, const struct changes *changes, struct err *err) MUST_CHECK;
 

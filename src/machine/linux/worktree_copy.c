@@ -9,6 +9,7 @@
 #include "machine/worktree_copy.h"
 
 #include <linux/fs.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <time.h>
 
@@ -200,7 +201,8 @@ static int copy_tree(struct copying *copying, int layer, const char *host_path)
         openat(layer, COPIED_FILE, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     _cleanup_(cleanup_close) int to = openat(layer, "upper", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     _cleanup_(cleanup_close) int from = open(host_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (marker < 0 || to < 0 || from < 0 || fstat(marker, &made) < 0 || fstat(from, &status) < 0)
+    if (marker < 0 || to < 0 || from < 0 || fstat(marker, &made) < 0 || fstat(from, &status) < 0 ||
+        flock(marker, LOCK_EX) < 0)
         return -errno;
     copying->device = status.st_dev;
     int r = copy_directory(copying, from, to, 0);
@@ -247,6 +249,16 @@ bool worktree_is_copy(const char *layer, int64_t *ret_launched_ns, int64_t *ret_
     *ret_launched_ns = strtoll(text, NULL, 10);
     *ret_copied_ns = moment(status.st_mtim);
     return true;
+}
+
+bool worktree_copy_is_abandoned(const char *layer)
+{
+    char path[PATH_BYTES_MAX];
+    struct stat status;
+    snprintf(path, sizeof(path), "%s/" COPIED_FILE, layer);
+    _cleanup_(cleanup_close) int fd = open(path, O_RDONLY | O_CLOEXEC);
+    return fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0 && fstat(fd, &status) == 0 &&
+           status.st_size == 0;
 }
 
 /* --- away with what is as it was ------------------------------------------------------------ */
