@@ -137,6 +137,87 @@ run policy suggest "$denied"
 check "a document that cannot be read is not replaced" exits 65
 rm "$user_layer/allowed.json"
 
+# ---- a budget that is used up ----
+
+printf 'the page' >"$scratch/index.html"
+mkfifo "$scratch/port"
+python3 -B -c 'import http.server, os, sys
+os.chdir(sys.argv[1])
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *arguments): pass
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Quiet)
+with open("port", "w") as port: print(server.server_port, file=port)
+server.serve_forever()' "$scratch" &
+server=$!
+started="$started $server"
+read -r port <"$scratch/port"
+cat >"$user_layer/references.yaml" <<END
+names:
+  counted.test: 127.0.0.1
+connectors: [counted.test]
+END
+cat >"$user_layer/counted.json" <<END
+{"id": "urn:srcos:firewall-binding-profile:counted", "type": "FirewallBindingProfile",
+ "specVersion": "1.0.0", "name": "counted", "bindingClass": "linux-nftables", "mode": "enforce",
+ "rules": [{"ruleId": "counted", "direction": "egress", "decision": "allow", "subject": "*",
+   "destination": "counted.test"},
+  {"ruleId": "here", "direction": "egress", "decision": "allow", "subject": "*",
+   "destination": "127.0.0.1"}],
+ "evidence": {"emitDeniedConnectionReceipt": true}}
+END
+workspace=$("$program" op list --json | sed -n 's/.*"workspaceRef":"\([^"]*\)".*execution\.start.*/\1/p' | tail -n 1)
+[ -n "$workspace" ] || workspace=$("$program" op show --json "$denied" |
+    sed -n 's/.*"workspaceRef": "\([^"]*\)".*/\1/p')
+ceiling=modelCalls=500,tokens=2M,connectorCalls=3,cpuSeconds=144000,localDiskBytes=10Gi
+ceiling=$ceiling,sandboxMemoryBytes=8Gi,wallClockSeconds=288000,agentConcurrency=4
+run delegation issue --to "urn:srcos:user:$(id -un)" --operation execution.start --profile \
+    urn:srcos:agent-machine-profile:personal --workspace "$workspace" --mount "$PWD:staged" \
+    --network urn:srcos:network-access-profile:personal --ceiling "$ceiling" \
+    --id urn:srcos:delegation:counted
+check "a delegation has more to give than a run takes" exits 0
+mkfifo "$scratch/told" "$scratch/said"
+"$program" run --delegation urn:srcos:delegation:counted --budget connectorCalls=1 -- sh -c '
+while read -r line; do curl -sS -m 20 "$0" 2>/dev/null && echo || echo none; done' \
+    "http://counted.test:$port/" <"$scratch/told" >"$scratch/said" 2>"$scratch/err.counted" &
+counted=$!
+exec 6>"$scratch/told" 5<"$scratch/said"
+tries() { # EXPECTED
+    echo >&6
+    read -r said <&5
+    [ "$said" = "$1" ]
+}
+top_up() {
+    "$program" op pending --json | sed -n 's/.*"id":"urn:srcos:decision-card:\([^"]*\)".*budget-top-up.*/\1/p'
+}
+check "the first call is within the budget" tries "the page"
+check "the second is not" tries none
+check "once more it is not either" tries none
+check "one card asks for more" test "$(top_up | wc -l)" -eq 1
+run op pending
+check "in words" out_has "The run has used its 1 connectorCalls. Give it 1 more?"
+check "and what it would mean" out_has "This run may use 1 more"
+run op decide "$(top_up)" top-up
+check "a person gives more" exits 0
+check "then it goes on" tries "the page"
+check "as far as was given" tries none
+run op decide "$(top_up)" top-up
+check "and again" tries "the page"
+check "up to what the delegation has" tries none
+check "beyond that nobody is asked" test -z "$(top_up)"
+exec 6>&- 5<&-
+wait "$counted"
+run op list --json
+counted=$(sed -n 's/.*"id":"\([^"]*\)".*execution\.start.*/\1/p' "$scratch/out" | tail -n 1)
+run op show "$counted"
+check "the story tells what was given" out_matches 'connectorCalls 3 of 3$'
+check "and that somebody gave it" out_has "top-up"
+run budget show --json "$counted"
+cp "$scratch/out" "$scratch/budget.json"
+run contract lint "$scratch/budget.json"
+check "the budget is a valid document" exits 0
+kill "$server"
+rm "$user_layer/counted.json"
+
 # ---- on the desktop ----
 
 if session_needs "a desktop"; then

@@ -47,7 +47,7 @@ _Noreturn static void start_program(const char *card)
     _exit(EXIT_NEGATIVE);
 }
 
-static void notify(void *context, const char *card)
+void op_notify(void *context, const char *card)
 {
     (void)context;
     if (isatty(STDERR_FILENO) || !has_session())
@@ -66,7 +66,7 @@ static void notify(void *context, const char *card)
 
 void op_notify_plug(struct plane_options *options)
 {
-    options->asked = notify;
+    options->asked = op_notify;
 }
 
 /* --- the verb ------------------------------------------------------------------------------ */

@@ -10,6 +10,8 @@
  * for: a desktop that hangs holds up nothing.
  */
 void op_notify_plug(struct plane_options *options);
+/* The same for one card. */
+void op_notify(void *context, const char *card);
 
 int run_op_notify(const struct invocation *invocation);
 

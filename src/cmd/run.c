@@ -326,11 +326,19 @@ static int open_image(struct running *run, struct err *err)
     return run_image_open(&run->image, by.image, &place, run_fetch, &by, &run->request, err);
 }
 
+/* At this terminal, if somebody sits there, or on the desktop. */
+static void ask_about(void *context, const char *card)
+{
+    if (!run_ask_offer(context, card))
+        op_notify(NULL, card);
+}
+
 static int make_plan(struct running *run, struct err *err)
 {
     struct plane_options plug = { 0 };
     execution_plug(&run->execution, &plug);
-    op_notify_plug(&plug);
+    plug.asked = ask_about;
+    plug.asked_context = &run->ask;
     if (!run->invocation->values[OPTION_DETACH])
         run_ask_plug(&run->ask, &plug);
     int r = facts_read(&run->facts, err);

@@ -232,14 +232,14 @@ static bool is_queued(const struct run_ask *ask, const char *card)
 }
 
 /* What the enterprise asks, nobody answers here. */
-static bool offer(void *context, const char *urn)
+bool run_ask_offer(void *context, const char *urn)
 {
     struct run_ask *ask = context;
     struct card card = { 0 };
     struct err unread;
     if (is_queued(ask, urn))
         return true;
-    if (!is_watched() || ask->count == RUN_ASK_QUEUE_MAX ||
+    if (!ask->plane || !is_watched() || ask->count == RUN_ASK_QUEUE_MAX ||
         card_read(ask->plane, str_from(urn), &card, &unread) < 0)
         return false;
     bool is_ours = !array_has(member(card.root, "answerableByRefs"), STR(CARD_ENTERPRISE));
@@ -323,6 +323,6 @@ void run_ask_doors(struct run_ask *ask, struct plane *plane, struct execution *e
     ask->asked[0] = '\0';
     ask->questions = (struct run_questions){ ask, is_pending, draw, take_line };
     execution->questions = &ask->questions;
-    execution->offer = offer;
+    execution->offer = run_ask_offer;
     execution->offer_context = ask;
 }

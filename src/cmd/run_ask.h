@@ -23,6 +23,8 @@ struct run_ask {
  * now.
  */
 void run_ask_plug(struct run_ask *ask, struct plane_options *options);
+/* Asks there about a card that was queued; false where nobody is. `context` is the run_ask. */
+bool run_ask_offer(void *context, const char *card);
 /* What the doors leave to a person while the command runs is asked for there too. */
 void run_ask_doors(struct run_ask *ask, struct plane *plane, struct execution *execution);
 

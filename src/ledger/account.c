@@ -149,6 +149,36 @@ int account_apply_open(struct ledger *ledger, struct batch_reader *reader, struc
     return r;
 }
 
+/* What has no ceiling is not raised. */
+static int raise_one(struct ledger *ledger, int64_t account, size_t dimension, int64_t more,
+                     struct err *err)
+{
+    struct balance balance;
+    int64_t ceiling;
+    int r = read_balance(ledger, account, dimension, &balance, err);
+    if (r < 0 || more == 0 || balance.ceiling < 0)
+        return r;
+    if (__builtin_add_overflow(balance.ceiling, more, &ceiling))
+        return err_set(err, ERR_LIMIT, STEP_LEDGER_WRITE, "%s: the ceiling is too large to count",
+                       dimension_names[dimension]);
+    return db_query(ledger->db, SQL_BALANCE_RAISE, err, "iti", account,
+                    str_from(dimension_names[dimension]), ceiling);
+}
+
+int account_apply_raise(struct ledger *ledger, struct batch_reader *reader, struct err *err)
+{
+    struct str account = batch_read_str(reader);
+    struct amounts more;
+    struct level level = { 0 };
+    batch_read_amounts(reader, &more);
+    if (reader->failed)
+        return 0;
+    int r = find_account(ledger, account, &level, err);
+    for (size_t i = 0; i < DIMENSION_COUNT && r == 0; i++)
+        r = raise_one(ledger, level.number, i, more.of[i], err);
+    return r;
+}
+
 /* --- reserving ----------------------------------------------------------------------------- */
 
 /* The refusal names the account whose ceiling it was; `where` is for programs. */

@@ -304,6 +304,21 @@ int ledger_settle(struct ledger_batch *batch, struct str reservation, const stru
     return finish(batch, begin, err);
 }
 
+int ledger_raise(struct ledger_batch *batch, struct str account, const struct amounts *more,
+                 struct err *err)
+{
+    int r = check_id("an account", account, err);
+    if (r == 0)
+        r = check_amounts(more, 0, err);
+    if (r < 0)
+        return r;
+    size_t begin = batch->bytes.len;
+    put_kind(&batch->bytes, BATCH_RAISE);
+    put_str(&batch->bytes, account);
+    put_amounts(&batch->bytes, more);
+    return finish(batch, begin, err);
+}
+
 /* --- reading ------------------------------------------------------------------------------- */
 
 struct batch_reader batch_read(struct str bytes)
@@ -327,7 +342,7 @@ enum batch_record batch_next(struct batch_reader *reader)
     if (reader->failed || reader->at == reader->end)
         return BATCH_END;
     unsigned char kind = (unsigned char)*take(reader, 1);
-    if (kind > BATCH_END && kind <= BATCH_SETTLE)
+    if (kind > BATCH_END && kind <= BATCH_RAISE)
         return (enum batch_record)kind;
     reader->failed = true;
     return BATCH_END;

@@ -17,6 +17,7 @@ enum batch_record {
     BATCH_ACCOUNT,
     BATCH_RESERVE,
     BATCH_SETTLE,
+    BATCH_RAISE,
 };
 
 struct ledger_batch {

@@ -203,6 +203,9 @@ static int apply_records(struct commit *commit, struct str bytes, struct ledger_
         case BATCH_SETTLE:
             r = account_apply_settle(ledger, &reader, err);
             break;
+        case BATCH_RAISE:
+            r = account_apply_raise(ledger, &reader, err);
+            break;
         case BATCH_END:
             more = false;
             break;

@@ -130,6 +130,8 @@ int account_apply_open(struct ledger *ledger, struct batch_reader *reader,
                        struct err *err) MUST_CHECK;
 int account_apply_reserve(struct ledger *ledger, struct batch_reader *reader,
                           struct err *err) MUST_CHECK;
+int account_apply_raise(struct ledger *ledger, struct batch_reader *reader,
+                        struct err *err) MUST_CHECK;
 int account_apply_settle(struct ledger *ledger, struct batch_reader *reader,
                          struct err *err) MUST_CHECK;
 

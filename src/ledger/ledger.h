@@ -110,6 +110,9 @@ struct holder {
 /* Opens an account below another one (empty: none); a limit of -1 is no limit of its own. */
 int ledger_open_account(struct ledger_batch *batch, struct str account, struct str parent,
                         const struct amounts *limits, struct err *err) MUST_CHECK;
+/* Raises the ceilings of an account alone; what it has without a ceiling stays so. */
+int ledger_raise(struct ledger_batch *batch, struct str account, const struct amounts *more,
+                 struct err *err) MUST_CHECK;
 /*
  * Sets amounts aside in an account and in every account above it, or fails
  * the batch with ERR_BUDGET where limit < used + reserved + amount in any of

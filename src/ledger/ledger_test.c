@@ -488,6 +488,42 @@ static struct account account_of(struct ledger *ledger, const char *name)
     return account;
 }
 
+static int raise_account(struct ledger *ledger, const char *account, int64_t tokens,
+                         struct err *err)
+{
+    struct amounts more = { .of[DIMENSION_TOKENS] = tokens };
+    struct ledger_batch *batch = batch_of();
+    int r = ledger_raise(batch, str_from(account), &more, err);
+    if (r == 0)
+        return commit_batch(ledger, batch, NULL, err);
+    ledger_batch_free(batch);
+    return r;
+}
+
+TEST(a_raised_account_bears_more_and_those_above_it_do_not)
+{
+    struct folder folder = folder_make();
+    struct err err = { 0 };
+    struct ledger *ledger = ledger_of(&folder, LEDGER_CREATE);
+    CHECK_OK(open_account(ledger, "top", "", 1000, &err));
+    CHECK_OK(open_account(ledger, "free", "top", -1, &err));
+    CHECK_OK(open_account(ledger, "run", "top", 800, &err));
+    CHECK_INT(reserve(ledger, "r1", "run", 900, 0, &err), -EDQUOT);
+    CHECK_OK(raise_account(ledger, "run", 500, &err));
+    CHECK_INT(account_of(ledger, "run").limits.of[DIMENSION_TOKENS], 1300);
+    CHECK_OK(reserve(ledger, "r1", "run", 900, 0, &err));
+    CHECK_INT(reserve(ledger, "r2", "run", 200, 0, &err), -EDQUOT);
+    CHECK_TEXT(err.where, "tokens top");
+    CHECK_OK(raise_account(ledger, "free", 500, &err));
+    CHECK_INT(account_of(ledger, "free").limits.of[DIMENSION_TOKENS], -1);
+    CHECK_INT(raise_account(ledger, "nobody", 1, &err), -ENOENT);
+    CHECK(raise_account(ledger, "run", -1, &err) < 0);
+    CHECK(raise_account(ledger, "run", INT64_MAX, &err) < 0);
+    CHECK_INT(account_of(ledger, "run").limits.of[DIMENSION_TOKENS], 1300);
+    ledger_close(ledger);
+    folder_remove(&folder);
+}
+
 TEST(reservation_counts_in_every_account_above_and_names_whose_ceiling_it_was)
 {
     struct folder folder = folder_make();

@@ -58,6 +58,7 @@ const char *const statement_texts[STATEMENT_COUNT] = {
                         " overshoot) VALUES (?1, ?2, ?3, 0, 0, 0)",
     [SQL_BALANCE_WRITE] = "UPDATE balance SET reserved = ?3, used = ?4, overshoot = ?5"
                           " WHERE account = ?1 AND dimension = ?2",
+    [SQL_BALANCE_RAISE] = "UPDATE balance SET ceiling = ?3 WHERE account = ?1 AND dimension = ?2",
 
     [SQL_RESERVATION_READ] = "SELECT number, account FROM reservation WHERE id = ?1",
     [SQL_RESERVATION_ADD] = "INSERT INTO reservation (id, account, pid, startTicks, bootId)"

@@ -382,6 +382,36 @@ static int add_block(struct work *work, const struct amounts *block, struct err 
     return r < 0 ? r : tell_usage(work, &movements, err);
 }
 
+int budget_raise(struct work *work, enum dimension dimension, int64_t more, struct err *err)
+{
+    _cleanup_(cleanup_json_doc) yyjson_doc *doc = NULL;
+    _cleanup_(buf_release) struct buf text = BUF_INIT;
+    char urn[PLANE_URN_MAX];
+    struct amounts amounts = { 0 };
+    struct account account;
+    int64_t revision;
+    budget_urn(work_operation(work), urn);
+    amounts.of[dimension] = more;
+    int r = ledger_get_account(work->plane->ledger, str_from(urn), &account, err);
+    if (r == 0)
+        r = ledger_get_document(work->plane->ledger, str_from(urn), &text, &revision, err);
+    if (r == 0)
+        r = json_read(buf_str(&text), &json_limits_default, &doc, err);
+    if (r == 0)
+        r = ledger_raise(work->batch, str_from(urn), &amounts, err);
+    if (r < 0)
+        return r;
+    account.limits.of[dimension] += more;
+    struct budget_view view = { .id = str_from(urn),
+                                .holder = work_operation(work),
+                                .opened_at =
+                                    text_of(member(yyjson_doc_get_root(doc), "openedAt")) };
+    r = put_view(work->batch, work_operation(work), &view, &account, err);
+    return r < 0
+               ? r
+               : work_event(work, EVENT_PROGRESS, STR(",\"message\":\"A budget is raised.\""), err);
+}
+
 static int set_block_aside(struct work *work, enum dimension dimension, int64_t size,
                            struct err *err)
 {
@@ -420,6 +450,15 @@ int budget_draw(struct work *work, enum dimension dimension, int64_t amount, str
         r = set_block_aside(work, dimension, size, &why);
         if (r == 0 || why.code != ERR_BUDGET || size == missing)
             break;
+    }
+    if (r < 0 && why.code == ERR_BUDGET) {
+        int raised = top_up(work, dimension, missing, &why, err);
+        if (raised < 0)
+            return raised;
+        if (raised > 0) {
+            why = (struct err){ 0 };
+            r = set_block_aside(work, dimension, missing, &why);
+        }
     }
     if (r == 0)
         *drawn += amount;

@@ -607,15 +607,23 @@ int card_name(struct card_found *ret, struct err *err)
     return r;
 }
 
+int card_put_new(struct work *work, const char *id, const struct buf *json, struct err *err)
+{
+    int r = json->error ? no_memory(err)
+                        : put_text(work, str_from(id), buf_str(json), LEDGER_NEW, STR(""),
+                                   "A person is asked.", err);
+    if (r == 0)
+        snprintf(work->asked, sizeof(work->asked), "%s", id);
+    return r;
+}
+
 int card_ask(struct work *work, const struct card_question *question, struct str decision,
              struct card_found *ret, struct err *err)
 {
     _cleanup_(buf_release) struct buf json = BUF_INIT;
     struct card card = { 0 };
     write_card(&json, work, question, decision, ret->card);
-    int r = json.error ? no_memory(err)
-                       : put_text(work, str_from(ret->card), buf_str(&json), LEDGER_NEW, STR(""),
-                                  "A person is asked.", err);
+    int r = card_put_new(work, ret->card, &json, err);
     if (r == 0)
         r = put_list(work, question, ret, err);
     if (r == 0)
@@ -623,7 +631,6 @@ int card_ask(struct work *work, const struct card_question *question, struct str
     if (r < 0)
         return r;
     card.root = yyjson_doc_get_root(card.doc);
-    snprintf(work->asked, sizeof(work->asked), "%s", ret->card);
     tell_found(&card, CARD_SAYS_QUEUED, true, ret);
     card_release(&card);
     return 0;

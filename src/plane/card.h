@@ -74,6 +74,10 @@ int card_consult(struct work *work, const struct card_question *question, struct
 /* Adds a card for the question to the batch; `decision` is the verdict that asks. */
 int card_ask(struct work *work, const struct card_question *question, struct str decision,
              struct card_found *ret, struct err *err) MUST_CHECK;
+/* Adds a card that asks for something else than a gate does: the document, and that it is pending.
+ */
+int card_put_new(struct work *work, const char *id, const struct buf *json,
+                 struct err *err) MUST_CHECK;
 /* The name of a card that card_ask is to make. */
 int card_name(struct card_found *ret, struct err *err) MUST_CHECK;
 /* Counts that a question was asked again while its card is pending; may trail. */

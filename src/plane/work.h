@@ -57,10 +57,11 @@ struct work {
     int64_t now_ms;   /* never before the last change of the documents */
     char leases[LEASES_MAX][PLANE_URN_MAX]; /* the cards on whose answers this attempt rests */
     size_t lease_count;
-    struct amounts set_aside, drawn; /* of this attempt, by this process */
-    char asked[PLANE_URN_MAX];       /* a card that the batch makes; empty: none */
-    bool moved;                      /* a state was changed since the last commit */
-    int doorbell;                    /* of the effect; -1: it has none */
+    struct amounts set_aside, drawn;              /* of this attempt, by this process */
+    char top_ups[DIMENSION_COUNT][PLANE_URN_MAX]; /* cards about more of it; empty: none */
+    char asked[PLANE_URN_MAX];                    /* a card that the batch makes; empty: none */
+    bool moved;                                   /* a state was changed since the last commit */
+    int doorbell;                                 /* of the effect; -1: it has none */
 };
 
 /* Why an operation fails, for its document and its event. */
@@ -189,6 +190,15 @@ int budget_reserve(struct work *work, const struct delegation *delegation,
                    struct err *err) MUST_CHECK;
 /* Adds the end of every reservation of the operation; `used` NULL: its process is gone. */
 int budget_settle(struct work *work, const struct amounts *used, struct err *err) MUST_CHECK;
+/* Adds more to what the operation may use in all. */
+int budget_raise(struct work *work, enum dimension dimension, int64_t more,
+                 struct err *err) MUST_CHECK;
+/*
+ * A draw was refused (`why`) for want of so much: 1 where a person has allowed more and the account
+ * is raised; 0 where not, and `why` says who is asked, if somebody is; -errno.
+ */
+int top_up(struct work *work, enum dimension dimension, int64_t missing, struct err *why,
+           struct err *err) MUST_CHECK;
 void budget_urn(struct str holder, char ret[PLANE_URN_MAX]);
 
 /*
