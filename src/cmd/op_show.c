@@ -163,7 +163,7 @@ static void tell_launch(const struct story *story)
     _cleanup_(buf_release) struct buf line = BUF_INIT;
     size_t escaped = 0, contained = 0, index, count;
     yyjson_val *probe, *probes = member(story->fingerprint, "probes");
-    if (!story->fingerprint)
+    if (!story->fingerprint || !probes)
         return;
     yyjson_arr_foreach(probes, index, count, probe)
     {
@@ -223,7 +223,7 @@ static void tell_denials(const struct story *story)
         return;
     yyjson_arr_foreach(denials, index, count, denial)
     {
-        _cleanup_(buf_release) struct buf line = BUF_INIT, change = BUF_INIT;
+        _cleanup_(buf_release) struct buf line = BUF_INIT;
         const struct record_document *decision =
             record_find(story->record, text_of(member(denial, "policyDecisionRef")));
         uint64_t times = count_of(at(denial, "/uses/count"));
