@@ -218,15 +218,17 @@ static int open_device(const char *host, dev_t number, struct err *err)
 
 int view_check_devices(struct err *err)
 {
-    int r = open_null(err);
-    _cleanup_(cleanup_close) int null = r;
-    for (size_t i = 0; i < ARRAY_LEN(devices) && r >= 0; i++) {
+    int fd = open_null(err);
+    for (size_t i = 0; i < ARRAY_LEN(devices) && fd >= 0; i++) {
         char host[32];
+        close(fd);
         snprintf(host, sizeof(host), "/%s", devices[i].name);
-        r = open_device(host, makedev(devices[i].major, devices[i].minor), err);
-        _cleanup_(cleanup_close) int fd = r;
+        fd = open_device(host, makedev(devices[i].major, devices[i].minor), err);
     }
-    return r < 0 ? r : 0;
+    if (fd < 0)
+        return fd;
+    close(fd);
+    return 0;
 }
 
 static int take_device(int root, const char *name, dev_t number, struct err *err)
