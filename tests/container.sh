@@ -241,6 +241,94 @@ else
     skip "another runtime" "there is no runc"
 fi
 
+# ---- an image by its tag, by the profile's leave ----
+
+"$program" profile create --kind personal --name lenient >/dev/null
+"$program" profile show lenient |
+    sed 's/"runtime": *"none"/"runtime": "crun"/
+        s|"kind": *"host-view"|"kind": "oci-image", "allowUnpinnedImage": true,\n  "image": {"reference": "docker.io/acme/build:1", "source": "containers-storage"}|' \
+        >"$scratch/lenient.json"
+run profile edit lenient --from "$scratch/lenient.json"
+check "a profile can give leave for images that nothing pins" exits 0
+run run -p lenient --image "oci:$layout:latest" -- cat /etc/release
+check "and then one by its tag alone is run" out_is image
+document ContainerExecutionRecord
+check "the record says that nothing pinned it" out_has '"pinned":false'
+check "and which one it was" out_has "\"digest\":\"$pin\""
+
+# ---- a run on its own ----
+
+run run -d --image "$base" -- sh -c 'echo begun; while true; do sleep 1; done'
+check "a detached run in a container starts" exits 0
+id=$(cat "$scratch/out")
+check "its output can be followed" sh -c \
+    "timeout 20 '$program' logs -f '$id' | grep -qxF -m 1 begun"
+run ps
+check "it is listed as running" out_matches "$id.*running"
+run stop -t 5 "$id"
+check "it can be stopped" out_is "$id canceled"
+run logs "$id"
+check "what it printed is kept" out_is begun
+document ContainerExecutionRecord
+check "the record says by what it ended" out_matches '"exit":\{"reason":"[a-z-]+"'
+run ps
+check "and nothing of it goes on" out_empty
+run run -d --image "$base" -- sh -c 'cat a.txt; exit 7'
+id=$(cat "$scratch/out")
+try timeout 20 "$program" op wait "$id"
+check "another ends by itself" out_has completed_with_warnings
+run logs "$id"
+check "and its output is there afterwards" out_is one
+run run -d --image "$base" -- nothing-such
+check "one that cannot start says so at once" exits 127
+
+# ---- what the command reaches ----
+
+user_layer=$XDG_CONFIG_HOME/agent-machine/user
+mkdir -p "$user_layer" "$scratch/servers"
+mkfifo "$scratch/life"
+python3 -B "$tree/tests/network/servers.py" "$scratch/servers" <"$scratch/life" &
+servers=$!
+exec 7>"$scratch/life"
+until [ -f "$scratch/servers/ports" ] || ! kill -0 "$servers" 2>/dev/null; do
+    sleep 0.01
+done
+http=''
+# shellcheck source=/dev/null # written by what was started
+. "$scratch/servers/ports"
+mkdir "$scratch/client"
+for file in $(command -v curl) $(ldd "$(command -v curl)" | grep -o '/[^ ]*'); do
+    cp -L --parents "$file" "$scratch/client"
+done
+client=oci:$layout:client@$(make_image "$layout" client "$scratch/layer" "$scratch/client")
+connections() {
+    grep -c '^http$' "$scratch/servers/log"
+}
+printf 'names:\n  plain.test: 127.0.0.1\n' >"$user_layer/references.yaml"
+run run --image "$client" -- curl -sS -m 20 "http://plain.test:$http/"
+check "a host that nobody allows does not resolve" exits 6
+check "and it is said which" err_has "denied: plain.test"
+run run --image "$client" -- curl -sS -m 20 "http://127.0.0.1:$http/"
+check "nor is the host's loopback reached" exits 7
+check "neither of which anybody has noticed" test ! -s "$scratch/servers/log"
+cat >"$user_layer/tests.json" <<END
+{"id": "urn:srcos:network-access-profile:tests", "type": "NetworkAccessProfile",
+ "specVersion": "1.0.0", "name": "tests", "scope": "user", "defaultDecision": "deny",
+ "profiles": [{"profileId": "servers", "profileClass": "user-firewall", "priority": 10,
+   "defaultEgress": "allow-listed", "allowDomains": ["plain.test"], "denyDomains": [],
+   "allowCidrs": ["127.0.0.1/32"], "denyCidrs": []}], "evidence": {"emitNetworkDecision": true}}
+END
+run run --image "$client" -- curl -sS -m 20 "http://plain.test:$http/"
+check "one that a layer allows is reached by its name" out_is "the page"
+check "by one connection" test "$(connections)" -eq 1
+document LocalAgentExecution
+check "which is on record" out_matches '"network": *\{'
+run run --image "$client" -- curl -sS -m 20 "http://plain.test:$http/big"
+check "8 MiB come through" test "$(wc -c <"$scratch/out")" -eq 8388608
+rm "$user_layer/tests.json" "$user_layer/references.yaml"
+exec 7>&-
+wait "$servers"
+
 # ---- other places that images come from ----
 
 # What it is pinned to is said by whoever refuses it.
