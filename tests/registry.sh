@@ -199,4 +199,38 @@ check "a document that nobody trusts is held apart" verdict quarantined agent-ma
 check "with the command that would let it speak" record_is "'agent-machine policy trust' in record['remediationHint']"
 run policy trust
 check "trusted, it is valid" verdict valid agent-machine
+
+# ---- its tool surfaces ----
+
+mkdir "$scratch/tools"
+printf '#!/bin/sh\necho "codex 1.0"\n' >"$scratch/tools/codex"
+chmod +x "$scratch/tools/codex"
+search=$PATH
+PATH=/usr/bin:/bin
+check "a slot has a document and no program" verdict valid surface:example-agent
+check "a surface whose program is not here is degraded" verdict degraded surface:codex
+check "and says so" record_is "codes == ['PROGRAM_MISSING'] and 'Install codex' in record['remediationHint']"
+check "whose document is there" record_is "[r['state'] for r in record['registryRecords'] if r['recordKind'] == 'package-manifest'] == ['present'] and record['manifestDigest']"
+PATH=$scratch/tools:$PATH
+check "with its program it is valid" verdict valid surface:codex
+check "which is named" record_is "'file:$scratch/tools/codex' in [r['recordRef'] for r in record['extensionRecords']]"
+check "by its name alone too" verdict valid codex
+file=$(stat -c '%i' "$scratch/tools/codex")
+device=$(printf '%x' "$(stat -c '%d' "$scratch/tools/codex")")
+keep() { # DIGEST; as a launch keeps what it knew of the program
+    mkdir -p "$HOME/.local/state/agent-machine/digests"
+    printf 'tool 1 31 1 1 sha256:%s codex 1.0\n' "$1" >"$HOME/.local/state/agent-machine/digests/tool-$device-$file"
+    chmod 600 "$HOME/.local/state/agent-machine/digests/tool-$device-$file"
+}
+keep "$(sha256sum "$scratch/tools/codex" | cut -d ' ' -f 1)"
+check "one that is as it was is valid, though its times are others" verdict valid surface:codex
+echo 'exit 0' >>"$scratch/tools/codex"
+check "one that was changed where it lies is degraded" verdict degraded surface:codex
+check "and says so, without calling it broken" record_is "codes == ['PROGRAM_CHANGED'] and record['extensionRecords'][0]['state'] == 'stale'"
+run doctor registry surface:codex
+check "for people too" out_matches "PROGRAM_CHANGED"
+check "and is no" exits 1
+run doctor registry surface:nobody
+check "a surface that is not known is not found" err_matches "surface:NAME"
+PATH=$search
 finish

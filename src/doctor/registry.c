@@ -17,7 +17,7 @@ const char *const registry_verdict_names[REGISTRY_VERDICT_COUNT] = { REGISTRY_VE
 #undef REGISTRY_NAME
 
 static registry_source *const sources[] = { registry_dpkg, registry_entries, registry_node,
-                                            registry_own };
+                                            registry_own, registry_surfaces };
 
 /* --- components and records ----------------------------------------------------------------- */
 
@@ -218,7 +218,7 @@ int registry_read(const struct registry_options *options, struct registry **ret,
     if (options->component && registry->count == 0)
         return err_set(err, ERR_NOT_FOUND, STEP_REGISTRY,
                        "no registry here knows %s; it may be a package's name, deb:NAME, npm:NAME, "
-                       "or a file",
+                       "surface:NAME, or a file",
                        options->component);
     for (size_t i = 0; i < registry->count; i++)
         judge(&registry->components[i]);

@@ -24,7 +24,7 @@ struct registry {
 
 /* A source of components. */
 typedef int registry_source(struct registry *registry, struct err *err);
-registry_source registry_dpkg, registry_entries, registry_node, registry_own;
+registry_source registry_dpkg, registry_entries, registry_node, registry_own, registry_surfaces;
 
 /* The component with this reference, made where it is new; NULL without memory or past the limit.
  */

@@ -40,6 +40,19 @@ int surface_program_find(const yyjson_val *surface, const char *search_path, con
 /* Fills the digest of what was found, read anew. ERR_IO, ERR_LIMIT, ERR_MEMORY. */
 int surface_program_digest(struct surface_program *program, struct err *err) MUST_CHECK;
 
+enum surface_program_state {
+    SURFACE_PROGRAM_NEW, /* nothing is kept of it */
+    SURFACE_PROGRAM_SAME,
+    SURFACE_PROGRAM_CHANGED, /* the file that a launch knew has other bytes now */
+};
+/*
+ * Fills the digest of what was found, read anew, and says whether it is the one that
+ * surface_program_identify kept of that file. Nothing is run or kept. ERR_IO, ERR_LIMIT,
+ * ERR_MEMORY.
+ */
+int surface_program_compare(struct surface_program *program, const char *cache_folder,
+                            enum surface_program_state *ret, struct err *err) MUST_CHECK;
+
 /*
  * Fills version and digest of what was found, from the cache where the file is the same (device,
  * inode, size, time of change). The version is asked of the program, which runs for at most

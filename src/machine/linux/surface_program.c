@@ -244,18 +244,15 @@ static bool is_digest(struct str text)
     return true;
 }
 
-/* Takes what was kept; its line must be what would be written for this file. */
-static bool recall(const char *path, const struct stat *status, struct surface_program *program)
+/* Reads digest and version that were kept under a name; `text` gets the line itself. */
+static bool read_kept(const char *path, struct buf *text, struct surface_program *ret)
 {
-    struct surface_program kept = *program;
     struct stat file;
-    char expected[CACHE_BYTES_MAX];
-    _cleanup_(buf_release) struct buf text = BUF_INIT_LIMIT(CACHE_BYTES_MAX);
     _cleanup_(cleanup_close) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (fd < 0 || fstat(fd, &file) < 0 || !S_ISREG(file.st_mode) || file.st_uid != geteuid() ||
-        (file.st_mode & 077) || file_read_fd(fd, path, &text, NULL) < 0)
+        (file.st_mode & 077) || file_read_fd(fd, path, text, NULL) < 0)
         return false;
-    struct str line = buf_str(&text);
+    struct str line = buf_str(text);
     const char *digest = memmem(line.ptr, line.len, "sha256:", 7);
     struct str rest = digest ? str_from_offset(line, (size_t)(digest - line.ptr)) : STR("");
     if (rest.len < DIGEST_TEXT_SIZE + 1)
@@ -264,10 +261,21 @@ static bool recall(const char *path, const struct stat *status, struct surface_p
     struct str version = str_make(rest.ptr + DIGEST_TEXT_SIZE, rest.len - DIGEST_TEXT_SIZE - 1);
     if (!is_digest(hex) || !is_version(version))
         return false;
-    snprintf(kept.digest, sizeof(kept.digest), "%.*s", STR_ARG(hex));
-    snprintf(kept.version, sizeof(kept.version), "%.*s", STR_ARG(version));
+    snprintf(ret->digest, sizeof(ret->digest), "%.*s", STR_ARG(hex));
+    snprintf(ret->version, sizeof(ret->version), "%.*s", STR_ARG(version));
+    return true;
+}
+
+/* Takes what was kept; its line must be what would be written for this file. */
+static bool recall(const char *path, const struct stat *status, struct surface_program *program)
+{
+    struct surface_program kept = *program;
+    char expected[CACHE_BYTES_MAX];
+    _cleanup_(buf_release) struct buf text = BUF_INIT_LIMIT(CACHE_BYTES_MAX);
+    if (!read_kept(path, &text, &kept))
+        return false;
     int len = write_line(expected, sizeof(expected), status, &kept);
-    if (!str_equal(line, str_make(expected, (size_t)len)))
+    if (!str_equal(buf_str(&text), str_make(expected, (size_t)len)))
         return false;
     *program = kept;
     return true;
@@ -456,6 +464,26 @@ int surface_program_digest(struct surface_program *program, struct err *err)
     struct stat status;
     _cleanup_(cleanup_close) int fd = open_program(program, &status, err);
     return fd < 0 ? fd : hash_file(fd, program->resolved, program->digest, err);
+}
+
+int surface_program_compare(struct surface_program *program, const char *cache_folder,
+                            enum surface_program_state *ret, struct err *err)
+{
+    struct surface_program kept = { 0 };
+    struct stat status;
+    char path[PATH_MAX];
+    _cleanup_(buf_release) struct buf text = BUF_INIT_LIMIT(CACHE_BYTES_MAX);
+    _cleanup_(cleanup_close) int fd = open_program(program, &status, err);
+    if (fd < 0)
+        return fd;
+    int r = hash_file(fd, program->resolved, program->digest, err);
+    if (r < 0)
+        return r;
+    bool is_known = cache_path(cache_folder, &status, path) && read_kept(path, &text, &kept);
+    *ret = !is_known                                   ? SURFACE_PROGRAM_NEW
+           : strcmp(kept.digest, program->digest) == 0 ? SURFACE_PROGRAM_SAME
+                                                       : SURFACE_PROGRAM_CHANGED;
+    return 0;
 }
 
 int surface_program_identify(const yyjson_val *surface, const char *search_path,

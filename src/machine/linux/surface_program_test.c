@@ -187,6 +187,35 @@ TEST(a_program_asked_for_its_version_can_do_little)
     }
 }
 
+TEST(a_program_is_held_against_what_is_kept_of_its_file)
+{
+    char home[TREE_PATH_MAX], cache[TREE_PATH_MAX + 16];
+    enum surface_program_state state = SURFACE_PROGRAM_CHANGED;
+    struct err err = { 0 };
+    tree_make(home);
+    snprintf(cache, sizeof(cache), "%s/cache", home);
+    yyjson_doc *doc = make_tool(home, "echo tool 1.0");
+    struct surface_program program = find(doc, "", home);
+    CHECK_OK(surface_program_compare(&program, cache, &state, &err));
+    CHECK(state == SURFACE_PROGRAM_NEW);
+    CHECK_INT(tree_shell(home, "ls cache/tool-* >/dev/null 2>&1"), 2); /* and that keeps nothing */
+    /* what is younger than the clock's step is not kept yet */
+    for (int i = 0; i < TRIES_MAX && tree_shell(home, "ls cache/tool-* >/dev/null 2>&1"); i++)
+        identify(doc, home, ENOUGH_MS, &program);
+    CHECK_INT(tree_shell(home, "touch -d @1 apps/inner/bin/tool"), 0);
+    CHECK_OK(surface_program_compare(&program, cache, &state, &err));
+    CHECK(state == SURFACE_PROGRAM_SAME);
+    CHECK_OK(surface_program_compare(&program, NULL, &state, &err));
+    CHECK(state == SURFACE_PROGRAM_NEW);
+    CHECK_INT(tree_shell(home, "echo 'echo more' >>apps/inner/bin/tool"), 0);
+    CHECK_OK(surface_program_compare(&program, cache, &state, &err));
+    CHECK(state == SURFACE_PROGRAM_CHANGED);
+    CHECK_INT(tree_shell(home, "rm apps/inner/bin/tool"), 0);
+    CHECK_INT(surface_program_compare(&program, cache, &state, &err), -ENOENT);
+    yyjson_doc_free(doc);
+    tree_remove(home);
+}
+
 TEST(a_program_that_hangs_is_ended_with_all_that_it_started)
 {
     char home[TREE_PATH_MAX];
