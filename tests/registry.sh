@@ -200,6 +200,25 @@ check "with the command that would let it speak" record_is "'agent-machine polic
 run policy trust
 check "trusted, it is valid" verdict valid agent-machine
 
+# ---- what its documents carry references to ----
+
+# shellcheck disable=SC2317 # check calls it
+missing() { # of the URN
+    record_is "codes == ['REFERENCE_NOT_FOUND'] and [r['recordRef'] for r in record['registryRecords'] if r['state'] == 'missing'] == ['urn:srcos:model-profile:$1']"
+}
+cp "$tree/examples/local-model-profile.llama32-1b.json" .agent-machine/
+run policy trust
+check "a model whose fallback is not here is degraded" verdict degraded agent-machine
+check "which is named" missing llama32-3b
+check "with what to do" record_is "'LocalModelProfile' in record['remediationHint'] and 'fallbackProfileRefs' in record['remediationHint']"
+cp "$tree/examples/local-model-profile.llama32-3b.json" .agent-machine/
+run policy trust
+check "with its fallback it is valid" verdict valid agent-machine
+check "and the reference is told" record_is "'urn:srcos:model-profile:llama32-3b' in [r['recordRef'] for r in record['registryRecords']]"
+rm .agent-machine/local-model-profile.*
+run policy trust
+check "without both too" verdict valid agent-machine
+
 # ---- its tool surfaces ----
 
 mkdir "$scratch/tools"

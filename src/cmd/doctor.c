@@ -226,12 +226,15 @@ static const struct verb doctor_verbs[] = {
             "looks at what programs register themselves by: desktop entries and MIME types, D-Bus "
             "services, units of systemd, portals, browser extensions, native-messaging hosts, "
             "npm's "
-            "global packages, this program's own documents, and its tool surfaces, whose programs "
+            "global packages, this program's own documents with what they refer to of models and "
+            "services, and "
+            "its tool surfaces, whose programs "
             "are held against what the last launch knew of them. A component is valid, degraded, "
             "missing, invalid or quarantined, each with what is wrong and the command that mends "
             "it; without an argument only those that are not valid are told.\n\n"
             "COMPONENT is a package's name, a reference (deb:NAME, npm:NAME, surface:NAME) or the "
-            "path of a file; a surface whose program is not here is told only by its name. DPKG_ROOT and DPKG_ADMINDIR are obeyed. What only root may read is said to be "
+            "path of a file; a surface whose program is not here is told only by its name. "
+            "DPKG_ROOT and DPKG_ADMINDIR are obeyed. What only root may read is said to be "
             "unknown to others. The exit status is 0 where everything is valid, else 1.",
         .options = doctor_registry_options,
         .option_count = ARRAY_LEN(doctor_registry_options),

@@ -2,6 +2,7 @@
 #ifndef AM_DOCTOR_REGISTRY_INTERNAL_H
 #define AM_DOCTOR_REGISTRY_INTERNAL_H
 
+#include "authority/layers.h"
 #include "base/arena.h"
 #include "base/map.h"
 #include "doctor/registry.h"
@@ -39,6 +40,10 @@ struct record_fault {
 void registry_add(struct registry *registry, struct registry_component *component,
                   enum record_kind kind, enum record_state state, const char *ref,
                   const struct record_fault *fault);
+/* Adds what the layers' documents, and those of a ledger, refer to of the carry family. */
+int registry_carry(struct registry *registry, struct registry_component *own,
+                   const struct layers *layers, const char *ledger_folder,
+                   struct err *err) MUST_CHECK;
 /* A text that lasts as long as the registry. */
 const char *registry_text(struct registry *registry, const char *format, ...) PRINTF_LIKE(2, 3);
 /* The component to which a file belongs by its package's list; NULL where it belongs to none. */

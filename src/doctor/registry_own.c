@@ -5,7 +5,6 @@
  * that nobody trusts are held apart; one that cannot be used denies
  * everything, and says so here. Without a ledger there is nothing to look at.
  */
-#include "authority/layers.h"
 #include "base/place.h"
 #include "doctor/dpkg.h"
 #include "doctor/registry_internal.h"
@@ -21,7 +20,6 @@ int registry_own(struct registry *registry, struct err *err)
     struct layers *layers = NULL;
     struct err inner = { 0 };
     char ledger[PLACE_SIZE + 16];
-    (void)err;
     if (dpkg_root()[0] || layers_places_default(NULL, &places, &inner) < 0)
         return 0;
     snprintf(ledger, sizeof(ledger), "%s/ledger.db", places.state);
@@ -54,6 +52,7 @@ int registry_own(struct registry *registry, struct err *err)
         registry_add(registry, own, RECORD_PROFILE, states[document.state],
                      registry_text(registry, "file:%s", document.path), &fault);
     }
+    int r = registry_carry(registry, own, layers, places.state, err);
     layers_close(layers);
-    return 0;
+    return r;
 }
