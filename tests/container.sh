@@ -225,6 +225,9 @@ check "a path without end is refused" err_has "a path of a layer is too long"
 hostile bomb zstd
 run run --image "$hostile_image" -- true
 check "a bomb is refused" err_has "unpacks to more than 1000 times its bytes"
+hostile holes
+run run --image "$hostile_image" -- true
+check "and a file of holes" err_has "unpacks to more than 1000 times its bytes"
 check "what was refused left nothing" test -z "$(find "$trees" -name '.new-*')"
 
 # ---- another runtime, by profile ----

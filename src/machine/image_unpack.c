@@ -7,9 +7,9 @@
  * digests are known only at the end, and so nothing that was made is used
  * before: the tree gets its name when all of it is verified (image.c).
  *
- * Limits: a layer has the size that its manifest says; what it unpacks to is
- * bounded in all (IMAGE_UNPACKED_MAX) and by its own size (IMAGE_RATIO_MAX), so
- * that a bomb ends early; IMAGE_ENTRIES_MAX.
+ * Limits: a layer has the size that its manifest says; what it unpacks to, with
+ * the holes of its files, is bounded in all (IMAGE_UNPACKED_MAX) and by its own size
+ * (IMAGE_RATIO_MAX), so that a bomb ends early; IMAGE_ENTRIES_MAX.
  */
 #include <archive.h>
 #include <archive_entry.h>
@@ -49,6 +49,7 @@ struct unpacking {
     int blob;
     int64_t size, read;       /* of its bytes as they lie there */
     int64_t unpacked, before; /* of this layer, and of those below it */
+    int64_t written;          /* into this layer's files: holes are in it */
     struct digest_stream *packed_digest, *digest;
     struct archive *outer, *inner; /* decompresses; takes the archive apart */
     char *packed, *piece, *contents;
@@ -86,12 +87,13 @@ static la_ssize_t read_packed(struct archive *archive, void *context, const void
 
 static int check_growth(struct unpacking *layer)
 {
-    if (layer->before + layer->unpacked > IMAGE_UNPACKED_MAX)
+    const int64_t grown = layer->unpacked > layer->written ? layer->unpacked : layer->written;
+    if (layer->before + grown > IMAGE_UNPACKED_MAX)
         return err_set(layer->err, ERR_LIMIT, STEP_UNPACK,
                        "the image unpacks to more than %lld "
                        "bytes",
                        (long long)IMAGE_UNPACKED_MAX);
-    if (layer->unpacked > IMAGE_RATIO_FROM && layer->unpacked / IMAGE_RATIO_MAX > layer->read)
+    if (grown > IMAGE_RATIO_FROM && grown / IMAGE_RATIO_MAX > layer->read)
         return err_set(layer->err, ERR_LIMIT, STEP_UNPACK,
                        "a layer unpacks to more than %d times its bytes", IMAGE_RATIO_MAX);
     return 0;
@@ -128,13 +130,18 @@ static const char *text_in(const char *plain, const char *utf8)
 static int copy_contents(struct unpacking *layer, int file)
 {
     la_ssize_t n;
-    while ((n = lib.archive_read_data(layer->inner, layer->contents, PIECE_BYTES)) > 0)
+    while ((n = lib.archive_read_data(layer->inner, layer->contents, PIECE_BYTES)) > 0) {
+        layer->written += n;
+        int r = check_growth(layer);
+        if (r < 0)
+            return r;
         for (la_ssize_t at = 0; at < n;) {
             ssize_t written = write(file, layer->contents + at, (size_t)(n - at));
             if (written < 0 && errno != EINTR)
                 return err_set_errno(layer->err, errno, STEP_UNPACK, "cannot write a file");
             at += written > 0 ? written : 0;
         }
+    }
     return n < 0 && !layer->failed
                ? err_set(layer->err, ERR_DOCUMENT, STEP_UNPACK, "a layer is damaged: %s",
                          lib.archive_error_string(layer->inner) ?: "it ends within a file")
@@ -226,10 +233,10 @@ static int unpack_layer(const struct image *image, size_t index, struct unpackin
         return err_set_errno(layer->err, errno, STEP_UNPACK, "%s", image->blobs[index]);
     if (!S_ISREG(status.st_mode))
         return err_set(layer->err, ERR_DENIED, STEP_UNPACK, "%s is no file", image->blobs[index]);
-    layer->before += layer->unpacked;
+    layer->before += layer->unpacked > layer->written ? layer->unpacked : layer->written;
     layer->blob = blob;
     layer->size = image->sizes[index];
-    layer->read = layer->unpacked = 0;
+    layer->read = layer->unpacked = layer->written = 0;
     layer->outer = lib.archive_read_new();
     layer->inner = lib.archive_read_new();
     int r = layer->outer && layer->inner

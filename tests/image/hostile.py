@@ -84,6 +84,13 @@ def passwd_link(tar, outside):
     entry(tar, "home", tarfile.SYMTYPE, link=outside)
 
 
+def holes(tar, outside):
+    size = 1 << 40
+    entry(tar, "hole", data=b"x", pax_headers={
+        "GNU.sparse.major": "0", "GNU.sparse.minor": "1", "GNU.sparse.name": "hole",
+        "GNU.sparse.size": str(size), "GNU.sparse.numblocks": "1", "GNU.sparse.map": f"{size - 1},1"})
+
+
 def folders(tar, outside):
     for i in range(3):
         entry(tar, "deep/" + "d/" * (2000 * i) + "x", data=b"x")
