@@ -116,20 +116,14 @@ int delegation_print(struct str envelope, bool is_whole, bool as_json, struct er
     return 0;
 }
 
-static void add_member(struct buf *out, const char *name, struct str text)
-{
-    buf_addf(out, "%s\"%s\":", out->len > 1 ? "," : "", name);
-    json_add_string(out, text);
-}
-
 static void print_refusal_json(const struct err *err)
 {
     struct buf out = BUF_INIT;
     buf_add_char(&out, '{');
-    add_member(&out, "verdict", STR("denied"));
-    add_member(&out, "code", str_from(err_id(err->code)));
-    add_member(&out, "where", str_from(err->where));
-    add_member(&out, "cause", str_from(err->cause));
+    json_add_text(&out, "verdict", STR("denied"));
+    json_add_text(&out, "code", str_from(err_id(err->code)));
+    json_add_text(&out, "where", str_from(err->where));
+    json_add_text(&out, "cause", str_from(err->cause));
     buf_add_char(&out, '}');
     puts(out.data);
     buf_release(&out);
@@ -184,10 +178,10 @@ static void print_chain(const struct delegation *delegation, bool as_json)
     clock_text(delegation->expires_ms, end);
     if (as_json) {
         buf_add_char(&out, '{');
-        add_member(&out, "verdict", STR("in-force"));
-        add_member(&out, "id", delegation->id);
-        add_member(&out, "subjectRef", delegation->subject);
-        add_member(&out, "expiresAt", str_from(end));
+        json_add_text(&out, "verdict", STR("in-force"));
+        json_add_text(&out, "id", delegation->id);
+        json_add_text(&out, "subjectRef", delegation->subject);
+        json_add_text(&out, "expiresAt", str_from(end));
         buf_add_text(&out, ",\"chain\":[");
         for (size_t i = delegation->chain_count; i-- > 0;) {
             json_add_string(&out, str_from(delegation->chain[i]));
@@ -340,12 +334,12 @@ static void print_entry(const struct listing *listing, const char *state, struct
     bool in_force = strcmp(state, "in-force") == 0;
     if (listing->as_json) {
         buf_add_char(&out, '{');
-        add_member(&out, "id", id);
-        add_member(&out, "state", str_from(state));
+        json_add_text(&out, "id", id);
+        json_add_text(&out, "state", str_from(state));
         for (size_t i = 0; i < ARRAY_LEN(members); i++)
-            add_member(&out, members[i], text_of(member(root, members[i])));
+            json_add_text(&out, members[i], text_of(member(root, members[i])));
         if (!in_force)
-            add_member(&out, "cause", str_from(why->cause));
+            json_add_text(&out, "cause", str_from(why->cause));
         buf_add_char(&out, '}');
         puts(out.data);
     } else {

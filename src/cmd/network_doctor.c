@@ -132,30 +132,24 @@ static void write_seen(const struct seen *seen, struct buf *ret)
         buf_add_text(ret, "-");
 }
 
-static void add_member(struct buf *json, const char *name, struct str text)
-{
-    json_add_name(json, name);
-    json_add_string(json, text);
-}
-
 static void print_json(const struct policy_rule *rule, const char *effective,
                        const struct seen *seen)
 {
     _cleanup_(buf_release) struct buf json = BUF_INIT;
     buf_add_char(&json, '{');
-    add_member(&json, "layer",
-               rule->built_in ? STR("built-in") : str_from(layer_names[rule->layer]));
-    add_member(&json, "ruleId", rule->rule);
-    add_member(&json, "pointer", str_from(rule->pointer));
-    add_member(&json, "declared", str_from(answer_names[rule->answer]));
-    add_member(&json, "destination", rule->destination);
-    add_member(&json, "ports", str_from(rule->ports));
-    add_member(&json, "effective", str_from(effective));
+    json_add_text(&json, "layer",
+                  rule->built_in ? STR("built-in") : str_from(layer_names[rule->layer]));
+    json_add_text(&json, "ruleId", rule->rule);
+    json_add_text(&json, "pointer", str_from(rule->pointer));
+    json_add_text(&json, "declared", str_from(answer_names[rule->answer]));
+    json_add_text(&json, "destination", rule->destination);
+    json_add_text(&json, "ports", str_from(rule->ports));
+    json_add_text(&json, "effective", str_from(effective));
     buf_addf(&json, ",\"observed\":{\"allowed\":%zu,\"asked\":%zu,\"denied\":%zu",
              seen ? seen->counts[ANSWER_ALLOW] : 0, seen ? seen->counts[ANSWER_ASK] : 0,
              seen ? seen->counts[ANSWER_DENY] : 0);
     if (seen)
-        add_member(&json, "lastAt", str_from(seen->last));
+        json_add_text(&json, "lastAt", str_from(seen->last));
     buf_add_text(&json, "}}");
     puts(json.data);
 }

@@ -139,12 +139,6 @@ static const char *const state_words[] = {
     [DOCUMENT_INERT] = "inert",
 };
 
-static void add_member(struct buf *out, const char *name, struct str value)
-{
-    buf_addf(out, "%s\"%s\":", out->len > 1 ? "," : "", name);
-    json_add_string(out, value);
-}
-
 static void print_json(struct buf *out)
 {
     buf_add_char(out, '}');
@@ -157,13 +151,13 @@ static void show_document(const struct layer_document *document, bool as_json)
     if (as_json) {
         struct buf out = BUF_INIT;
         buf_add_char(&out, '{');
-        add_member(&out, "layer", str_from(layer_names[document->layer]));
-        add_member(&out, "state", str_from(state_words[document->state]));
-        add_member(&out, "document", str_from(document->path));
+        json_add_text(&out, "layer", str_from(layer_names[document->layer]));
+        json_add_text(&out, "state", str_from(state_words[document->state]));
+        json_add_text(&out, "document", str_from(document->path));
         if (document->type)
-            add_member(&out, "type", str_from(document->type));
+            json_add_text(&out, "type", str_from(document->type));
         if (document->why)
-            add_member(&out, "why", str_from(document->why));
+            json_add_text(&out, "why", str_from(document->why));
         print_json(&out);
         return;
     }
@@ -195,16 +189,16 @@ static int show_rule(void *context, const struct policy_rule *rule)
     if (*as_json) {
         struct buf out = BUF_INIT;
         buf_add_char(&out, '{');
-        add_member(&out, "layer", str_from(layer));
-        add_member(&out, "answer", str_from(answer));
+        json_add_text(&out, "layer", str_from(layer));
+        json_add_text(&out, "answer", str_from(answer));
         if (rule->gate)
-            add_member(&out, "gate", str_from(rule->gate));
-        add_member(&out, "destination", rule->destination);
-        add_member(&out, "ports", str_from(rule->ports));
-        add_member(&out, "protocols", str_from(rule->protocols));
-        add_member(&out, "rule", rule->rule);
-        add_member(&out, "document", str_from(rule->document ? rule->document : ""));
-        add_member(&out, "pointer", str_from(rule->pointer));
+            json_add_text(&out, "gate", str_from(rule->gate));
+        json_add_text(&out, "destination", rule->destination);
+        json_add_text(&out, "ports", str_from(rule->ports));
+        json_add_text(&out, "protocols", str_from(rule->protocols));
+        json_add_text(&out, "rule", rule->rule);
+        json_add_text(&out, "document", str_from(rule->document ? rule->document : ""));
+        json_add_text(&out, "pointer", str_from(rule->pointer));
         buf_addf(&out, ",\"observing\":%s", rule->observing ? "true" : "false");
         print_json(&out);
         return 0;

@@ -37,24 +37,18 @@ struct asking {
 
 /* --- the decision document ----------------------------------------------------------------- */
 
-static void add_member(struct buf *json, const char *name, struct str text)
-{
-    json_add_name(json, name);
-    json_add_string(json, text);
-}
-
 /* The rule that gives it: that of the grant, or of the delegation. */
 static void add_giver(struct buf *json, const struct asking *asking,
                       const struct gate_question *question, bool with_digest)
 {
     const struct grant *grant = &asking->grant;
     bool granted = grant->record[0];
-    add_member(json, "ruleId", granted ? STR(GRANT_RULE) : STR("delegated"));
-    add_member(json, "documentRef", granted ? str_from(grant->record) : asking->delegation->id);
+    json_add_text(json, "ruleId", granted ? STR(GRANT_RULE) : STR("delegated"));
+    json_add_text(json, "documentRef", granted ? str_from(grant->record) : asking->delegation->id);
     if (with_digest)
-        add_member(json, "documentDigest",
-                   str_from(granted ? grant->digest : asking->delegation_digest));
-    add_member(json, "pointer", str_from(granted ? grant->pointer : question->pointer));
+        json_add_text(json, "documentDigest",
+                      str_from(granted ? grant->digest : asking->delegation_digest));
+    json_add_text(json, "pointer", str_from(granted ? grant->pointer : question->pointer));
 }
 
 static void add_answers(struct buf *json, const struct asking *asking,
@@ -68,11 +62,11 @@ static void add_answers(struct buf *json, const struct asking *asking,
                  answer->answer == ANSWER_ALLOW ? "allow"
                  : answer->answer == ANSWER_ASK ? "ask"
                                                 : "deny");
-        add_member(json, "ruleId", str_from(answer->rule));
+        json_add_text(json, "ruleId", str_from(answer->rule));
         if (answer->document[0])
-            add_member(json, "documentRef", str_from(answer->document));
+            json_add_text(json, "documentRef", str_from(answer->document));
         if (answer->pointer[0])
-            add_member(json, "pointer", str_from(answer->pointer));
+            json_add_text(json, "pointer", str_from(answer->pointer));
         buf_add_char(json, '}');
     }
     buf_add_char(json, ']');
@@ -105,10 +99,10 @@ static void add_answered(struct buf *json, const struct card_found *card)
     const char *option = changes[card->says].option ? changes[card->says].option : card->option;
     _cleanup_(buf_release) struct buf text = BUF_INIT;
     buf_add_text(json, "},\"smallestChange\":{");
-    add_member(json, "summary", str_from(changes[card->says].summary));
+    json_add_text(json, "summary", str_from(changes[card->says].summary));
     if (card->says != CARD_SAYS_DENY) {
         buf_addf(&text, "agent-machine op decide %s %s", card->card, option);
-        add_member(json, "command", buf_str(&text));
+        json_add_text(json, "command", buf_str(&text));
     }
     buf_add_char(json, '}');
     buf_reset(&text);
@@ -118,7 +112,7 @@ static void add_answered(struct buf *json, const struct card_found *card)
         buf_addf(&text, "%s was asked, and has denied it.", card->who);
     else
         buf_add_text(&text, "A layer leaves it to a person, who has not answered yet.");
-    add_member(json, "reason", buf_str(&text));
+    json_add_text(json, "reason", buf_str(&text));
 }
 
 static void add_decided(struct buf *json, const struct asking *asking,
@@ -128,38 +122,39 @@ static void add_decided(struct buf *json, const struct asking *asking,
     bool granted = asking->grant.record[0];
     buf_add_text(json, ",\"decidedBy\":{");
     if (answer->answer == ANSWER_DENY || answer->answer == ANSWER_ASK) {
-        add_member(json, "layer",
-                   answer->built_in ? STR("built-in") : str_from(layer_names[answer->layer]));
-        add_member(json, "ruleId", str_from(answer->rule));
+        json_add_text(json, "layer",
+                      answer->built_in ? STR("built-in") : str_from(layer_names[answer->layer]));
+        json_add_text(json, "ruleId", str_from(answer->rule));
         if (answer->document[0])
-            add_member(json, "documentRef", str_from(answer->document));
+            json_add_text(json, "documentRef", str_from(answer->document));
         if (answer->pointer[0])
-            add_member(json, "pointer", str_from(answer->pointer));
+            json_add_text(json, "pointer", str_from(answer->pointer));
         if (answer->answer == ANSWER_ASK) {
             add_answered(json, &asking->card);
             return;
         }
         buf_add_text(json, "},\"smallestChange\":{");
-        add_member(json, "summary", str_from(answer->smallest_change));
+        json_add_text(json, "summary", str_from(answer->smallest_change));
         buf_add_char(json, '}');
-        add_member(json, "reason", str_from(answer->reason));
+        json_add_text(json, "reason", str_from(answer->reason));
         return;
     }
-    add_member(json, "layer", STR("user"));
+    json_add_text(json, "layer", STR("user"));
     add_giver(json, asking, question, false);
     buf_add_text(json, "},\"smallestChange\":{");
-    add_member(json, "summary", granted ? STR("Revoke the grant.") : STR("Revoke the delegation."));
-    add_member(json, "layer", STR("user"));
+    json_add_text(json, "summary",
+                  granted ? STR("Revoke the grant.") : STR("Revoke the delegation."));
+    json_add_text(json, "layer", STR("user"));
     if (granted)
         snprintf(command, sizeof(command), "agent-machine grant revoke %s", asking->grant.record);
     else
         snprintf(command, sizeof(command), "agent-machine delegation revoke %.*s",
                  STR_ARG(asking->delegation->id));
-    add_member(json, "command", str_from(command));
+    json_add_text(json, "command", str_from(command));
     buf_add_char(json, '}');
-    add_member(json, "reason",
-               granted ? STR("A grant in force gives the tool and no layer takes it away.")
-                       : STR("The delegation in force gives it and no layer takes it away."));
+    json_add_text(json, "reason",
+                  granted ? STR("A grant in force gives the tool and no layer takes it away.")
+                          : STR("The delegation in force gives it and no layer takes it away."));
 }
 
 static int write_decision(struct buf *json, const struct asking *asking,
@@ -172,29 +167,29 @@ static int write_decision(struct buf *json, const struct asking *asking,
         return r;
     clock_text(clock_now_ms(), now);
     buf_add_char(json, '{');
-    add_member(json, "id", str_from(id));
-    add_member(json, "type", STR("PolicyDecision"));
-    add_member(json, "specVersion", STR("1.0.0"));
-    add_member(json, "gate", str_from(gate_names[question->gate]));
-    add_member(json, "verdict", str_from(verdict_names[verdict_of(asking, answer)]));
-    add_member(json, "subjectRef", question->subject);
-    add_member(json, "operationRef", work_operation(asking->work));
+    json_add_text(json, "id", str_from(id));
+    json_add_text(json, "type", STR("PolicyDecision"));
+    json_add_text(json, "specVersion", STR("1.0.0"));
+    json_add_text(json, "gate", str_from(gate_names[question->gate]));
+    json_add_text(json, "verdict", str_from(verdict_names[verdict_of(asking, answer)]));
+    json_add_text(json, "subjectRef", question->subject);
+    json_add_text(json, "operationRef", work_operation(asking->work));
     buf_add_text(json, ",\"resource\":{");
-    add_member(json, "kind", str_from(question->kind));
-    add_member(json, "name", question->name);
+    json_add_text(json, "kind", str_from(question->kind));
+    json_add_text(json, "name", question->name);
     buf_add_char(json, '}');
     add_decided(json, asking, question, answer);
     add_answers(json, asking, question, answer);
     if (answer->answer == ANSWER_ASK)
-        add_member(json, "decisionCardRef", str_from(asking->card.card));
+        json_add_text(json, "decisionCardRef", str_from(asking->card.card));
     if (answer->engine[0]) {
         buf_add_text(json, ",\"externalEngine\":{");
-        add_member(json, "engineRef", str_from(answer->engine));
-        add_member(json, "answer", str_from(answer->engine_answer));
+        json_add_text(json, "engineRef", str_from(answer->engine));
+        json_add_text(json, "answer", str_from(answer->engine_answer));
         buf_add_char(json, '}');
     }
-    add_member(json, "policyDigest", str_from(policy));
-    add_member(json, "decidedAt", str_from(now));
+    json_add_text(json, "policyDigest", str_from(policy));
+    json_add_text(json, "decidedAt", str_from(now));
     buf_add_char(json, '}');
     return json->error ? err_set(err, ERR_MEMORY, STEP_GATES, "there is not enough memory") : 0;
 }

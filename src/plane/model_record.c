@@ -266,12 +266,6 @@ static void settle(struct model_record *record, enum dimension dimension, uint64
 
 /* --- events -------------------------------------------------------------------------------- */
 
-static void add_member(struct buf *json, const char *name, struct str text)
-{
-    json_add_name(json, name);
-    json_add_string(json, text);
-}
-
 /* What the scanner found in a prompt that was about to leave. */
 static void write_findings(struct buf *extra, const struct egress_findings *findings)
 {
@@ -292,11 +286,11 @@ static void write_call(struct buf *extra, const struct model_call *call,
                        const struct model_settlement *settlement, const char *reason)
 {
     buf_add_text(extra, ",\"modelCall\":{");
-    add_member(extra, "modelProviderBindingRef", call->route->binding_ref);
-    add_member(extra, "model", call->model);
+    json_add_text(extra, "modelProviderBindingRef", call->route->binding_ref);
+    json_add_text(extra, "model", call->model);
     buf_addf(extra, ",\"route\":\"%s\"", call->route->is_hosted ? "hosted" : "local");
     if (reason && *reason)
-        add_member(extra, "routeReason", str_make(reason, strnlen(reason, REASON_MAX)));
+        json_add_text(extra, "routeReason", str_make(reason, strnlen(reason, REASON_MAX)));
     buf_addf(extra, ",\"promptDigest\":\"%s\",\"promptBytes\":%llu",
              call->prompt_digest ? call->prompt_digest : EMPTY_BODY,
              (unsigned long long)bounded(call->prompt_bytes));
@@ -382,8 +376,8 @@ void model_record_write_egress(const struct model_record *record, struct buf *re
         if (!egress->calls)
             continue;
         buf_addf(ret, "%s{", separator);
-        add_member(ret, "modelProviderBindingRef", record->routes->routes[i].binding_ref);
-        add_member(ret, "host", str_from(record->routes->origins[i].host));
+        json_add_text(ret, "modelProviderBindingRef", record->routes->routes[i].binding_ref);
+        json_add_text(ret, "host", str_from(record->routes->origins[i].host));
         buf_addf(ret, ",\"calls\":%llu,\"bytes\":%llu}", (unsigned long long)egress->calls,
                  (unsigned long long)egress->bytes);
         separator = ",";

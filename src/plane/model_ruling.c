@@ -229,19 +229,13 @@ int model_ruling_consult(struct work *work, const struct model_routes *routes,
 
 /* --- the record ---------------------------------------------------------------------------- */
 
-static void add_member(struct buf *json, const char *name, struct str text)
-{
-    json_add_name(json, name);
-    json_add_string(json, text);
-}
-
 static void add_answer(struct buf *json, const struct model_answer *answer)
 {
-    add_member(json, "ruleId", answer->rule[0] ? str_from(answer->rule) : STR("default"));
+    json_add_text(json, "ruleId", answer->rule[0] ? str_from(answer->rule) : STR("default"));
     if (answer->document[0])
-        add_member(json, "documentRef", str_from(answer->document));
+        json_add_text(json, "documentRef", str_from(answer->document));
     if (answer->pointer[0])
-        add_member(json, "pointer", str_from(answer->pointer));
+        json_add_text(json, "pointer", str_from(answer->pointer));
 }
 
 static void add_answers(struct buf *json, const struct model_ruling *ruling)
@@ -280,7 +274,7 @@ static void add_decided(struct buf *json, const struct model_route *route,
     buf_add_text(json, "},\"smallestChange\":{\"summary\":");
     json_add_string(json, str_from(*change ? change : "Change the rule that decided."));
     buf_add_char(json, '}');
-    add_member(json, "reason", str_from(verdict->is_unbound ? UNBOUND_REASON : ruling->reason));
+    json_add_text(json, "reason", str_from(verdict->is_unbound ? UNBOUND_REASON : ruling->reason));
 }
 
 static int write_decision(struct buf *json, const struct work *work,
@@ -297,18 +291,18 @@ static int write_decision(struct buf *json, const struct work *work,
              verdict->decision);
     buf_addf(json, ",\"gate\":\"%s\",\"verdict\":\"%s\"", gate_names[GATE_MODEL_PROVIDER_USE],
              answer_names[verdict->answer]);
-    add_member(json, "subjectRef", work_text(work, WORK_OPERATION, "subjectRef"));
-    add_member(json, "operationRef", work_operation(work));
-    add_member(json, "taskRef", work_text(work, WORK_TASK, "id"));
+    json_add_text(json, "subjectRef", work_text(work, WORK_OPERATION, "subjectRef"));
+    json_add_text(json, "operationRef", work_operation(work));
+    json_add_text(json, "taskRef", work_text(work, WORK_TASK, "id"));
     buf_add_text(json, ",\"resource\":{\"kind\":\"model\"");
-    add_member(json, "name", str_from(verdict->model));
+    json_add_text(json, "name", str_from(verdict->model));
     buf_add_char(json, '}');
     add_decided(json, &routes->routes[verdict->route], ruling, verdict);
     add_answers(json, ruling);
     if (card->card[0])
-        add_member(json, "decisionCardRef", str_from(card->card));
-    add_member(json, "policyDigest", str_from(policy));
-    add_member(json, "decidedAt", str_from(now));
+        json_add_text(json, "decisionCardRef", str_from(card->card));
+    json_add_text(json, "policyDigest", str_from(policy));
+    json_add_text(json, "decidedAt", str_from(now));
     buf_add_char(json, '}');
     return json->error ? no_memory(err) : 0;
 }

@@ -50,12 +50,6 @@ static int grow(struct network_record *record, struct err *err)
 
 /* --- the decision document ----------------------------------------------------------------- */
 
-static void add_member(struct buf *json, const char *name, struct str text)
-{
-    json_add_name(json, name);
-    json_add_string(json, text);
-}
-
 static const char *kind_of(const struct target *target)
 {
     return target->name[0] ? "host" : "address";
@@ -72,9 +66,9 @@ static int add_resource(struct buf *json, const struct network_record *record,
     json_add_name(json, "resource");
     buf_addf(json, "{\"kind\":\"%s\"", kind_of(target));
     if (record->redacts)
-        add_member(json, "nameDigest", str_from(digest));
+        json_add_text(json, "nameDigest", str_from(digest));
     else
-        add_member(json, "name", str_from(name));
+        json_add_text(json, "name", str_from(name));
     if (target->port)
         buf_addf(json, ",\"port\":%u", target->port);
     buf_add_text(json, ",\"protocol\":\"tcp\"}");
@@ -83,11 +77,11 @@ static int add_resource(struct buf *json, const struct network_record *record,
 
 static void add_rule(struct buf *json, struct str rule, struct str document, const char *pointer)
 {
-    add_member(json, "ruleId", rule.len ? rule : STR("default"));
+    json_add_text(json, "ruleId", rule.len ? rule : STR("default"));
     if (document.len)
-        add_member(json, "documentRef", document);
+        json_add_text(json, "documentRef", document);
     if (pointer[0])
-        add_member(json, "pointer", str_from(pointer));
+        json_add_text(json, "pointer", str_from(pointer));
 }
 
 static void add_answers(struct buf *json, const struct verdict *verdict)
@@ -134,9 +128,9 @@ static int write_decision(struct buf *json, const struct network_record *record,
     buf_addf(json, "{\"id\":\"%s\",\"type\":\"PolicyDecision\",\"specVersion\":\"1.0.0\"", id);
     buf_addf(json, ",\"gate\":\"%s\",\"verdict\":\"%s\"", gate_names[GATE_NETWORK_PROFILE],
              answer_names[answer_of(verdict, card)]);
-    add_member(json, "subjectRef", work_text(work, WORK_OPERATION, "subjectRef"));
-    add_member(json, "operationRef", work_operation(work));
-    add_member(json, "taskRef", work_text(work, WORK_TASK, "id"));
+    json_add_text(json, "subjectRef", work_text(work, WORK_OPERATION, "subjectRef"));
+    json_add_text(json, "operationRef", work_operation(work));
+    json_add_text(json, "taskRef", work_text(work, WORK_TASK, "id"));
     r = add_resource(json, record, target, err);
     json_add_name(json, "decidedBy");
     buf_addf(json, "{\"layer\":\"%s\"",
@@ -147,15 +141,15 @@ static int write_decision(struct buf *json, const struct network_record *record,
                                    : verdict->smallest_change[0] ? verdict->smallest_change
                                                                  : "Deny it: --deny, or a rule."));
     buf_add_char(json, '}');
-    add_member(
+    json_add_text(
         json, "reason",
         str_from(record->redacts ? "The rule decided; where to is not told." : verdict->reason));
     add_answers(json, verdict);
-    add_member(json, "conflictPolicy", str_from(record->conflict));
+    json_add_text(json, "conflictPolicy", str_from(record->conflict));
     if (card->card[0])
-        add_member(json, "decisionCardRef", str_from(card->card));
-    add_member(json, "policyDigest", str_from(policy));
-    add_member(json, "decidedAt", str_from(now));
+        json_add_text(json, "decisionCardRef", str_from(card->card));
+    json_add_text(json, "policyDigest", str_from(policy));
+    json_add_text(json, "decidedAt", str_from(now));
     buf_add_char(json, '}');
     return r < 0         ? r
            : json->error ? err_set(err, ERR_MEMORY, STEP_RECORD, "there is not enough memory")

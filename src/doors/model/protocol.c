@@ -118,19 +118,13 @@ const char *model_fault_id(enum model_fault fault)
     return faults[fault].id;
 }
 
-static void add_member(struct buf *out, const char *name, struct str value)
-{
-    json_add_name(out, name);
-    json_add_string(out, value);
-}
-
 /* The words of Budget's `exhaustion`, as members of the error. */
 static void add_ceiling(struct buf *out, const struct model_ceiling *ceiling)
 {
     if (!ceiling)
         return;
-    add_member(out, "dimension", str_from(ceiling->dimension));
-    add_member(out, "budgetRef", str_from(ceiling->budget_ref));
+    json_add_text(out, "dimension", str_from(ceiling->dimension));
+    json_add_text(out, "budgetRef", str_from(ceiling->budget_ref));
     buf_addf(out, ",\"requested\":%llu,\"left\":%llu", (unsigned long long)ceiling->requested,
              (unsigned long long)ceiling->left);
 }
@@ -138,10 +132,10 @@ static void add_ceiling(struct buf *out, const struct model_ceiling *ceiling)
 static void add_openai(struct buf *out, const struct model_problem *problem)
 {
     buf_add_text(out, "{\"error\":{");
-    add_member(out, "message", problem->message);
-    add_member(out, "type", str_from(faults[problem->fault].openai));
+    json_add_text(out, "message", problem->message);
+    json_add_text(out, "type", str_from(faults[problem->fault].openai));
     buf_add_text(out, ",\"param\":null");
-    add_member(out, "code", str_from(faults[problem->fault].id));
+    json_add_text(out, "code", str_from(faults[problem->fault].id));
     add_ceiling(out, problem->ceiling);
     buf_add_text(out, "}}");
 }
@@ -149,9 +143,9 @@ static void add_openai(struct buf *out, const struct model_problem *problem)
 static void add_anthropic(struct buf *out, const struct model_problem *problem)
 {
     buf_add_text(out, "{\"type\":\"error\",\"error\":{");
-    add_member(out, "type", str_from(faults[problem->fault].anthropic));
-    add_member(out, "message", problem->message);
-    add_member(out, "code", str_from(faults[problem->fault].id));
+    json_add_text(out, "type", str_from(faults[problem->fault].anthropic));
+    json_add_text(out, "message", problem->message);
+    json_add_text(out, "code", str_from(faults[problem->fault].id));
     add_ceiling(out, problem->ceiling);
     buf_add_text(out, "}}");
 }
@@ -159,8 +153,8 @@ static void add_anthropic(struct buf *out, const struct model_problem *problem)
 static void add_ollama(struct buf *out, const struct model_problem *problem)
 {
     buf_add_text(out, "{");
-    add_member(out, "error", problem->message);
-    add_member(out, "code", str_from(faults[problem->fault].id));
+    json_add_text(out, "error", problem->message);
+    json_add_text(out, "code", str_from(faults[problem->fault].id));
     add_ceiling(out, problem->ceiling);
     buf_add_text(out, "}");
 }
@@ -182,9 +176,9 @@ int model_problem_add(struct buf *body, enum model_protocol protocol,
 static void add_responses_event(struct buf *out, const struct model_problem *problem)
 {
     buf_add_text(out, "event: error\ndata: {");
-    add_member(out, "type", STR("error"));
-    add_member(out, "code", str_from(faults[problem->fault].id));
-    add_member(out, "message", problem->message);
+    json_add_text(out, "type", STR("error"));
+    json_add_text(out, "code", str_from(faults[problem->fault].id));
+    json_add_text(out, "message", problem->message);
     buf_add_text(out, ",\"param\":null,\"sequence_number\":0}\n\n");
 }
 
