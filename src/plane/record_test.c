@@ -182,7 +182,7 @@ TEST(a_changed_byte_is_found)
     struct scene scene;
     struct err err = { 0 };
     if (begin(&scene)) {
-        for (size_t i = 0; i < scene.export.len; i += 211) {
+        for (size_t i = 0; i < scene.export.len; i += 61) {
             char *byte = &scene.export.data[i], was = *byte;
             *byte = was == 'a' ? 'b' : 'a';
             CHECK(failing(&scene, buf_str(&scene.export), &err) < RECORD_CHECK_COUNT);

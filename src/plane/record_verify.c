@@ -127,6 +127,18 @@ static int digest_without(const yyjson_val *root, const char *left_out, char ret
                 : err_set(err, ERR_MEMORY, STEP_IMPORT, "there is not enough memory");
 }
 
+/* What a signature says of its key is not signed; it is no other's word either. */
+static int check_signer(const struct verifying *verifying, struct err *err)
+{
+    char key[SIGN_PUBLIC_TEXT_MAX];
+    int r = sign_public_text(verifying->key, key);
+    if (r < 0)
+        return err_set(err, ERR_MEMORY, STEP_IMPORT, "there is not enough memory");
+    return text_is(at(verifying->root, "/seal/signatures/0/keyid"), key)
+               ? 0
+               : err_set(err, ERR_DENIED, STEP_IMPORT, "its seal names another key than %s", key);
+}
+
 static int check_seal(struct verifying *verifying, struct err *err)
 {
     _cleanup_(buf_release) struct buf envelope = BUF_INIT, payload = BUF_INIT;
@@ -136,6 +148,8 @@ static int check_seal(struct verifying *verifying, struct err *err)
     int r = envelope.error ? err_set(err, ERR_MEMORY, STEP_IMPORT, "there is not enough memory")
                            : dsse_open(buf_str(&envelope), verifying->key, STR(RECORD_SEAL_TYPE),
                                        &payload, err);
+    if (r == 0)
+        r = check_signer(verifying, err);
     if (r == 0)
         r = json_read(buf_str(&payload), &json_limits_default, &doc, err);
     if (r == 0)
