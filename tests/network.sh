@@ -253,6 +253,17 @@ check "what is declared, in force, and was seen" \
 run network doctor --json
 check "and as JSON" out_matches '"declared":"allow","destination":"plain.test".*"observed":\{"allowed":[1-9]'
 
+# ---- a profile under which nothing leaves ----
+
+"$program" profile create --kind airgapped-local-only --name shut >/dev/null
+run run -p shut -- curl -sS -m 20 --cacert cert.pem "https://secure.test:$https/"
+check "a server of this machine that the layers allow answers all the same" out_is "the page"
+run run -p shut --allow far.test:80 -- curl -sS -m 20 http://far.test/
+check "nothing else is reached, whatever the user allows" exits 6
+check "and the profile is why" err_has "run with another profile"
+run network explain --profile shut --allow far.test:80 far.test:80
+check "which is explained" out_has airgapped-local-only
+
 # ---- programs that insist on a proxy ----
 
 run run --proxy-env -- sh -c "unset no_proxy NO_PROXY

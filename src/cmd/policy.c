@@ -4,6 +4,7 @@
 #include "cmd/op.h"
 #include "cmd/tell.h"
 #include "contract/rules.h"
+#include "machine/plan.h"
 
 #define OPERANDS_MAX 1
 
@@ -103,6 +104,8 @@ int loaded_policy_open(const struct policy_request *request, struct loaded_polic
         r = policy_build(builder, &loaded.policy, err);
     if (r == 0)
         r = routes_new(loaded.policy, layers_references(loaded.layers), &loaded.routes, err);
+    if (r == 0 && plan_keeps_here(loaded.profile.root))
+        routes_keep_here(loaded.routes);
     policy_builder_free(builder);
     if (r < 0)
         loaded_policy_close(&loaded);

@@ -55,8 +55,9 @@ static void print_plan(const struct plan *plan)
     printf("%-*s%s, id %lld, with an empty %s\n", LABEL_WIDTH, "user", plan->user,
            (long long)plan->inside_uid,
            plan->tier == TIER_PROCESS ? "home in the folder of the run" : "home");
-    print_row("network", plan->no_sockets ? "none, and no sockets"
-                                          : "what the layers allow, asked for each connection");
+    print_row("network", plan->no_sockets   ? "none, and no sockets"
+                         : plan->keeps_here ? "servers of this machine, where the layers allow them"
+                                            : "what the layers allow, asked for each connection");
     for (size_t i = 0; plan->authorities && plan->authorities[i]; i++)
         print_row(i ? "" : "trusts", plan->authorities[i]);
     print_mounts(plan);

@@ -33,6 +33,11 @@ const char *const semantics_names[SEMANTICS_COUNT] = { SEMANTICS_TABLE(PLAN_NAME
 
 static int check_profile(struct plan_context *context, struct err *err);
 static int set_tier(struct plan_context *context, struct err *err);
+bool plan_keeps_here(const yyjson_val *profile)
+{
+    return text_is(member(profile, "profileKind"), "airgapped-local-only");
+}
+
 static int set_identity(struct plan_context *context, struct err *err);
 static int set_limits(struct plan_context *context, struct err *err);
 static int set_command(struct plan_context *context, struct err *err);
@@ -177,6 +182,7 @@ static int set_identity(struct plan_context *context, struct err *err)
         plan->inside_uid = plan->inside_gid = 0;
     plan->has_groups = facts->has_groups && !plan->as_root;
     plan->no_sockets = str_equal(filter, STR("no-sockets")) || plan->tier == TIER_PROCESS;
+    plan->keeps_here = plan_keeps_here(context->request->profile);
     plan->home = plan_copy(context, str_from(facts->home));
     plan->user = plan_copy(context, str_from(plan->as_root ? "agent" : facts->user));
     plan->terminal = facts->terminal;

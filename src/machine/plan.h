@@ -148,6 +148,7 @@ struct plan {
     bool as_root; /* the caller is root; the command is not */
     bool has_groups;
     bool no_sockets;
+    bool keeps_here; /* nothing leaves this machine */
     bool terminal;
     bool retain_output, receipt;
     const struct plan_image *image; /* at the tier `container`, and there alone; else NULL */
@@ -160,6 +161,9 @@ struct plan {
 int plan_build(const struct plan_facts *facts, const struct plan_request *request,
                struct plan **ret, struct err *err) MUST_CHECK;
 void plan_free(struct plan *plan);
+
+/* Whether nothing leaves this machine under a profile: its kind says so. */
+bool plan_keeps_here(const yyjson_val *profile);
 
 /*
  * Who the command will be and how it is isolated, as most hosts and profiles

@@ -147,6 +147,7 @@ static int open_model_door(struct execution *execution, struct work *work, struc
 static int open_doors(struct execution *execution, struct work *work, struct err *err)
 {
     struct network_door_options options = { .sink = &execution->network.sink,
+                                            .keeps_here = execution->plan->keeps_here,
                                             .ports = execution->ports,
                                             .port_count = execution->port_count,
                                             .want_socket = launch_want_socket,

@@ -379,6 +379,8 @@ int network_door_open(const struct network_door_options *options, struct network
     r = loop_new(&door->loop, err);
     if (r == 0)
         r = routes_new(options->policy, options->references, &door->routes, err);
+    if (r == 0 && options->keeps_here)
+        routes_keep_here(door->routes);
     if (r == 0)
         r = uses_new(&door->uses, err);
     if (r == 0)

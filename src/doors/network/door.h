@@ -53,6 +53,7 @@ struct network_door_options {
     const struct network_sink *sink;
     const struct publish_port *ports; /* of this machine that lead inside */
     size_t port_count;
+    bool keeps_here;      /* nothing leaves this machine: routes_keep_here */
     const char *git_host; /* where the repository would be pushed to; may be NULL */
     /* Asks for a socket of a family that was made inside; network_door_take is to follow. */
     void (*want_socket)(void *context, int family);

@@ -22,6 +22,7 @@
 
 #define STEP_ROUTES     "compile the routes"
 #define RULE_UNRESOLVED "built-in.unresolved-reference"
+#define RULE_KEEPS_HERE "built-in.nothing-leaves"
 #define PRIORITY_LAST   UINT64_MAX /* of a mesh binding, which states none */
 
 static_assert(PERMIT_FIXED_MAX == REFERENCES_ADDRESSES_MAX, "a permit holds a name's addresses");
@@ -50,6 +51,7 @@ struct routes {
     struct arena arena;
     struct stated_way *ways;
     size_t count, capacity;
+    bool keeps_here;
 };
 
 static int no_memory(struct err *err)
@@ -246,6 +248,11 @@ int routes_new(const struct policy *policy, const struct references *references,
     return 0;
 }
 
+void routes_keep_here(struct routes *routes)
+{
+    routes->keeps_here = true;
+}
+
 void routes_free(struct routes *routes)
 {
     if (!routes)
@@ -360,6 +367,38 @@ static void deny(const struct way *way, struct verdict *verdict)
              place_of(way->document).text, reference.text);
 }
 
+static bool is_own(const struct address_range *address)
+{
+    static const unsigned char ipv6[16] = { [15] = 1 };
+    return address->is_ipv6 ? memcmp(address->address, ipv6, sizeof(ipv6)) == 0
+                            : address->address[0] == 127;
+}
+
+/* Asked of nobody outside, and connected to nothing there: no name server, no proxy. */
+static bool stays_here(const struct target *target, const struct permit *permit)
+{
+    if (permit->route.kind != ROUTE_DIRECT)
+        return false;
+    if (!target->name[0])
+        return is_own(&target->address);
+    for (size_t i = 0; i < permit->fixed_count; i++)
+        if (!is_own(&permit->fixed[i]))
+            return false;
+    return permit->fixed_count > 0;
+}
+
+static void keep_here(struct verdict *verdict)
+{
+    *verdict = (struct verdict){ .answer = ANSWER_DENY,
+                                 .built_in = true,
+                                 .rule = STR(RULE_KEEPS_HERE),
+                                 .document_id = STR("") };
+    snprintf(verdict->reason, sizeof(verdict->reason),
+             "Nothing leaves this machine under a profile of the kind airgapped-local-only");
+    snprintf(verdict->smallest_change, sizeof(verdict->smallest_change),
+             "run with another profile: -p NAME, of `agent-machine profile list`");
+}
+
 void routes_apply(const struct routes *routes, const struct target *target, struct verdict *verdict,
                   struct permit *permit)
 {
@@ -387,6 +426,10 @@ void routes_apply(const struct routes *routes, const struct target *target, stru
         target->name[0]
             ? references_addresses(routes->references, str_from(target->name), permit->fixed)
             : 0;
+    if (!routes->keeps_here || stays_here(target, permit))
+        return;
+    *permit = (struct permit){ 0 };
+    keep_here(verdict);
 }
 
 int routes_authorize(const struct routes *routes, const struct route *route, struct secret **ret,

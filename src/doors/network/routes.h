@@ -33,6 +33,11 @@ struct routes;
 /* Of the policy's documents; both outlive the routes. `references` may be NULL. */
 int routes_new(const struct policy *policy, const struct references *references,
                struct routes **ret, struct err *err) MUST_CHECK;
+/*
+ * Nothing leaves this machine: what the layers allow is a denial all the same, unless it is an
+ * address of this machine's own, or a name to which a layer's references give such alone.
+ */
+void routes_keep_here(struct routes *routes);
 /* NULL is nothing. */
 void routes_free(struct routes *routes);
 

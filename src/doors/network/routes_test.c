@@ -226,6 +226,33 @@ TEST(a_denial_stays_what_it_is)
     end(&stage);
 }
 
+TEST(where_nothing_leaves_this_machine_answers_alone)
+{
+    static const struct {
+        const char *host, *way;
+    } cases[] = {
+        { "here.test", "direct" },    { "both.test", "denied" },   { "there.test", "denied" },
+        { "nobody.test", "denied" },  { "127.0.0.2", "direct" },   { "::1", "direct" },
+        { "198.51.100.1", "denied" }, { "2001:db8::1", "denied" }, { "proxied.test", "denied" },
+    };
+    struct stage stage;
+    begin(&stage);
+    add(&stage, LAYER_ENTERPRISE, "e.json", CARRIED("north", "'proxied.test'"));
+    refer(&stage, LAYER_ENTERPRISE,
+          "{'names':{'here.test':['127.0.0.1','::1'],'both.test':['127.0.0.1','198.51.100.1'],"
+          "'there.test':'198.51.100.1'},'proxies':{'urn:srcos:proxy:north':{'url':"
+          "'http://127.0.0.1:3128'}}}");
+    compile(&stage);
+    routes_keep_here(stage.routes);
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        CHECK_TEXT(way_of(&stage, cases[i].host, 443), cases[i].way);
+        bool denied = strcmp(cases[i].way, "denied") == 0;
+        CHECK_STR(stage.verdict.rule, denied ? STR("built-in.nothing-leaves") : STR(""));
+        CHECK_INT(stage.permit.fixed_count, strcmp(cases[i].host, "here.test") == 0 ? 2 : 0);
+    }
+    end(&stage);
+}
+
 TEST(a_mesh_is_gone_by_as_its_binding_says)
 {
     static const struct {
