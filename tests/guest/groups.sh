@@ -23,11 +23,14 @@ check "and held" out_lacks survived
 run run --json --budget cpuSeconds=1 -- sh -c 'while :; do :; done & while :; do :; done'
 check "processor time too, of all of them together" exits 124
 check "named as well" err_has cpuSeconds
-run run --detach -- sleep 4711
-detached=$(cat "$scratch/out")
-find /sys/fs/cgroup -path "*/agent-machine*/pids.max" -exec cat {} + >"$scratch/out"
-check "processes are counted, up to the profile's number and the one that reaps" out_is 4097
-run stop "$detached"
+# A group with processes of its own has no controllers for those below it: only root goes around that.
+if [ "$(id -u)" -eq 0 ]; then
+    run run --detach -- sleep 4711
+    detached=$(cat "$scratch/out")
+    find /sys/fs/cgroup -path "*/agent-machine*/pids.max" -exec cat {} + >"$scratch/out"
+    check "processes are counted, up to the profile's number and the one that reaps" out_is 4097
+    run stop "$detached"
+fi
 run run --json -- sh -c 'mkdir /sys/fs/cgroup/mine || echo 1000 >/sys/fs/cgroup/pids.max'
 check "nobody inside can change a group" exits 2
 left=$(find /sys/fs/cgroup -type d -name "agent-machine*" | wc -l)
