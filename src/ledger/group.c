@@ -33,6 +33,9 @@
  * next commit begins the log anew, for which it syncs once more than usual:
  * that is why it is not done each time.
  */
+#include <limits.h>
+#include <poll.h>
+#include <sys/inotify.h>
 #include <time.h>
 
 #include "ledger/queue.h"
@@ -43,6 +46,7 @@
 #define LOG_FRAMES_LEFT  192   /* how long it may be when a process ends */
 #define LOG_FRAMES_SPARE 128   /* how long, when there is a moment to spare */
 #define WATCH_MS         250
+#define WRITTEN_MS       10000 /* what was written counts by then, or nobody commits it */
 
 /* What leaders tell each other about the log; else the length at which to try again. */
 #define LOG_MOVING (-1) /* somebody moves what there was a moment ago */
@@ -242,24 +246,64 @@ int ledger_commit(struct ledger *ledger, struct ledger_batch *batch, struct ledg
     return r;
 }
 
+/* --- waiting for others -------------------------------------------------------------------- */
+
+/* Opens a descriptor that is readable when somebody has written in the ledger's folder, if it can.
+ */
+static void open_watch(struct ledger *ledger)
+{
+    if (ledger->watch >= 0)
+        return;
+    ledger->watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+    if (ledger->watch >= 0 && inotify_add_watch(ledger->watch, ledger->folder, IN_MODIFY) < 0)
+        close(TAKE_FD(ledger->watch));
+}
+
+/* Whether somebody has written since; what is looked at next is not older. */
+static bool was_written(const struct ledger *ledger)
+{
+    char events[4096];
+    bool any = false;
+    while (ledger->watch >= 0 && read(ledger->watch, events, sizeof(events)) > 0)
+        any = true;
+    return any;
+}
+
+/* Leaders tell when they have committed; a nap bounds what is missed of that. */
+static void nap(struct ledger *ledger, uint32_t seen, int64_t left_ms)
+{
+    int nap_ms = (int)(left_ms < WATCH_MS ? left_ms : WATCH_MS);
+    if (ledger->queue)
+        queue_watch(ledger->queue, seen, nap_ms);
+    else
+        usleep((useconds_t)nap_ms * 1000);
+}
+
+/*
+ * A batch is written to the log first and counts a moment later, of which no file system tells: so
+ * it is looked for closely while somebody has just written, and slept over whatever else.
+ */
 int ledger_wait(struct ledger *ledger, int64_t size, int timeout_ms, struct err *err)
 {
-    int64_t end = now_ms() + timeout_ms, found = 0;
+    int64_t end = now_ms() + timeout_ms, near = 0, found = 0;
     struct err ignored;
+    open_watch(ledger);
     if (!ledger->queue && open_queue(ledger, &ignored) < 0)
         ledger->queue = NULL;
     for (;;) {
+        struct pollfd written = { .fd = ledger->watch, .events = POLLIN };
+        if (was_written(ledger))
+            near = now_ms() + WRITTEN_MS;
         uint32_t seen = ledger->queue ? queue_commits(ledger->queue) : 0;
         int r = ledger_size(ledger, &found, err);
         if (r < 0 || found > size)
             return r;
-        int64_t left = end - now_ms();
+        int64_t now = now_ms(), left = end - now;
         if (left <= 0)
             return -ETIMEDOUT;
-        int nap_ms = (int)(left < WATCH_MS ? left : WATCH_MS);
-        if (ledger->queue)
-            queue_watch(ledger->queue, seen, nap_ms);
+        if (ledger->watch >= 0 && now >= near)
+            (void)!poll(&written, 1, left < INT_MAX ? (int)left : INT_MAX);
         else
-            usleep((useconds_t)nap_ms * 1000);
+            nap(ledger, seen, left);
     }
 }

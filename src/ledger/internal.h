@@ -46,6 +46,7 @@ struct ledger {
     struct hash *hash;   /* made when it is first needed: loading it costs more than opening */
     struct queue *queue; /* opened by the first commit */
     bool queue_is_stale; /* there is another one by now */
+    int watch;           /* readable when somebody has written; -1 until somebody waits */
     struct queue_group group;
     struct buf text; /* an event while it is put together */
 };

@@ -150,6 +150,7 @@ int ledger_open(const char *folder, enum ledger_mode mode, struct ledger **ret, 
     struct ledger *ledger = calloc(1, sizeof(*ledger));
     if (ledger) {
         ledger->mode = mode;
+        ledger->watch = -1;
         ledger->text = BUF_INIT_LIMIT(LEDGER_EVENT_BYTES_MAX);
         ledger->group.bytes = BUF_INIT_LIMIT(QUEUE_FILE_BYTES);
         ledger->folder = strdup(folder);
@@ -201,6 +202,7 @@ void ledger_close(struct ledger *ledger)
     queue_close(ledger->queue);
     db_close(ledger->db);
     hash_free(ledger->hash);
+    cleanup_close(&ledger->watch);
     buf_release(&ledger->text);
     free(ledger->folder);
     free(ledger->path);

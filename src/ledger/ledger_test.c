@@ -1,6 +1,7 @@
 #include <sched.h>
 #include <sqlite3.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 
 #include "base/digest.h"
 #include "base/file.h"
@@ -921,6 +922,33 @@ TEST(full_disk_is_a_typed_error_and_the_next_command_works)
 }
 
 /* --- readers beside writers ---------------------------------------------------------------- */
+
+/* Whoever waits sleeps until somebody writes, however long that takes. */
+TEST(who_waits_is_woken_by_what_is_written_and_by_nothing_else)
+{
+    struct folder folder = folder_make();
+    struct err err = { 0 };
+    struct rusage before, after;
+    struct ledger *ledger = ledger_of(&folder, LEDGER_CREATE);
+    CHECK_INT(getrusage(RUSAGE_THREAD, &before), 0);
+    CHECK_INT(ledger_wait(ledger, 0, 1200, &err), -ETIMEDOUT);
+    CHECK_INT(getrusage(RUSAGE_THREAD, &after), 0);
+    CHECK(after.ru_nvcsw - before.ru_nvcsw <= 2); /* naps of 250 ms would be five */
+    pid_t writer = fork();
+    if (writer == 0) {
+        struct ledger *mine = ledger_of(&folder, LEDGER_WRITE);
+        struct ledger_batch *batch = batch_of();
+        NEED_OK(add_event(batch, "e", "", &err));
+        NEED_OK(commit_batch(mine, batch, NULL, &err));
+        ledger_close(mine);
+        _exit(0);
+    }
+    CHECK_INT(ledger_wait(ledger, 0, 20000, &err), 0);
+    CHECK_INT(size_of(ledger), 1);
+    CHECK_INT(wait_for_children(), 0);
+    ledger_close(ledger);
+    folder_remove(&folder);
+}
 
 TEST(readers_see_whole_batches_while_others_write)
 {
