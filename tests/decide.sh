@@ -137,6 +137,48 @@ run policy suggest "$denied"
 check "a document that cannot be read is not replaced" exits 65
 rm "$user_layer/allowed.json"
 
+# ---- a tool as it is now ----
+
+tool=$HOME/.npm-global/lib/node_modules/codex/codex
+mkdir -p "${tool%/*}" "$HOME/bin"
+ln -s "$tool" "$HOME/bin/codex"
+PATH=$HOME/bin:$PATH
+printf '#!/bin/sh\necho one\n' >"$tool"
+chmod +x "$tool"
+cat >"$user_layer/gates.yaml" <<END
+rules:
+  - gate: toolGrant
+    match: codex
+    answer: ask
+    reason: A person lets codex in.
+END
+run run codex -- exec
+check "a tool is left to a person" exits 125
+run op pending
+check "as it is now" out_matches '^digest +sha256:[0-9a-f]{16}\.\.\.$'
+check "and so is said what an answer means" out_has "as long as it is what it is now"
+run op decide "$(card_of urn:srcos:agent-tool-surface:codex)" this-profile
+check "somebody lets it in" exits 0
+run op leases
+check "the lease is for that program alone" out_has "as long as its program is"
+run run codex -- exec
+check "under it the tool runs" out_is one
+run run codex -- exec
+check "and again" out_is one
+printf '#!/bin/sh\necho other\n' >"$tool"
+run run codex -- exec
+check "with another program nobody has let it in" exits 125
+check "so that nothing of it runs" out_empty
+check "and a person is asked anew" test -n "$(card_of urn:srcos:agent-tool-surface:codex)"
+printf '#!/bin/sh\necho one\n' >"$tool"
+run run codex -- exec
+check "as it was it is let in" out_is one
+run op export "$("$program" op list --json | sed -n 's/.*"id":"\([^"]*\)".*execution\.start.*/\1/p' | tail -n 1)"
+cp "$scratch/out" "$scratch/let-in.json"
+run op import "$scratch/let-in.json"
+check "its record holds" exits 0
+rm "$user_layer/gates.yaml"
+
 # ---- a budget that is used up ----
 
 printf 'the page' >"$scratch/index.html"

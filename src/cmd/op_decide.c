@@ -10,6 +10,7 @@
 
 #define LABEL_COLUMNS  13
 #define OPTION_COLUMNS 17
+#define DIGEST_COLUMNS 23 /* of "sha256:..." */
 #define USES_MAX       1000000
 
 /* --- printing one -------------------------------------------------------------------------- */
@@ -18,6 +19,16 @@ static void print_row(FILE *stream, const char *label, struct str text)
 {
     if (text.len)
         op_tell_wrapped(stream, label, LABEL_COLUMNS, text);
+}
+
+/* As much as two of them are told apart by; --json has it whole. */
+static void print_digest(FILE *stream, struct str digest)
+{
+    struct buf line = BUF_INIT;
+    if (digest.len)
+        buf_addf(&line, "%.*s...", DIGEST_COLUMNS, digest.ptr);
+    print_row(stream, "digest", buf_str(&line));
+    buf_release(&line);
 }
 
 static void print_options(FILE *stream, const yyjson_val *root)
@@ -62,6 +73,7 @@ void op_print_card(FILE *stream, const struct card *card)
     print_row(stream, "card", text_of(member(root, "id")));
     print_row(stream, "state", str_from(states[state]));
     print_row(stream, "question", text_of(member(root, "question")));
+    print_digest(stream, text_of(at(root, "/resource/digest")));
     print_row(stream, "layer", text_of(member(root, "layer")));
     print_row(stream, "operation", text_of(member(root, "operationRef")));
     yyjson_arr_foreach(member(root, "answerableByRefs"), index, count, who)

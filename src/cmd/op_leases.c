@@ -48,6 +48,9 @@ static void print_lease(const struct listing *listing, const struct card *card, 
     if (most)
         buf_addf(&line, ", %llu of %llu uses", (unsigned long long)uses_of(listing->plane, id),
                  (unsigned long long)most);
+    if (member(lease, "toolDigest"))
+        buf_addf(&line, ", as long as its program is %.*s",
+                 STR_ARG(text_of(member(lease, "toolDigest"))));
     if (member(lease, "revokedAt"))
         buf_add_text(&line, "; taken back");
     else if (!holds)

@@ -319,8 +319,7 @@ static int check_act(const struct work *work, const yyjson_val *command, struct 
     if (!str_equal(text_of(member(command, "workspaceRef")),
                    work_text(work, WORK_OPERATION, "workspaceRef")))
         return err_set(err, ERR_DENIED, STEP_CONTROL, "it is another workspace's run");
-    if (work->operation_type != OPERATION_EXECUTION_START &&
-        work->operation_type != OPERATION_CONTAINER_RUN)
+    if (!operation_is_run(work->operation_type))
         return err_set(err, ERR_CONFLICT, STEP_CONTROL, "it is no run");
     int r = key_open_user(work->plane->options.config_folder, &key, err);
     if (r == 0)

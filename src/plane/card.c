@@ -2,7 +2,8 @@
  * card: see the header.
  *
  * Theory of operation. A question is known by a digest: what is wanted by whom,
- * where, with which profile, and which rule asks. Under it the ledger lists the
+ * where, with which profile, which rule asks, and of a tool or an image what it
+ * is at this moment. Under it the ledger lists the
  * cards that still mean something, so that looking is two reads and the same
  * thing is asked once: while a card is pending, whoever asks for the same is
  * told of it; when it is answered, the answer is a lease of its scope. An
@@ -269,6 +270,7 @@ static int question_id(const struct card_question *question, char ret[PLANE_URN_
         str_from(layer_names[answer->layer]),
         str_from(answer->rule),
         str_from(answer->document),
+        gate->digest,
     };
     _cleanup_(buf_release) struct buf text = BUF_INIT;
     char digest[DIGEST_TEXT_SIZE];
@@ -493,8 +495,9 @@ static void add_offer(struct buf *json, const struct card_question *question,
                       const struct offer *offer)
 {
     _cleanup_(buf_release) struct buf text = BUF_INIT;
-    buf_addf(&text, "%s may %s %.*s%s.", offer->who, wish_of(question->gate),
-             STR_ARG(question->gate->name), offer->how_long);
+    buf_addf(&text, "%s may %s %.*s%s%s.", offer->who, wish_of(question->gate),
+             STR_ARG(question->gate->name), offer->how_long,
+             question->gate->digest.len ? ", as long as it is what it is now" : "");
     buf_addf(json, ",{\"optionId\":\"%s\",\"label\":\"%s\",\"consequence\":", offer->id,
              offer->label);
     json_add_string(json, buf_str(&text));
@@ -535,13 +538,14 @@ static void add_options(struct buf *json, const struct work *work,
             ", at any port, for 8 hours", "profile", PROFILE_SECONDS, 0 } },
     };
     bool reaches = is_destination(question->gate);
+    bool is_running = work_state(work, WORK_OPERATION) == STATE_RUNNING;
     bool goes_on =
         reaches || work->plane->options.wait_ms > 0 ||
         (work->type->retry.retryable && work_text(work, WORK_OPERATION, "idempotencyKey").len);
     buf_addf(json,
              ",\"options\":[{\"optionId\":\"no\",\"label\":\"No\",\"consequence\":\"It stays denied"
              "%s.\",\"verdict\":\"deny\"}",
-             reaches ? "" : ", and nothing runs");
+             is_running ? "" : ", and nothing runs");
     if (reaches)
         add_offer(json, question, &flow);
     if (goes_on || !question->profile.len)
@@ -585,6 +589,8 @@ static void write_card(struct buf *json, const struct work *work,
     add_member(json, "askedByRef", gate->subject);
     buf_addf(json, ",\"resource\":{\"kind\":\"%s\"", gate->kind);
     add_member(json, "name", gate->name);
+    if (gate->digest.len)
+        add_member(json, "digest", gate->digest);
     buf_addf(json, "},\"gate\":\"%s\",\"layer\":\"%s\"", gate_names[gate->gate],
              layer_names[question->answer->layer]);
     add_member(json, "policyDecisionRef", decision);

@@ -168,6 +168,9 @@ static yyjson_mut_val *make_lease(const struct answer_given *given, yyjson_mut_d
     put_text(doc, lease, "expiresAt", str_from(until));
     if (uses)
         yyjson_mut_obj_add_uint(doc, lease, "maxUses", uses);
+    const yyjson_val *resource = member(given->card.root, "resource");
+    if (text_is(member(resource, "kind"), "tool") && member(resource, "digest"))
+        put_text(doc, lease, "toolDigest", text_of(member(resource, "digest")));
     return lease;
 }
 

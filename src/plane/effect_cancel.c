@@ -176,8 +176,7 @@ int effect_execution_cancel(void *context, struct work *work, struct effect_resu
         forced ? 0 : (int64_t)(seconds < GRACE_SECONDS_MAX ? seconds : GRACE_SECONDS_MAX) * 1000;
     if (work_load(cancel.plane, cancel.target, &target, &inner) < 0)
         return refuse(ret, inner.code, inner.cause);
-    if (target->operation_type != OPERATION_EXECUTION_START &&
-        target->operation_type != OPERATION_CONTAINER_RUN)
+    if (!operation_is_run(target->operation_type))
         return refuse(ret, ERR_CONFLICT, "it is no run");
     if (!may_cancel(work, target))
         return refuse(ret, ERR_DENIED, "it is another's run, or another workspace's");

@@ -18,7 +18,7 @@ static int run_effect(struct work *work, struct effect_result *ret, struct err *
 {
     const struct plane_options *options = &work->plane->options;
     plane_effect *effect = work->type->effect;
-    if (work->operation_type == OPERATION_EXECUTION_START && options->execution_start)
+    if (operation_is_run(work->operation_type) && options->execution_start)
         effect = options->execution_start;
     if (effect)
         return effect(options->effect_context, work, ret, err);

@@ -15,6 +15,7 @@
 #include "base/json.h"
 #include "contract/jcs.h"
 #include "contract/rules.h"
+#include "machine/file_digest.h"
 #include "plane/card.h"
 #include "plane/gate_layers.h"
 #include "plane/grant.h"
@@ -30,7 +31,8 @@ struct asking {
     const yyjson_val *parameters; /* of the operation's type */
     struct refusal *refusal;
     char delegation_digest[DIGEST_TEXT_SIZE];
-    struct grant grant;     /* gives what is asked for now; without a record the delegation does */
+    struct grant grant; /* gives what is asked for now; without a record the delegation does */
+    char digest[DIGEST_TEXT_SIZE]; /* of what a person is asked about; may be empty */
     struct card_found card; /* of what is asked for now, where a layer leaves it to a person */
     size_t asked;
 };
@@ -266,10 +268,30 @@ static int refuse_unanswered(struct asking *asking, const struct gate_answer *an
     return r;
 }
 
+/*
+ * What an answer is about is the thing as it is now: a tool whose program has changed, and an image
+ * with other contents, are other things. A tool's program that cannot be read is none.
+ */
+static void find_digest(struct asking *asking, struct gate_question *question)
+{
+    const struct plane_asks *asks = asking->work->plane->asks;
+    struct str surface = text_of(member(asking->parameters, "toolSurfaceRef"));
+    struct err unread = { 0 };
+    asking->digest[0] = '\0';
+    if (question->gate == GATE_TOOL_GRANT && asks && asks->tool_program &&
+        str_equal(question->name, surface) &&
+        file_digest(asks->tool_program, asks->digests_folder, asking->digest, &unread) < 0)
+        asking->digest[0] = '\0';
+    question->digest = question->gate == GATE_CONTAINER_EXECUTION
+                           ? text_of(member(question->detail, "digest"))
+                           : str_from(asking->digest);
+}
+
 /* Looks for an answer, and where there is none makes sure that somebody is asked. */
-static int ask_person(struct asking *asking, const struct gate_question *question,
+static int ask_person(struct asking *asking, struct gate_question *question,
                       const struct gate_answer *answer, char ret_id[PLANE_URN_MAX], struct err *err)
 {
+    find_digest(asking, question);
     const struct card_question of = { .gate = question,
                                       .answer = answer,
                                       .profile = asking->request->profile };

@@ -120,7 +120,7 @@ static int add_verdict(struct model_record *record, struct model_verdict *verdic
     size_t before = ledger_batch_size(work->batch);
     int r = grow(record, err);
     if (r == 0)
-        r = model_ruling_write(work, record->routes, ruling, verdict, card, err);
+        r = model_ruling_write(work, record->routes, ruling, verdict, record->offer, card, err);
     if (r == 0)
         r = work_commit(work, PLANE_STEP_VERDICT, err);
     if (r < 0) {
@@ -134,6 +134,19 @@ static int add_verdict(struct model_record *record, struct model_verdict *verdic
         return err_set(err, ERR_MEMORY, STEP_RECORD, "there is not enough memory");
     record->count++;
     return 0;
+}
+
+/* Whether somebody is there who will answer a card that is pending. */
+static bool is_awaited(const struct model_record *record, const char *id)
+{
+    struct card card = { 0 };
+    struct err unread;
+    if (!record->offer || !id[0] ||
+        card_read(work_plane(record->work), str_from(id), &card, &unread) < 0)
+        return false;
+    bool is_pending = card_state(&card) == CARD_PENDING;
+    card_release(&card);
+    return is_pending && record->offer(record->offer_context, id);
 }
 
 static int take_permit(void *context, const struct model_call *call,
@@ -167,6 +180,8 @@ static int take_permit(void *context, const struct model_call *call,
         known = &record->verdicts[record->count - 1];
     if (verdict.answer == ANSWER_ALLOW)
         return 1;
+    if (verdict.answer == ANSWER_ASK && is_awaited(record, card.card))
+        return MODEL_HELD;
     known->last_ms = clock_now_ms();
     known->first_ms = known->denied++ ? known->first_ms : known->last_ms;
     model_ruling_explain(ruling, &verdict, ret_reason);
@@ -232,6 +247,8 @@ static int take_reservation(void *context, const struct model_call *call,
         if (r < 0)
             budget_give_back(record->work, DIMENSION_MODEL_CALLS, (int64_t)call->reserved_calls);
     }
+    if (r < 0 && why.code == ERR_BUDGET && is_awaited(record, record->work->top_ups[dimension]))
+        return MODEL_HELD;
     if (r < 0 && why.code == ERR_BUDGET)
         fill_ceiling(record, &why, dimension,
                      dimension == DIMENSION_TOKENS ? call->reserved_tokens : call->reserved_calls,

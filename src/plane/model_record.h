@@ -28,6 +28,9 @@ struct model_record {
     struct model_sink sink; /* for the door */
     struct work *work;
     const struct model_routes *routes;
+    /* Whether somebody is there who is asked now, by the card's id; NULL: nobody is. */
+    bool (*offer)(void *context, const char *card);
+    void *offer_context;
     struct model_ruling *rulings; /* by route: what documents and layers say of it */
     struct model_egress *egress;  /* by route */
     struct model_verdict *verdicts;

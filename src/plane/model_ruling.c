@@ -331,13 +331,14 @@ static int put_decision(struct work *work, const struct model_verdict *verdict, 
 
 int model_ruling_write(struct work *work, const struct model_routes *routes,
                        const struct model_ruling *ruling, struct model_verdict *verdict,
-                       struct card_found *card, struct err *err)
+                       bool is_here, struct card_found *card, struct err *err)
 {
     _cleanup_(buf_release) struct buf json = BUF_INIT;
     struct asked_person person;
     char local[40];
     bool asks = verdict->answer == ANSWER_ASK;
-    bool is_new = asks && card->says == CARD_SAYS_ASK;
+    bool is_new = asks && (card->says == CARD_SAYS_ASK ||
+                           (card->says == CARD_SAYS_QUEUED && !card->own && is_here));
     int r = urn_fresh(local, err);
     if (r < 0)
         return r;

@@ -44,10 +44,13 @@ bool model_ruling_address(struct work *work, const struct model_origin *origin,
 int model_ruling_consult(struct work *work, const struct model_routes *routes,
                          const struct model_ruling *ruling, struct model_verdict *verdict,
                          struct card_found *card, struct err *err) MUST_CHECK;
-/* Adds the PolicyDecision and its event to the batch; a person is asked where nobody was. */
+/*
+ * Adds the PolicyDecision and its event to the batch; a person is asked where nobody was, and, by
+ * whom `is_here` to answer for this operation, where another operation has asked.
+ */
 int model_ruling_write(struct work *work, const struct model_routes *routes,
                        const struct model_ruling *ruling, struct model_verdict *verdict,
-                       struct card_found *card, struct err *err) MUST_CHECK;
+                       bool is_here, struct card_found *card, struct err *err) MUST_CHECK;
 /* Why a call was not permitted, and what would help. */
 void model_ruling_explain(const struct model_ruling *ruling, const struct model_verdict *verdict,
                           char ret[MODEL_REASON_SIZE]);

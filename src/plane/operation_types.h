@@ -35,4 +35,10 @@ struct operation_type_row {
 
 extern const struct operation_type_row operation_types[OPERATION_TYPE_COUNT];
 
+/* Whether the machine carries it out: a command in a sandbox. */
+static inline bool operation_is_run(enum operation_type type)
+{
+    return type == OPERATION_EXECUTION_START || type == OPERATION_CONTAINER_RUN;
+}
+
 #endif

@@ -42,6 +42,7 @@ struct gate_question {
     struct str subject, workspace;
     struct str profile;       /* the machine profile that it runs under; may be empty */
     const yyjson_val *detail; /* of an image: reference, source, digest; else NULL */
+    struct str digest;        /* of a tool's program, or of an image; may be empty */
 };
 
 /* What the layers say; they can only narrow what the delegation gives. */
@@ -171,6 +172,9 @@ struct plane_asks {
     const struct str *providers, *mount_paths, *mount_semantics;
     const bool *mounts_by_profile; /* see delegation_request */
     size_t provider_count, mount_count;
+    const char *tool_program;   /* the file that the tool surface starts; NULL: not known */
+    const char *digests_folder; /* of digests of files that are known already */
+    const struct amounts *most; /* what the user's own delegation may give; NULL: what is asked */
     /*
      * The command was written by this process itself (plane_write_…), and nothing in it but what
      * has been held against schema and rules already: it is not held against them again.

@@ -110,13 +110,13 @@ int recover_operation(struct plane *plane, struct str operation, struct recovere
     if (plane_holder_alive(&holder))
         return 0;
     work->actor = PLANE_RECOVERY_ACTOR;
-    if (work->operation_type == OPERATION_EXECUTION_START)
+    if (operation_is_run(work->operation_type))
         r = change_set_add_left(work, &inner);
     if (r == 0)
         r = end_abandoned(work, &found, &inner);
     if (r < 0 && inner.code == ERR_CONFLICT) /* somebody else is at it */
         return 0;
-    if (r == 0 && work->operation_type == OPERATION_EXECUTION_START)
+    if (r == 0 && operation_is_run(work->operation_type))
         clear_folder(plane, operation);
     if (r == 0)
         *ret = found;

@@ -222,7 +222,10 @@ static void add_scope(struct buf *json, const struct delegation_request *request
     buf_add_char(json, '}');
 }
 
-/* A delegation for exactly this attempt of this command. */
+/*
+ * A delegation for exactly this attempt of this command. Its ceiling may lie above what the command
+ * asks for, where the user's own profile gives more: by so much a person can raise it (top_up.c).
+ */
 static void write_delegation(struct buf *json, const struct work *work, struct str user,
                              const struct delegation_request *request)
 {
@@ -230,7 +233,10 @@ static void write_delegation(struct buf *json, const struct work *work, struct s
     struct str begin = work_text(work, WORK_OPERATION, "createdAt"); /* it covers all of it */
     struct str local = urn_local(work_operation(work));
     bool has_ceiling = member(work_command(work), "budgetCeiling") != NULL;
-    const struct amounts *ceiling = has_ceiling ? &request->budget : &work->type->usual;
+    const struct plane_asks *asks = work->plane->asks;
+    const struct amounts *ceiling = asks && asks->most ? asks->most
+                                    : has_ceiling      ? &request->budget
+                                                       : &work->type->usual;
     int64_t now = clock_now_ms();
     clock_text(now, issued);
     clock_text(now + MINTED_VALID_MS, end);
@@ -302,8 +308,10 @@ static int authorize(struct work *work, const struct demand *demand, struct dele
     struct str named = text_of(member(work_command(work), "delegationRef"));
     if (!named.len) /* another attempt is under the delegation that the first was given */
         named = work_text(work, WORK_OPERATION, "delegationRef");
-    if (work->operation_type == OPERATION_EXECUTION_START && !demand->request.mount_count &&
-        at(work_command(work), "/parameters/executionStart/mountRefs/0"))
+    const yyjson_val *parameters =
+        member(member(work_command(work), "parameters"), work->type->parameters);
+    if (operation_is_run(work->operation_type) && !demand->request.mount_count &&
+        at(parameters, "/mountRefs/0"))
         return err_set(err, ERR_DENIED, STEP_AUTHORITY,
                        "nothing says which folders its mounts lead to");
     int r =
@@ -368,7 +376,7 @@ static int prepare(struct work *work, struct refusal *refusal, struct err *err)
     const struct plane_options *options = &work->plane->options;
     struct effect_result result = { .end = STATE_COMPLETED };
     struct err why = { 0 };
-    if (work->operation_type != OPERATION_EXECUTION_START || !options->execution_prepare)
+    if (!operation_is_run(work->operation_type) || !options->execution_prepare)
         return 0;
     int r = options->execution_prepare(options->effect_context, work, &result, &why);
     if (r == 0 && result.end != STATE_FAILED)

@@ -48,7 +48,9 @@ struct exchange {
     bool is_reserved, has_head, streams;
     bool has_events;         /* of a translated answer: the provider streams */
     size_t elsewhere;        /* one more than the candidate whose provider did not know the place */
-    struct loop_timer again; /* while a provider that refused is let rest */
+    struct loop_timer again; /* while a provider that refused is let rest, or a person is asked */
+    bool is_held;            /* for a person's answer */
+    int64_t held_until_ms;   /* that is waited for no longer; 0: nobody was asked */
     unsigned retries;        /* of this candidate */
     uint64_t sent_before;    /* by tries that were refused */
     char reason[MODEL_REASON_SIZE]; /* why the candidate is tried, and how often */

@@ -8,7 +8,9 @@
  * it: a redirect, and what it says to the credential. One that says that it has done
  * nothing yet is let rest and asked again (retry.h), within the same reservation: a
  * call is charged once, however often it is tried, and what left for each try is
- * counted.
+ * counted. Where the sink says that a person who is there has been asked, about the route
+ * or about more of a budget, the call is held and asks again until there is an answer;
+ * its client waits as it would for a slow model.
  *
  * Invariants: those of exchange.c. These functions are called by libcurl's side, so
  * whatever ends the exchange here leaves its provider first.
@@ -17,6 +19,9 @@
 #include "doors/model/exchange_internal.h"
 #include "doors/model/forward.h"
 #include "doors/model/retry.h"
+
+#define HELD_LOOK_MS 250
+#define HELD_MS      ((int64_t)10 * 60 * 1000)
 
 /* --- trying the candidates ------------------------------------------------------------------- */
 
@@ -70,14 +75,31 @@ static bool may_leave(struct exchange *x, const struct model_route *route)
     return false;
 }
 
+/* Leaves the call where it is until a person has answered. */
+static void hold(struct exchange *x)
+{
+    int64_t now = clock_passed_ms();
+    if (!x->held_until_ms)
+        x->held_until_ms = now + HELD_MS;
+    x->is_held =
+        now < x->held_until_ms && loop_timer_set(x->all->loop, &x->again, now + HELD_LOOK_MS) == 0;
+    if (!x->is_held)
+        exchange_fail(x, FAULT_DENIED, "A person was asked, and has not answered in time.");
+}
+
+/* Whether it is; where it is not, it may be held. */
 static bool is_permitted(struct exchange *x)
 {
     const struct model_sink *sink = x->all->options->sink;
     char text[MODEL_REASON_SIZE] = "";
     struct err why = { 0 };
     int r = sink->permit(sink->context, &x->record, text, &why);
-    if (r > 0)
+    if (r == 1)
         return true;
+    if (r == MODEL_HELD) {
+        hold(x);
+        return false;
+    }
     if (r < 0)
         snprintf(text, sizeof(text),
                  "It could not be decided whether the route may be used: %.300s", why.cause);
@@ -85,7 +107,7 @@ static bool is_permitted(struct exchange *x)
     return false;
 }
 
-static bool may_take(struct exchange *x, const struct model_route *route)
+static bool can_be_paid(struct exchange *x, const struct model_route *route)
 {
     char text[PROMPT_FAULT_SIZE] = "";
     if (!prompt_estimate(&x->prompt, x->place, route, exchange_body(x).len, &x->cost, text)) {
@@ -95,7 +117,7 @@ static bool may_take(struct exchange *x, const struct model_route *route)
     x->record.reserved_calls = 1;
     x->record.reserved_tokens =
         x->cost.input > UINT64_MAX - x->cost.output ? UINT64_MAX : x->cost.input + x->cost.output;
-    return is_permitted(x);
+    return true;
 }
 
 static bool reserve(struct exchange *x)
@@ -106,7 +128,9 @@ static bool reserve(struct exchange *x)
     int r = sink->reserve(sink->context, &x->record, &x->ceiling, &why);
     if (r == 0)
         return x->is_reserved = true;
-    if (why.code == ERR_BUDGET) {
+    if (r == MODEL_HELD)
+        hold(x);
+    else if (why.code == ERR_BUDGET) {
         snprintf(text, sizeof(text),
                  "The budget does not cover this call: of %s it may take up to %llu, and %llu are "
                  "left (%s).",
@@ -155,34 +179,46 @@ static bool send_request(struct exchange *x, const struct model_route *route)
     return false;
 }
 
-/* Whether the candidate is being asked. */
+static bool has_room(struct exchange *x, const struct model_route *route)
+{
+    if (route_use_has_room(&x->all->uses[x->choice.candidates[x->candidate].route], route))
+        return true;
+    exchange_fail(x, FAULT_RATE, "The binding's limit on calls is reached.");
+    return false;
+}
+
+/* Whether the candidate is being asked, or the call is held: all that a person can have a say in.
+ */
+static bool ask_candidate(struct exchange *x, const struct model_route *route)
+{
+    x->is_held = false;
+    if (!is_permitted(x))
+        return x->is_held;
+    if (!reserve(x)) {
+        if (!x->is_held)
+            x->candidate = x->choice.count; /* the same budget pays for all */
+        return x->is_held;
+    }
+    route_use_begin(&x->all->uses[x->choice.candidates[x->candidate].route]);
+    return send_request(x, route);
+}
+
+/* Whether the candidate is being asked, or the call is held. */
 static bool try_candidate(struct exchange *x)
 {
     const struct route_candidate *candidate = &x->choice.candidates[x->candidate];
     const struct model_route *route = &x->all->options->routes[candidate->route];
-    struct route_use *use = &x->all->uses[candidate->route];
     x->record.route = route;
     x->record.upstream_model = candidate->upstream_model;
     snprintf(x->reason, sizeof(x->reason), "%s", candidate->reason);
     x->record.route_reason = x->reason;
     x->sent_bytes = x->sent_before = 0;
     x->status = x->retries = 0;
-    if (!route_use_has_room(use, route)) {
-        exchange_fail(x, FAULT_RATE, "The binding's limit on calls is reached.");
-        return false;
-    }
-    if (!exchange_translate(x, candidate))
+    if (!has_room(x, route) || !exchange_translate(x, candidate))
         return false;
     if (exchange_estimates(x))
         return true;
-    if (!may_leave(x, route) || !may_take(x, route))
-        return false;
-    if (!reserve(x)) {
-        x->candidate = x->choice.count; /* the same budget pays for all */
-        return false;
-    }
-    route_use_begin(use);
-    return send_request(x, route);
+    return may_leave(x, route) && can_be_paid(x, route) && ask_candidate(x, route);
 }
 
 void exchange_try(struct exchange *x)
@@ -208,12 +244,21 @@ static bool on_address(void *context, const struct address_range *address)
 static void try_again(struct loop_timer *timer)
 {
     struct exchange *x = LOOP_OWNER(timer, struct exchange, again);
+    if (x->is_held) {
+        if (has_room(x, x->record.route) && ask_candidate(x, x->record.route))
+            return;
+        x->candidate++;
+        exchange_try(x);
+        return;
+    }
     if (!x->is_reserved) { /* what is sent now is another request */
         exchange_try(x);
         return;
     }
     if (is_permitted(x) && send_request(x, x->record.route))
         return;
+    if (x->is_held) /* what is reserved is not kept from others for so long */
+        exchange_fail(x, FAULT_DENIED, "What let the call through has ended meanwhile.");
     exchange_settle(x, CALL_PROVIDER_REFUSED);
     exchange_refuse(x);
 }

@@ -79,18 +79,22 @@ struct model_settlement {
     unsigned status;                      /* of the provider; 0: it did not answer */
 };
 
+/* Of permit and reserve: somebody who is there has been asked; the call is held, and asks again. */
+#define MODEL_HELD 2
+
 struct model_sink {
     void *context;
     /*
      * Whether a call may take its route: binding, the layers' verdict on the place, prompt egress,
      * terms and consent. 1: it may, and that is durable; 0: not, and ret_reason says in a sentence
-     * why and what would help; -errno: it could not be decided or written down, and so may not.
+     * why and what would help; MODEL_HELD; -errno: it could not be decided or written down, and so
+     * may not.
      */
     int (*permit)(void *context, const struct model_call *call, char ret_reason[MODEL_REASON_SIZE],
                   struct err *err);
     /*
-     * Sets aside call->reserved_calls and reserved_tokens. 0; or ERR_BUDGET, with *ret_ceiling
-     * filled; any other failure refuses the call too.
+     * Sets aside call->reserved_calls and reserved_tokens. 0; MODEL_HELD; or ERR_BUDGET, with
+     * *ret_ceiling filled; any other failure refuses the call too.
      */
     int (*reserve)(void *context, const struct model_call *call, struct model_ceiling *ret_ceiling,
                    struct err *err);
