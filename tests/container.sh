@@ -123,6 +123,91 @@ check "of an execution" out_has '"operationType":"agent_machine.execution.start"
 run receipt verify "$operation"
 check "its receipt holds" exits 0
 
+# ---- a container of its own ----
+
+run run --alone --image "$base" -- sh -c 'cat a.txt; echo alone >c.txt; exit 4'
+check "a container can be an operation of its own" out_is one
+check "with the status of its command" exits 4
+document WorkspaceOperation
+check "of its own type" out_has '"operationType":"agent_machine.container.run"'
+alone=$(sed 's/.*"id":"urn:srcos:workspace-operation:\([^"]*\)".*/\1/' "$scratch/out")
+document OperationTask
+check "as its task" out_has '"taskType":"agent_machine.container.run"'
+document ContainerExecutionRecord
+check "its record is no run's" out_lacks localAgentExecutionRef
+check "but says what a run's would: the launch" out_has "\"fingerprintRef\":\"urn:srcos:agent-machine-fingerprint:$alone\""
+check "the doors" out_has '"network":{"flows":0'
+check "and the changes" out_has '"changeSet":{'
+cp "$scratch/out" "$scratch/alone.json"
+run contract validate "$scratch/alone.json"
+check "which is a valid document" exits 0
+run receipt verify "$alone"
+check "its receipt holds" exits 0
+run op show "$alone"
+check "its story is told" out_matches '^exit +exited with status 4'
+check "with what it changed" out_matches '^changes +1 added'
+run ps --all
+check "it is listed among the runs" out_matches "^$alone .* container +sh"
+run worktree apply "$alone"
+check "and its changes are taken as a run's are" test "$(cat c.txt)" = alone
+rm c.txt
+run run --alone -- true
+check "without an image there is none" err_has "name its image: --image REFERENCE"
+run run --alone --continue "$alone" --image "$base" -- true
+check "it goes on from nothing" exits 2
+run run --runtime runc -- true
+check "a runtime is an image's" err_has "--runtime goes with --image"
+
+# ---- the same, submitted as a command ----
+
+submitted() { # NAME [WORD…]: a command for a container that runs the words
+    python3 -B - "$@" "$layout" "$pin" <<'END'
+import hashlib, json, os, pwd, sys
+name, words, layout, pin = sys.argv[1], sys.argv[2:-2], sys.argv[-2], sys.argv[-1]
+user = "urn:srcos:user:" + pwd.getpwuid(os.getuid()).pw_name
+run = {"profileRef": "urn:srcos:agent-machine-profile:personal",
+       "image": {"reference": "oci:" + layout, "source": "oci", "digest": pin}, "runtime": "crun"}
+if words:
+    raw = b"".join(w.encode() + b"\0" for w in words[1:])
+    run |= {"executable": words[0], "arguments": {
+        "count": len(words) - 1, "digest": "sha256:" + hashlib.sha256(raw).hexdigest(),
+        "lengthBytes": len(raw) - len(words) + 1,
+        "safe": [{"index": i, "text": w} for i, w in enumerate(words[1:])]}}
+parameters = {"containerRun": run}
+text = json.dumps(parameters, sort_keys=True, separators=(",", ":"))
+json.dump({"type": "OperationCommand", "id": "urn:srcos:operation-command:" + name,
+    "specVersion": "1.0.0", "command": "submit",
+    "operationType": "agent_machine.container.run", "workspaceRef": "urn:srcos:workspace:elsewhere",
+    "actorRef": user, "subjectRef": user, "surface": "cli", "issuedAt": "2026-11-20T10:00:00Z",
+    "budgetCeiling": {"wallClockSeconds": 60, "cpuSeconds": 60, "agentConcurrency": 1,
+                      "localDiskBytes": 1 << 30, "sandboxMemoryBytes": 1 << 30},
+    "parameters": parameters,
+    "parametersDigest": "sha256:" + hashlib.sha256(text.encode()).hexdigest()}, sys.stdout)
+END
+}
+submitted given sh -c 'cat /etc/release; test ! -e a.txt; exit 5' >"$scratch/given.json"
+run op submit "$scratch/given.json"
+check "a command for a container is carried out" out_is image
+check "with the status of what it ran" exits 5
+run op show given
+check "as the operation that was submitted" out_matches '^type +agent_machine\.container\.run$'
+check "about its own workspace" out_has "in workspace:elsewhere"
+check "in its own budget" out_matches 'wallClockSeconds 1 of 60$'
+run op submit "$scratch/given.json"
+check "the same command again is the same operation" err_has "given before"
+check "and runs nothing" out_empty
+sed 's/"text": "-c"/"text": "-e"/; s/:given"/:other"/' "$scratch/given.json" >"$scratch/other.json"
+run op submit "$scratch/other.json"
+check "arguments that are not those of their digest are refused" exits 65
+submitted partly sh -c true | sed 's/"count": 2/"count": 3/' >"$scratch/partly.json"
+run op submit "$scratch/partly.json"
+check "so are those that are not all there" err_has "run --alone"
+submitted unpaid sh -c true | sed 's/"budgetCeiling": {[^}]*}, //' >"$scratch/unpaid.json"
+run op submit "$scratch/unpaid.json"
+check "and one that says nothing of its budget" err_has budgetCeiling
+run op submit --wait 1m "$scratch/given.json"
+check "one does not wait elsewhere than at its terminal" exits 2
+
 # ---- what an image asks for ----
 
 asking=$(make_image "$layout" asking User=root WorkingDir=/work 'Entrypoint=["sh","-c"]' \

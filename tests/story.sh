@@ -64,6 +64,11 @@ if command -v crun >/dev/null && command -v busybox >/dev/null; then
     contained=$(last execution.start)
     run op show "$contained"
     check "by its tier" out_matches '^launch +tier container'
+    run run --alone --image "oci:$scratch/image@$pin" -- cat heading
+    check "and by itself, without an agent's run around it" out_is south
+    told container.run
+    check "which is an operation of that type" out_matches '^type +agent_machine\.container\.run$'
+    check "and has completed" out_matches '^state +completed;'
 else
     skip "an image" "there is no crun, or no busybox"
 fi

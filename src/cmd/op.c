@@ -6,6 +6,7 @@
 #include "cmd/op_notify.h"
 #include "cmd/op_read.h"
 #include "cmd/op_record.h"
+#include "cmd/run_alone.h"
 #include "cmd/tell.h"
 #include "contract/document.h"
 #include "contract/rules.h"
@@ -106,6 +107,19 @@ static int open_to_wait(const struct invocation *invocation, enum ledger_mode mo
     return op_open_with(&options, ret, err);
 }
 
+/* Which is done in a sandbox, by the same way as a run. */
+static int submit_container(const struct invocation *invocation, struct document *document,
+                            struct str text)
+{
+    int status =
+        invocation->values[SUBMIT_WAIT]
+            ? tell_usage(invocation->path, "a container asks at its terminal, and takes no --wait")
+            : run_alone_submit(invocation, yyjson_doc_get_root(document->doc), text,
+                               invocation->values[SUBMIT_JSON]);
+    document_release(document);
+    return status;
+}
+
 static int run_submit(const struct invocation *invocation)
 {
     _cleanup_(cleanup_plane) struct plane *plane = NULL;
@@ -121,6 +135,8 @@ static int run_submit(const struct invocation *invocation)
     if (r < 0 && !err.code)
         err_set(&err, ERR_LIMIT, "read a command", "it is longer than %zu bytes",
                 PLANE_COMMAND_BYTES_MAX);
+    if (r == 0 && run_alone_is(yyjson_doc_get_root(document.doc)))
+        return submit_container(invocation, &document, buf_str(&text));
     document_release(&document);
     if (r == 0)
         r = open_to_wait(invocation, LEDGER_CREATE, &told, &plane, &err);
@@ -324,7 +340,10 @@ static const struct verb verbs[] = {
             "operation.\n\n"
             "Where a layer leaves something to a person, a decision card is queued (`op pending`) "
             "and the operation ends, unless it is to --wait for the answer.\n\n"
-            "The exit status is 0 if the operation completed, 75 if a decision is pending, 77 if "
+            "A container.run whose arguments all stand in its command is carried out as `run "
+            "--alone` does: its output is the command's own, and so is its exit status.\n\n"
+            "Else the exit status is 0 if the operation completed, 75 if a decision is pending, 77 "
+            "if "
             "it was denied, 78 if a budget did not suffice, 65 if the command is invalid.",
         .options = submit_options,
         .option_count = ARRAY_LEN(submit_options),

@@ -106,7 +106,7 @@ static void add_middle(struct drawing *drawing, const yyjson_val *operation)
 {
     struct str id = text_of(member(operation, "id"));
     const yyjson_val *fingerprint = record_of(drawing->record, "AgentMachineFingerprint", id);
-    const yyjson_val *execution = record_of(drawing->record, "LocalAgentExecution", id);
+    const yyjson_val *execution = op_record_execution(drawing->record, id);
     struct str state = text_of(member(operation, "state"));
     struct box *box = add_box(drawing, 1, "operation", id);
     box->look = str_starts(state, STR("completed")) ? LOOK_GOOD
@@ -176,7 +176,7 @@ static void add_card(struct drawing *drawing, const struct record_document *docu
 static void add_rulings(struct drawing *drawing, const yyjson_val *operation)
 {
     struct str id = text_of(member(operation, "id"));
-    const yyjson_val *execution = record_of(drawing->record, "LocalAgentExecution", id);
+    const yyjson_val *execution = op_record_execution(drawing->record, id);
     for (size_t i = 0; i < drawing->record->document_count; i++) {
         const struct record_document *document = &drawing->record->documents[i];
         if (!str_equal(text_of(member(document->root, "operationRef")), id))
@@ -210,7 +210,7 @@ static void add_results(struct drawing *drawing, const yyjson_val *operation)
 {
     struct str receipt = text_of(member(operation, "receiptRef"));
     const yyjson_val *execution =
-        record_of(drawing->record, "LocalAgentExecution", text_of(member(operation, "id")));
+        op_record_execution(drawing->record, text_of(member(operation, "id")));
     const yyjson_val *changes = member(execution, "changeSet");
     yyjson_val *artifacts = member(operation, "artifacts"), *artifact;
     int from = (int)drawing->counts[1] - 1;

@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/place.h"
 #include "cmd/ledger.h"
+#include "cmd/runs.h"
 #include "cmd/tell.h"
 #include "contract/rules.h"
 #include "plane/record_export.h"
@@ -21,7 +22,7 @@ struct str op_short(struct str urn)
 
 void op_describe_run(const yyjson_val *command, struct buf *ret)
 {
-    const yyjson_val *start = at(command, "/parameters/executionStart");
+    const yyjson_val *start = runs_parameters(command);
     yyjson_val *shown = at(start, "/arguments/safe");
     size_t next = 0, all = count_of(at(start, "/arguments/count"));
     if (!start)
@@ -37,6 +38,12 @@ void op_describe_run(const yyjson_val *command, struct buf *ret)
     if (all > next)
         buf_add_text(ret, " ...");
     buf_addf(ret, " (%zu argument%s)", all, all == 1 ? "" : "s");
+}
+
+const yyjson_val *op_record_execution(const struct operation_record *record, struct str operation)
+{
+    const yyjson_val *execution = record_of(record, "LocalAgentExecution", operation);
+    return execution ? execution : record_of(record, "ContainerExecutionRecord", operation);
 }
 
 size_t op_record_chain(const struct operation_record *record, const yyjson_val *operation,

@@ -27,6 +27,8 @@ int op_record_read(const char *given, struct operation_record *record, struct er
 int op_put(const char *path, const struct buf *text, struct err *err) MUST_CHECK;
 /* A URN without the part that all of them share. */
 struct str op_short(struct str urn);
+/* What a run was, an agent's or a container of its own; NULL where an operation was none. */
+const yyjson_val *op_record_execution(const struct operation_record *record, struct str operation);
 /* What a command gave a run: its program, and of its arguments those that may be known. */
 void op_describe_run(const yyjson_val *command, struct buf *ret);
 /* The delegations of an operation, from its own up to the user's; how many. */

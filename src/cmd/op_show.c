@@ -385,7 +385,7 @@ static void tell_story(const struct operation_record *record, const yyjson_val *
         tell_artifacts, tell_end,     tell_events,
     };
     struct str id = text_of(member(operation, "id"));
-    struct story story = { record, operation, record_of(record, "LocalAgentExecution", id),
+    struct story story = { record, operation, op_record_execution(record, id),
                            record_of(record, "AgentMachineFingerprint", id) };
     for (size_t i = 0; i < ARRAY_LEN(chapters); i++)
         chapters[i](&story);

@@ -101,7 +101,7 @@ static int print_json(const struct told *told, struct err *err)
     add(&out, "executable", told->executable);
     add(&out, "isolationTier", told->tier);
     buf_addf(&out, ",\"ageSeconds\":%lld,\"detached\":%s", (long long)told->age_seconds,
-             yyjson_is_true((yyjson_val *)at(told->command, "/parameters/executionStart/detached"))
+             yyjson_is_true((yyjson_val *)member(runs_parameters(told->command), "detached"))
                  ? "true"
                  : "false");
     if (mounts) {
@@ -138,7 +138,7 @@ static int tell_run(const struct listing *listing, const yyjson_val *operation, 
                          .command = yyjson_doc_get_root(command),
                          .fingerprint = yyjson_doc_get_root(fingerprint),
                          .age_seconds = age_of(operation) };
-    told.executable = text_of(at(told.command, "/parameters/executionStart/executable"));
+    told.executable = text_of(member(runs_parameters(told.command), "executable"));
     told.tier = text_of(at(told.fingerprint, "/isolation/tier"));
     if (listing->json)
         return print_json(&told, err);
@@ -154,10 +154,7 @@ static int tell_operation(void *context, struct str id, struct str json, int64_t
     (void)revision;
     int r = json_read(json, &json_limits_default, &doc, err);
     const yyjson_val *root = yyjson_doc_get_root(doc);
-    return r < 0 || !text_is(member(root, "operationType"),
-                             operation_type_names[OPERATION_EXECUTION_START])
-               ? r
-               : tell_run(context, root, err);
+    return r < 0 || !runs_is(root) ? r : tell_run(context, root, err);
 }
 
 static int tell_supervised(void *context, struct str id, struct str json, int64_t revision,

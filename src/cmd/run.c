@@ -11,6 +11,7 @@
 #include "cmd/first.h"
 #include "cmd/op.h"
 #include "cmd/op_notify.h"
+#include "cmd/run_alone.h"
 #include "cmd/run_ask.h"
 #include "cmd/run_continue.h"
 #include "cmd/run_fetch.h"
@@ -28,6 +29,7 @@
 #include "plane/execution.h"
 #include "plane/profile.h"
 #include "plane/run_policy.h"
+#include "plane/work.h"
 
 #define STEP_RUN           "run a command"
 #define STATUS_REFUSED     125
@@ -42,6 +44,8 @@ enum {
     OPTION_PUBLISH,
     OPTION_PROXY_ENV,
     OPTION_IMAGE,
+    OPTION_ALONE,
+    OPTION_RUNTIME,
     OPTION_FETCH,
     OPTION_DIRECTORY,
     OPTION_TIER,
@@ -80,6 +84,10 @@ static const struct option_row options[OPTION_COUNT] = {
                        "run in a container of this image: oci:FOLDER[:TAG], docker-archive:FILE, "
                        "containers-storage:NAME, rootfs:FOLDER or docker://NAME, pinned by "
                        "@sha256:..." },
+    [OPTION_ALONE] = { "alone", 0, NULL,
+                       "let the container be an operation of its own, and no run of an agent's" },
+    [OPTION_RUNTIME] = { "runtime", 0, "NAME",
+                         "the OCI runtime, where the profile leaves the choice" },
     [OPTION_FETCH] = { "fetch", 0, "FOLDER",
                        "fetch the image from its registry into an empty folder, by skopeo, and run "
                        "nothing in it" },
@@ -134,6 +142,7 @@ static const char *const proxy_variables[] = {
 /* Everything that a run needs between its options and its end. */
 struct running {
     const struct invocation *invocation;
+    struct str submitted; /* the command, where somebody else has written it; else empty */
     struct facts facts;
     struct first first;
     struct plane *plane;
@@ -157,6 +166,7 @@ struct running {
     struct run_image image;
     struct run_fetch fetch;
     char own_places[PLAN_OWN_PLACES][FACTS_PATH_SIZE];
+    char name[PLANE_URN_MAX]; /* of the run: of its command, its operation and its folder */
     char program[FACTS_PATH_SIZE], secret[PLACE_SIZE + 32], digests[PLACE_SIZE + 32];
     struct outcome outcome;
     struct detached detached; /* where it is to be */
@@ -317,6 +327,7 @@ static int open_image(struct running *run, struct err *err)
     const struct invocation *invocation = run->invocation;
     const struct run_image_place place = { .state_folder = run->first.state,
                                            .digests_folder = run->digests,
+                                           .runtime = invocation->values[OPTION_RUNTIME],
                                            .profile = run->profile.root };
     struct run_fetch_by by = { .image = invocation->values[OPTION_IMAGE],
                                .profile = invocation->values[OPTION_PROFILE],
@@ -333,6 +344,59 @@ static void ask_about(void *context, const char *card)
         op_notify(NULL, card);
 }
 
+/* The folder's name and a part of its path's digest: the same for every run in it. */
+static int name_workspace(const struct running *run, char ret[PLANE_URN_MAX], struct err *err)
+{
+    char digest[DIGEST_TEXT_SIZE], name[WORKSPACE_NAME_MAX];
+    const char *path = run->facts.repository, *last = strrchr(path, '/') + 1;
+    size_t len = 0;
+    for (; last[len] && len < sizeof(name) - 1; len++) {
+        char c = last[len];
+        bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+        name[len] = plain ? c : '-';
+    }
+    name[len] = '\0';
+    int r = digest_text(str_from(path), digest, err);
+    if (r == 0)
+        snprintf(ret, PLANE_URN_MAX, "urn:srcos:workspace:%s%s%.8s", name, len ? "-" : "w-",
+                 digest + strlen("sha256:"));
+    return r;
+}
+
+/*
+ * What somebody else wrote is held against schema and rules before anything of it is done. The
+ * repository here is mounted where that is the workspace that it is about.
+ */
+static int check_submitted(struct running *run, struct err *err)
+{
+    _cleanup_(cleanup_json_doc) yyjson_doc *doc = NULL;
+    char workspace[PLANE_URN_MAX];
+    if (!run->submitted.len)
+        return 0;
+    int r = json_read(run->submitted, &json_limits_default, &doc, err);
+    const yyjson_val *command = yyjson_doc_get_root(doc);
+    if (r == 0)
+        r = plane_check_command(run->plane, command, err);
+    if (r == 0)
+        r = name_workspace(run, workspace, err);
+    if (r < 0)
+        return r;
+    snprintf(run->name, sizeof(run->name), "%.*s",
+             STR_ARG(urn_local(text_of(member(command, "id")))));
+    run->request.no_repository = !text_is(member(command, "workspaceRef"), workspace);
+    return 0;
+}
+
+/* A container of its own is no agent's, and has nothing to go on from. */
+static int check_alone(const struct running *run, struct err *err)
+{
+    if (!run->invocation->values[OPTION_ALONE])
+        return 0;
+    if (!run->plan->image)
+        return usage(err, "--alone is for a container; name its image: --image REFERENCE");
+    return run->plan->surface ? usage(err, "--alone takes a command, and no tool surface") : 0;
+}
+
 static int make_plan(struct running *run, struct err *err)
 {
     struct plane_options plug = { 0 };
@@ -346,6 +410,8 @@ static int make_plan(struct running *run, struct err *err)
         r = first_open(&plug, &run->first, &run->plane, err);
     if (r == 0)
         r = find_own_places(run, err);
+    if (r == 0)
+        r = check_submitted(run, err);
     if (r == 0)
         r = find_profile(run, err);
     trace_note(&run->trace, "cmd/run.c", "options read, profile found");
@@ -376,6 +442,8 @@ static int make_plan(struct running *run, struct err *err)
         r = plan_build(&run->facts.plan, &run->request, &run->plan, err);
     }
     trace_note(&run->trace, "machine/plan.c", "plan made");
+    if (r == 0)
+        r = check_alone(run, err);
     if (r == 0)
         run_tell_git(&run->facts.git, run->plan);
     return r;
@@ -412,6 +480,7 @@ static void add_choices(struct buf *json, const struct running *run, const char 
 static int write_parameters(const struct running *run, struct buf *ret, struct err *err)
 {
     const struct plan *plan = run->plan;
+    bool alone = run->invocation->values[OPTION_ALONE];
     buf_add_text(ret, "{\"profileRef\":");
     json_add_string(ret, str_from(plan->profile_id));
     if (plan->surface) {
@@ -426,7 +495,10 @@ static int write_parameters(const struct running *run, struct buf *ret, struct e
         return r;
     buf_add_text(ret, ",\"workingDirectory\":");
     json_add_string(ret, str_from(plan->directory));
-    buf_addf(ret, ",\"minimumIsolationTier\":\"%s\"", tier_names[plan->minimum_tier]);
+    if (alone)
+        buf_addf(ret, ",\"runtime\":\"%s\"", plan->image->runtime->name);
+    else
+        buf_addf(ret, ",\"minimumIsolationTier\":\"%s\"", tier_names[plan->minimum_tier]);
     if (plan->image) {
         buf_add_text(ret, ",\"image\":");
         run_image_write(&run->image, ret);
@@ -447,25 +519,6 @@ static int write_parameters(const struct running *run, struct buf *ret, struct e
     return 0;
 }
 
-/* The folder's name and a part of its path's digest: the same for every run in it. */
-static int name_workspace(const struct running *run, char ret[PLANE_URN_MAX], struct err *err)
-{
-    char digest[DIGEST_TEXT_SIZE], name[WORKSPACE_NAME_MAX];
-    const char *path = run->facts.repository, *last = strrchr(path, '/') + 1;
-    size_t len = 0;
-    for (; last[len] && len < sizeof(name) - 1; len++) {
-        char c = last[len];
-        bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-        name[len] = plain ? c : '-';
-    }
-    name[len] = '\0';
-    int r = digest_text(str_from(path), digest, err);
-    if (r == 0)
-        snprintf(ret, PLANE_URN_MAX, "urn:srcos:workspace:%s%s%.8s", name, len ? "-" : "w-",
-                 digest + strlen("sha256:"));
-    return r;
-}
-
 static int write_command(const struct running *run, struct buf *ret, struct err *err)
 {
     _cleanup_(buf_release) struct buf parameters = BUF_INIT, ceiling = BUF_INIT;
@@ -474,6 +527,10 @@ static int write_command(const struct running *run, struct buf *ret, struct err 
     const char *delegation =
         op_delegation(invocation->values[OPTION_DELEGATION], run->profile.root);
     char workspace[PLANE_URN_MAX], urn[PLANE_URN_MAX];
+    if (run->submitted.len)
+        return buf_add_str(ret, run->submitted) < 0
+                   ? err_set(err, ERR_LIMIT, STEP_RUN, "the command is too long")
+                   : 0;
     int r = write_parameters(run, &parameters, err);
     if (r == 0)
         r = name_workspace(run, workspace, err);
@@ -486,7 +543,8 @@ static int write_command(const struct running *run, struct buf *ret, struct err 
     if (delegation)
         op_urn("delegation", delegation, urn);
     struct submission submission = {
-        .type = OPERATION_EXECUTION_START,
+        .type =
+            invocation->values[OPTION_ALONE] ? OPERATION_CONTAINER_RUN : OPERATION_EXECUTION_START,
         .workspace = str_from(workspace),
         .parameters = buf_str(&parameters),
         .ceiling = buf_str(&ceiling),
@@ -501,18 +559,20 @@ static int write_command(const struct running *run, struct buf *ret, struct err 
 }
 
 /* The run's name: the part of the command's id that its operation will have too, or has. */
-static void name_run(const struct running *run, struct str command, char ret[PLANE_URN_MAX])
+static void name_run(struct running *run, struct str command)
 {
     static const char before[] = "{\"id\":\"urn:srcos:operation-command:";
     const char *retried = run->invocation->values[OPTION_RETRY];
     char urn[PLANE_URN_MAX];
+    if (run->name[0]) /* it stood in the command that was submitted */
+        return;
     struct str rest = str_from_offset(command, strlen(before));
     struct str name = str_make(rest.ptr, str_index(rest, '"', 0));
     if (retried) {
         op_urn("workspace-operation", retried, urn);
         name = urn_local(str_from(urn));
     }
-    snprintf(ret, PLANE_URN_MAX, "%.*s", STR_ARG(name));
+    snprintf(run->name, sizeof(run->name), "%.*s", STR_ARG(name));
 }
 
 /* --- the run ------------------------------------------------------------------------------- */
@@ -521,6 +581,8 @@ static int submit(struct running *run, struct str command, struct err *err)
 {
     struct str paths[PLAN_MOUNTS_MAX], semantics[PLAN_MOUNTS_MAX];
     bool by_profile[PLAN_MOUNTS_MAX];
+    const yyjson_val *budget = at(run->profile.root, "/agentPlane/budget");
+    struct amounts most;
     struct plane_asks asks = { .mount_paths = paths,
                                .mount_semantics = semantics,
                                .mounts_by_profile = by_profile,
@@ -530,7 +592,13 @@ static int submit(struct running *run, struct str command, struct err *err)
                                .addition_count = run->policy.count,
                                .choices = run->choices,
                                .choice_count = run->choice_count,
+                               .tool_program =
+                                   run->surface.doc ? run->surface.program.resolved : NULL,
+                               .digests_folder = run->digests,
+                               .most = &most,
                                .is_checked = true };
+    for (size_t i = 0; i < DIMENSION_COUNT; i++)
+        most.of[i] = (int64_t)count_of(member(budget, dimension_names[i]));
     for (size_t i = 0; i < run->plan->mount_count; i++) {
         paths[i] = str_from(run->plan->mounts[i].host_path);
         semantics[i] = str_from(semantics_names[run->plan->mounts[i].semantics]);
@@ -542,10 +610,22 @@ static int submit(struct running *run, struct str command, struct err *err)
     return r;
 }
 
+/* Whether a submitted command has its operation already. */
+static bool was_given(const struct running *run)
+{
+    char urn[PLANE_URN_MAX];
+    struct outcome outcome;
+    struct err none = { 0 };
+    if (!run->submitted.len)
+        return false;
+    urn_make("workspace-operation", str_from(run->name), urn);
+    return plane_outcome(run->plane, str_from(urn), &outcome, &none) == 0;
+}
+
 static int execute(struct running *run, struct err *err)
 {
     _cleanup_(buf_release) struct buf command = BUF_INIT_LIMIT(PLANE_COMMAND_BYTES_MAX);
-    char name[PLANE_URN_MAX], state[FACTS_PATH_SIZE]; /* no link leads to what is mounted */
+    char state[FACTS_PATH_SIZE]; /* no link leads to what is mounted */
     const char *from = run->invocation->values[OPTION_CONTINUE];
     int r = from ? run_continue_open(run->plane, from, run->plan, &run->from, err) : 0;
     if (r == 0)
@@ -554,12 +634,14 @@ static int execute(struct running *run, struct err *err)
         r = facts_resolve(run->first.state, state, err);
     if (r < 0)
         return r;
-    name_run(run, buf_str(&command), name);
+    name_run(run, buf_str(&command));
+    if (was_given(run)) /* its folder is there, and what it has left in it */
+        return submit(run, buf_str(&command), err);
     snprintf(run->secret, sizeof(run->secret), "%s/" KEY_FILE, run->first.config);
     snprintf(run->digests, sizeof(run->digests), "%s/digests", run->first.state);
     struct launch_options launch = { .plan = run->plan,
                                      .state_folder = state,
-                                     .name = name,
+                                     .name = run->name,
                                      .secret = run->secret,
                                      .continued = run->from.layers,
                                      .discard = run->invocation->values[OPTION_DISCARD],
@@ -568,6 +650,7 @@ static int execute(struct running *run, struct err *err)
                                      .trace = &run->trace };
     run_ask_doors(&run->ask, run->plane, &run->execution);
     run->execution.plan = run->plan;
+    run->execution.alone = run->invocation->values[OPTION_ALONE];
     run->execution.directory = run->facts.directory;
     run->execution.discard = run->invocation->values[OPTION_DISCARD];
     run->execution.digests_folder = run->digests;
@@ -642,6 +725,12 @@ static int part(struct running *run, int *ret_status, struct err *err)
         return usage(err, "--interactive goes with --detach");
     if (invocation->values[OPTION_RETRY] && invocation->values[OPTION_KEY])
         return usage(err, "--retry has the key of the run that it tries again");
+    if (invocation->values[OPTION_ALONE] &&
+        (invocation->values[OPTION_RETRY] || invocation->values[OPTION_CONTINUE] ||
+         invocation->values[OPTION_TIER] || invocation->values[OPTION_FETCH]))
+        return usage(err, "--alone goes without --retry, --continue, --tier and --fetch");
+    if (invocation->values[OPTION_RUNTIME] && !invocation->values[OPTION_IMAGE])
+        return usage(err, "--runtime goes with --image");
     if (!invocation->values[OPTION_DETACH] || invocation->values[OPTION_DRY_RUN])
         return 0;
     if (invocation->values[OPTION_TRACE])
@@ -649,7 +738,7 @@ static int part(struct running *run, int *ret_status, struct err *err)
     return detach(invocation->values[OPTION_JSON], &run->detached, ret_status, err);
 }
 
-static int run_run(const struct invocation *invocation)
+int run_carry_out(const struct invocation *invocation, struct str command)
 {
     struct running *run = calloc(1, sizeof(*run));
     struct err err = { 0 };
@@ -657,6 +746,7 @@ static int run_run(const struct invocation *invocation)
     if (!run)
         return STATUS_REFUSED;
     run->invocation = invocation;
+    run->submitted = command;
     trace_note(&run->trace, "main.c", "verb found");
     int r = read_options(run, &err);
     if (r == 0)
@@ -688,6 +778,11 @@ static int run_run(const struct invocation *invocation)
     if (changed[0])
         worktree_ask(invocation, changed, ask_ms);
     return status;
+}
+
+static int run_run(const struct invocation *invocation)
+{
+    return run_carry_out(invocation, STR(""));
 }
 
 const struct verb verb_run = {

@@ -6,29 +6,46 @@
 
 #define STEP_IMAGE "open the image"
 
-/* A profile's image as it would be written on the command line. */
-static int name_by_profile(const yyjson_val *profile, struct image_name *ret, struct err *err)
+int run_image_name(const yyjson_val *image, struct buf *ret, struct err *err)
 {
     static const char *const schemes[IMAGE_SOURCE_COUNT] = {
 #define X(source, name, scheme) [source] = scheme,
         IMAGE_SOURCE_TABLE(X)
 #undef X
     };
-    const yyjson_val *image = at(profile, "/containerPlane/rootFilesystem/image");
     struct str reference = text_of(member(image, "reference"));
     struct str digest = text_of(member(image, "digest"));
     int source =
         vocabulary_index(image_source_names, IMAGE_SOURCE_COUNT, text_of(member(image, "source")));
-    _cleanup_(buf_release) struct buf text = BUF_INIT;
     if (source < 0)
-        return err_set(err, ERR_DOCUMENT, STEP_IMAGE, "the profile's image has no source");
+        return err_set(err, ERR_DOCUMENT, STEP_IMAGE, "the image has no source");
     if (!str_starts(reference, str_from(schemes[source])))
-        buf_add_text(&text, schemes[source]);
-    buf_add_str(&text, reference);
+        buf_add_text(ret, schemes[source]);
+    buf_add_str(ret, reference);
     if (digest.len && str_index(reference, '@', 0) == reference.len)
-        buf_addf(&text, "@%.*s", STR_ARG(digest));
-    return text.error ? err_set(err, ERR_MEMORY, STEP_IMAGE, "there is not enough memory")
-                      : image_name_read(text.data, ret, err);
+        buf_addf(ret, "@%.*s", STR_ARG(digest));
+    return ret->error ? err_set(err, ERR_MEMORY, STEP_IMAGE, "there is not enough memory") : 0;
+}
+
+static int name_by_profile(const yyjson_val *profile, struct image_name *ret, struct err *err)
+{
+    _cleanup_(buf_release) struct buf text = BUF_INIT;
+    int r = run_image_name(at(profile, "/containerPlane/rootFilesystem/image"), &text, err);
+    return r < 0 ? r : image_name_read(text.data, ret, err);
+}
+
+/* Of the profile, or of the command where the profile leaves the choice. */
+static int find_runtime(const struct run_image_place *place, struct oci_runtime_found *ret,
+                        struct err *err)
+{
+    struct str own = text_of(at(place->profile, "/containerPlane/runtime"));
+    struct str asked = str_from(place->runtime ? place->runtime : "");
+    bool is_free = !own.len || str_equal(own, STR("none"));
+    if (asked.len && !is_free && !str_equal(own, asked))
+        return err_set(err, ERR_DENIED, STEP_IMAGE, "the profile starts images by %.*s, not by %s",
+                       STR_ARG(own), place->runtime);
+    return oci_runtime_find(asked.len ? asked : own, place->state_folder, place->digests_folder,
+                            ret, err);
 }
 
 int run_image_open(struct run_image *image, const char *option, const struct run_image_place *place,
@@ -41,8 +58,7 @@ int run_image_open(struct run_image *image, const char *option, const struct run
     int r = option ? image_name_read(option, &image->name, err)
                    : name_by_profile(profile, &image->name, err);
     if (r == 0)
-        r = oci_runtime_find(text_of(at(profile, "/containerPlane/runtime")), place->state_folder,
-                             place->digests_folder, &image->runtime, err);
+        r = find_runtime(place, &image->runtime, err);
     if (r == 0)
         r = image_open(&image->name, place->state_folder, fetch, context, &image->image, err);
     if (r < 0)

@@ -14,6 +14,7 @@ struct run_image {
 
 struct run_image_place {
     const char *state_folder, *digests_folder;
+    const char *runtime; /* that the command asks for; NULL: the profile's */
     const yyjson_val *profile;
 };
 
@@ -25,6 +26,8 @@ struct run_image_place {
 int run_image_open(struct run_image *image, const char *option, const struct run_image_place *place,
                    image_fetch *fetch, void *context, struct plan_request *request,
                    struct err *err) MUST_CHECK;
+/* Appends an image as a document has it in the form in which it is written on the command line. */
+int run_image_name(const yyjson_val *image, struct buf *ret, struct err *err) MUST_CHECK;
 /* As the command names it: with a digest where that pins it. */
 void run_image_write(const struct run_image *image, struct buf *ret);
 void run_image_release(struct run_image *image);

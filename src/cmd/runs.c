@@ -3,8 +3,23 @@
 
 #include "contract/rules.h"
 #include "contract/vocabulary.h"
+#include "plane/operation_types.h"
 
 #define STEP_RUNS "find a run"
+
+bool runs_is(const yyjson_val *operation)
+{
+    int type = vocabulary_index(operation_type_names, OPERATION_TYPE_COUNT,
+                                text_of(member(operation, "operationType")));
+    return type >= 0 && operation_is_run((enum operation_type)type);
+}
+
+const yyjson_val *runs_parameters(const yyjson_val *command)
+{
+    const yyjson_val *parameters = member(command, "parameters");
+    const yyjson_val *start = member(parameters, "executionStart");
+    return start ? start : member(parameters, "containerRun");
+}
 
 struct search {
     struct str given;
@@ -22,8 +37,7 @@ static int match(void *context, struct str id, struct str json, int64_t revision
     if (!str_starts(local, search->given))
         return 0;
     int r = json_read(json, &json_limits_default, &doc, err);
-    if (r < 0 || !text_is(member(yyjson_doc_get_root(doc), "operationType"),
-                          operation_type_names[OPERATION_EXECUTION_START]))
+    if (r < 0 || !runs_is(yyjson_doc_get_root(doc)))
         return r;
     snprintf(*search->urn, PLANE_URN_MAX, "%.*s", STR_ARG(id));
     if (local.len == search->given.len) {
@@ -81,13 +95,17 @@ int runs_status(struct plane *plane, const struct runs_one *run)
 {
     _cleanup_(buf_release) struct buf text = BUF_INIT;
     _cleanup_(cleanup_json_doc) yyjson_doc *doc = NULL;
-    char urn[PLANE_URN_MAX];
+    /* One is what a run leaves, the other a container of its own. */
+    static const char *const types[] = { "local-agent-execution", "container-execution-record" };
     struct err unknown;
     int64_t revision;
-    snprintf(urn, sizeof(urn), "urn:srcos:local-agent-execution:%.*s",
-             STR_ARG(urn_local(str_from(run->urn))));
-    if (ledger_get_document(plane_ledger(plane), str_from(urn), &text, &revision, &unknown) < 0 ||
-        json_read(buf_str(&text), &json_limits_default, &doc, &unknown) < 0)
+    for (size_t i = 0; i < ARRAY_LEN(types) && !text.len; i++) {
+        char urn[PLANE_URN_MAX];
+        snprintf(urn, sizeof(urn), "urn:srcos:%s:%.*s", types[i],
+                 STR_ARG(urn_local(str_from(run->urn))));
+        (void)!ledger_get_document(plane_ledger(plane), str_from(urn), &text, &revision, &unknown);
+    }
+    if (!text.len || json_read(buf_str(&text), &json_limits_default, &doc, &unknown) < 0)
         return -1;
     const yyjson_val *status = at(yyjson_doc_get_root(doc), "/exit/status");
     return status ? (int)count_of(status) : -1;

@@ -19,6 +19,10 @@ int runs_find(struct plane *plane, const char *given, struct runs_one *ret,
               struct err *err) MUST_CHECK;
 /* Opens the plane and ends what dead processes left, so that what is said of runs is true. */
 int runs_open(struct plane **ret, struct err *err) MUST_CHECK;
+/* Whether an operation is a run, of an agent or of a container of its own. */
+bool runs_is(const yyjson_val *operation);
+/* What a command says of the run that it asks for; NULL where it asks for none. */
+const yyjson_val *runs_parameters(const yyjson_val *command);
 /* How the command of a run that has ended exited, as `run` would have said; -1: it is not known. */
 int runs_status(struct plane *plane, const struct runs_one *run);
 

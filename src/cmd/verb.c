@@ -49,8 +49,7 @@ const struct verb *verb_find(const struct verb *program, int count, char *const 
     return way.used == count ? way.verb : NULL;
 }
 
-/* 0, EXIT_USAGE, or -1 where help was asked for. */
-static int read_options(struct invocation *invocation, int argc, char **argv)
+int verb_read_options(struct invocation *invocation, int argc, char **argv)
 {
     const struct verb *verb = invocation->verb;
     struct option rows[VERB_OPTIONS_MAX + 2] = { 0 };
@@ -99,7 +98,7 @@ static int read_options(struct invocation *invocation, int argc, char **argv)
 static int run_verb(struct invocation *invocation, int argc, char **argv)
 {
     const struct verb *verb = invocation->verb;
-    int r = read_options(invocation, argc, argv);
+    int r = verb_read_options(invocation, argc, argv);
     if (r == EXIT_USAGE)
         return r;
     if (r < 0) {

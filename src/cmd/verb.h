@@ -12,7 +12,7 @@
 #include "base/err.h"
 #include "base/json.h"
 
-#define VERB_OPTIONS_MAX 24
+#define VERB_OPTIONS_MAX 32
 #define VERB_GIVEN_MAX   128 /* options of one command line */
 
 struct option_row {
@@ -64,6 +64,12 @@ extern const struct verb verb_attach, verb_budget, verb_contract, verb_delegatio
 
 /* Finds the verb in the table, reads its options and runs it; returns the exit status. */
 int verb_main(const struct verb *program, int argc, char **argv);
+/*
+ * Reads the options and operands of a verb, whose name is the first word: 0, EXIT_USAGE after it
+ * was said why, or -1 where help was asked for. For one verb that has its work done by another,
+ * too.
+ */
+int verb_read_options(struct invocation *invocation, int argc, char **argv);
 /* The verb of a path such as {"contract", "lint"}; NULL where there is none. */
 const struct verb *verb_find(const struct verb *program, int count, char *const *names);
 /* Prints the help of one verb. */

@@ -292,9 +292,31 @@ static void add_output(struct buf *ret, const struct run_result *result)
     buf_add_text(ret, "}}");
 }
 
+/* What passed the doors, and what it left in the mounts. */
+static void add_reach(struct buf *ret, const struct evidence *evidence)
+{
+    if (evidence->network.len) {
+        json_add_name(ret, "network");
+        buf_add_str(ret, evidence->network);
+    }
+    json_add_name(ret, "promptEgress");
+    buf_add_str(ret, evidence->prompt_egress.len
+                         ? evidence->prompt_egress
+                         : STR("{\"bytes\":0,\"calls\":0,\"destinations\":[]}"));
+    json_add_name(ret, "denials");
+    buf_addf(ret, "[%.*s]", STR_ARG(evidence->denials));
+    if (evidence->written.len) {
+        json_add_name(ret, "writtenMounts");
+        buf_addf(ret, "[%.*s]", STR_ARG(evidence->written));
+    }
+    if (evidence->change_set.len) {
+        json_add_name(ret, "changeSet");
+        buf_add_str(ret, evidence->change_set);
+    }
+}
+
 int evidence_write_execution(const struct evidence *evidence, const struct run_result *result,
-                             const int64_t usage[DIMENSION_COUNT], struct str change_set,
-                             struct buf *ret, struct err *err)
+                             const int64_t usage[DIMENSION_COUNT], struct buf *ret, struct err *err)
 {
     const struct plan *plan = evidence->plan;
     begin_document(ret, evidence->execution, "LocalAgentExecution");
@@ -323,24 +345,7 @@ int evidence_write_execution(const struct evidence *evidence, const struct run_r
     add_moment(ret, "endedAt", result->ended_ms);
     add_exit(ret, evidence, result);
     add_amounts(ret, "usage", usage);
-    if (evidence->network.len) {
-        json_add_name(ret, "network");
-        buf_add_str(ret, evidence->network);
-    }
-    json_add_name(ret, "promptEgress");
-    buf_add_str(ret, evidence->prompt_egress.len
-                         ? evidence->prompt_egress
-                         : STR("{\"bytes\":0,\"calls\":0,\"destinations\":[]}"));
-    json_add_name(ret, "denials");
-    buf_addf(ret, "[%.*s]", STR_ARG(evidence->denials));
-    if (evidence->written.len) {
-        json_add_name(ret, "writtenMounts");
-        buf_addf(ret, "[%.*s]", STR_ARG(evidence->written));
-    }
-    if (change_set.len) {
-        json_add_name(ret, "changeSet");
-        buf_add_str(ret, change_set);
-    }
+    add_reach(ret, evidence);
     if (result->output_bytes)
         add_output(ret, result);
     if (evidence->container)
@@ -393,8 +398,8 @@ int evidence_write_container(const struct evidence *evidence, const struct run_r
     add_str(ret, "subjectRef", evidence->subject);
     add_str(ret, "delegationRef", evidence->delegation);
     add_text(ret, "profileRef", plan->profile_id);
-    if (!evidence->alone)
-        add_text(ret, "localAgentExecutionRef", evidence->execution);
+    add_text(ret, evidence->alone ? "fingerprintRef" : "localAgentExecutionRef",
+             evidence->alone ? evidence->fingerprint : evidence->execution);
     add_text(ret, "fingerprintDigest", evidence->fingerprint_digest);
     add_text(ret, "isolationTier", tier_names[evidence->report->tier]);
     add_image(ret, evidence);
@@ -411,6 +416,8 @@ int evidence_write_container(const struct evidence *evidence, const struct run_r
     add_moment(ret, "endedAt", result->ended_ms);
     add_exit(ret, evidence, result);
     add_amounts(ret, "usage", usage);
+    if (evidence->alone)
+        add_reach(ret, evidence);
     buf_add_char(ret, '}');
     return done(ret, err);
 }

@@ -28,6 +28,7 @@ struct evidence {
     struct str prompt_egress; /* an object; empty: there was no model door */
     struct str denials;       /* the items of an array */
     struct str written;       /* likewise; empty: nothing was mounted read-write */
+    struct str change_set;    /* an object; empty: nothing changed */
     char program_digest[DIGEST_TEXT_SIZE], command_digest[DIGEST_TEXT_SIZE];
     char fingerprint_digest[DIGEST_TEXT_SIZE]; /* for the record of a container */
     const char *image_leave; /* the layer whose rule let an image run that is not pinned */
@@ -40,8 +41,8 @@ int evidence_write_fingerprint(const struct evidence *evidence, struct buf *ret,
                                struct err *err) MUST_CHECK;
 /* `usage` is by dimension. */
 int evidence_write_execution(const struct evidence *evidence, const struct run_result *result,
-                             const int64_t usage[DIMENSION_COUNT], struct str change_set,
-                             struct buf *ret, struct err *err) MUST_CHECK;
+                             const int64_t usage[DIMENSION_COUNT], struct buf *ret,
+                             struct err *err) MUST_CHECK;
 /* Of a run in an image: the ContainerExecutionRecord. */
 int evidence_write_container(const struct evidence *evidence, const struct run_result *result,
                              const int64_t usage[DIMENSION_COUNT], struct buf *ret,

@@ -64,6 +64,7 @@ static int gather(struct execution *execution, struct work *work, char budget[PL
         .delegation = work_text(work, WORK_OPERATION, "delegationRef"),
         .fingerprint = execution->fingerprint,
         .execution = execution->record,
+        .alone = execution->alone,
         .container = execution->plan->image ? execution->container : NULL,
         /* The gate let it pass: where it is not pinned, by the leave of the profile. */
         .image_leave = "user",
@@ -138,6 +139,8 @@ static int open_model_door(struct execution *execution, struct work *work, struc
                               str_from(execution->plan->profile_id), &execution->routes, err);
     if (r == 0)
         r = model_record_init(&execution->models, work, &execution->routes, err);
+    execution->models.offer = execution->offer;
+    execution->models.offer_context = execution->offer_context;
     options.routes = execution->routes.routes;
     options.route_count = execution->routes.count;
     return r < 0 ? r : model_door_open(&options, &execution->model_door, err);
@@ -308,16 +311,6 @@ static int gather_changes(struct execution *execution, struct work *work, struct
     return change_set_add(work, str_from(urn), &sum, err);
 }
 
-static int add_container(struct execution *execution, struct work *work,
-                         const struct evidence *evidence, struct err *err)
-{
-    _cleanup_(buf_release) struct buf json = BUF_INIT;
-    int r = evidence_write_container(evidence, &execution->result, execution->used.of, &json, err);
-    return r < 0 ? r
-                 : effect_add(work, "ContainerExecutionRecord", str_from(execution->container),
-                              buf_str(&json), err);
-}
-
 /* A report, and no more: what cannot be read of it ends no run. */
 static void gather_written(struct execution *execution)
 {
@@ -336,8 +329,8 @@ static void gather_written(struct execution *execution)
 
 static int add_record(struct execution *execution, struct work *work, struct err *err)
 {
-    _cleanup_(buf_release) struct buf json = BUF_INIT, network = BUF_INIT, egress = BUF_INIT,
-                                      denials = BUF_INIT;
+    _cleanup_(buf_release) struct buf json = BUF_INIT, container = BUF_INIT, network = BUF_INIT,
+                                      egress = BUF_INIT, denials = BUF_INIT;
     char budget[PLANE_URN_MAX];
     struct evidence evidence;
     int r = gather(execution, work, budget, &evidence, err);
@@ -354,15 +347,21 @@ static int add_record(struct execution *execution, struct work *work, struct err
     evidence.prompt_egress = buf_str(&egress);
     evidence.denials = buf_str(&denials);
     evidence.written = buf_str(&execution->written_mounts);
-    if (r == 0)
-        r = evidence_write_execution(&evidence, &execution->result, execution->used.of,
-                                     buf_str(&execution->change_set), &json, err);
-    if (r == 0)
+    evidence.change_set = buf_str(&execution->change_set);
+    if (r == 0 && !execution->alone)
+        r = evidence_write_execution(&evidence, &execution->result, execution->used.of, &json, err);
+    if (r == 0 && !execution->alone)
         r = effect_add(work, "LocalAgentExecution", str_from(execution->record), buf_str(&json),
                        err);
     if (r == 0 && evidence.container)
-        r = add_container(execution, work, &evidence, err);
-    return r < 0 || !execution->plan->receipt ? r : receipt_add(work, buf_str(&json), err);
+        r = evidence_write_container(&evidence, &execution->result, execution->used.of, &container,
+                                     err);
+    if (r == 0 && evidence.container)
+        r = effect_add(work, "ContainerExecutionRecord", str_from(execution->container),
+                       buf_str(&container), err);
+    return r < 0 || !execution->plan->receipt
+               ? r
+               : receipt_add(work, buf_str(execution->alone ? &container : &json), err);
 }
 
 /* How the operation ends where its command ended so. */

@@ -20,6 +20,7 @@ struct execution {
     struct launch *launch;
     const struct plan *plan;
     const char *directory;    /* where the caller stands */
+    bool alone;               /* a container that is an operation of its own */
     bool discard;             /* what it changes is thrown away when it has ended */
     const char *command_path; /* of the program, where it was found; NULL: unknown */
     const char *digests_folder;

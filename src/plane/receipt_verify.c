@@ -62,7 +62,16 @@ void receipt_release(struct receipt *receipt)
 
 /* --- the statement's form ------------------------------------------------------------------ */
 
-enum form { FORM_TEXT, FORM_URN, FORM_DIGEST, FORM_MOMENT, FORM_OBJECT, FORM_LIST, FORM_COUNT };
+enum form {
+    FORM_TEXT,
+    FORM_URN,
+    FORM_RUN,
+    FORM_DIGEST,
+    FORM_MOMENT,
+    FORM_OBJECT,
+    FORM_LIST,
+    FORM_COUNT
+};
 
 struct form_row {
     const char *pointer;
@@ -90,7 +99,7 @@ static const struct form_row forms[] = {
     { "/predicate/probes/contained", FORM_COUNT, NULL },
     { "/predicate/probes/escaped", FORM_COUNT, NULL },
     { "/predicate/probes/skipped", FORM_COUNT, NULL },
-    { "/predicate/execution/ref", FORM_URN, "local-agent-execution" },
+    { "/predicate/execution/ref", FORM_RUN, NULL },
     { "/predicate/execution/digest", FORM_DIGEST, NULL },
     { "/predicate/isolationTier", FORM_TEXT, NULL },
     { "/predicate/startedAt", FORM_MOMENT, NULL },
@@ -126,6 +135,9 @@ static bool has_form(const yyjson_val *value, const struct form_row *row)
         return row->text ? text_is(value, row->text) : text_of(value).len > 0;
     case FORM_URN:
         return is_urn(text_of(value), row->text);
+    case FORM_RUN: /* of a container of its own, its record is the run's */
+        return is_urn(text_of(value), "local-agent-execution") ||
+               is_urn(text_of(value), "container-execution-record");
     case FORM_DIGEST:
         return is_digest(text_of(value));
     case FORM_MOMENT:
@@ -143,9 +155,9 @@ static bool has_form(const yyjson_val *value, const struct form_row *row)
 static int check_form(const struct receipt *receipt, struct err *err)
 {
     static const char *const expected[] = {
-        [FORM_TEXT] = "a text",      [FORM_URN] = "a reference",  [FORM_DIGEST] = "a digest",
-        [FORM_MOMENT] = "a time",    [FORM_OBJECT] = "an object", [FORM_LIST] = "a list",
-        [FORM_COUNT] = "an integer",
+        [FORM_TEXT] = "a text",     [FORM_URN] = "a reference",  [FORM_RUN] = "a reference",
+        [FORM_DIGEST] = "a digest", [FORM_MOMENT] = "a time",    [FORM_OBJECT] = "an object",
+        [FORM_LIST] = "a list",     [FORM_COUNT] = "an integer",
     };
     for (size_t i = 0; i < ARRAY_LEN(forms); i++) {
         if (has_form(at(root_of(receipt), forms[i].pointer), &forms[i]))
