@@ -18,7 +18,7 @@
 
 #define STEP_LOOP   "wait for descriptors"
 #define BATCH       128
-#define BATCHES_MAX 64 /* of one turn: then whoever owns the process has its own look */
+#define BATCHES_MAX 8 /* of one turn: then whoever owns the process has its own look */
 
 struct loop {
     int epoll;

@@ -340,8 +340,8 @@ void network_record_write(const struct uses *uses, struct buf *ret)
     for (size_t i = 0; i < uses_count(uses); i++) {
         const struct use *use = &uses_at(uses, i)->use;
         all.connections += use->connections;
-        all.sent_bytes += use->sent_bytes;
-        all.received_bytes += use->received_bytes;
+        all.sent_bytes += use_read(&use->sent_bytes);
+        all.received_bytes += use_read(&use->received_bytes);
         destinations += use->connections > 0;
     }
     buf_addf(ret, "{\"flows\":%llu,\"bytesSent\":%llu,\"bytesReceived\":%llu,\"destinations\":%zu}",

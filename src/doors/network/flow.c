@@ -139,6 +139,8 @@ static void drain_client(struct flow *flow)
 static void end(struct flow *flow, bool reset)
 {
     struct flows *flows = flow->flows;
+    flow_bring_back(flow);
+    flows->lasting[false] -= flow->moves >= FLOW_LASTS_AFTER;
     flow_enter(flow, FLOW_ENDED);
     loop_timer_stop(flows->options.loop, &flow->timer);
     setup_free(TAKE_PTR(flow->setup));
@@ -203,16 +205,17 @@ static void note_end(struct flow *flow)
     flow_set_due(flow, flow->flows->limits.half_closed_ms);
 }
 
-static void move(struct flow *flow)
+void flow_conclude(struct flow *flow, enum pump_state outcome)
 {
-    flow->active_ms = clock_passed_ms();
-    switch (pump_move(&flow->pump)) {
+    switch (outcome) {
     case PUMP_HAS_MORE:
         flow->busy = true;
         flow_set_due(flow, 0);
         return;
     case PUMP_WAITS:
         note_end(flow);
+        if (flow->state == FLOW_OPEN)
+            flow_lasts(flow);
         return;
     case PUMP_ENDED:
         end(flow, false);
@@ -224,6 +227,12 @@ static void move(struct flow *flow)
         flow_refuse(flow, REFUSED_LIMIT, "more is held for slow readers than the door holds");
         return;
     }
+}
+
+static void move(struct flow *flow)
+{
+    flow_note_active(flow);
+    flow_conclude(flow, pump_move(&flow->pump));
 }
 
 void flow_open(struct flow *flow)
@@ -255,7 +264,9 @@ static void hear_client(struct loop_watch *watch, uint32_t events)
 {
     struct flow *flow = LOOP_OWNER(watch, struct flow, client);
     pump_hear(&flow->pump, PUMP_CLIENT, events);
-    if (flow->state >= FLOW_OPEN)
+    if (flow->carrier)
+        flow_carry(flow);
+    else if (flow->state >= FLOW_OPEN)
         move(flow);
     else if (events & (EPOLLERR | EPOLLHUP))
         flow_break(flow);
@@ -266,6 +277,11 @@ static void hear_client(struct loop_watch *watch, uint32_t events)
 static void hear_server(struct loop_watch *watch, uint32_t events)
 {
     struct flow *flow = LOOP_OWNER(watch, struct flow, server);
+    if (flow->carrier) {
+        pump_hear(&flow->pump, PUMP_SERVER, events);
+        flow_carry(flow);
+        return;
+    }
     bool failed = flow->state == FLOW_CONNECTING && (events & (EPOLLERR | EPOLLHUP));
     if (!failed) /* another socket may take this one's place */
         pump_hear(&flow->pump, PUMP_SERVER, events);
@@ -287,7 +303,7 @@ static void hear_late(struct loop_timer *timer)
     }
     int64_t now = clock_passed_ms();
     int64_t quiet_ms = flow->state == FLOW_OPEN ? limits->idle_ms : limits->half_closed_ms;
-    int64_t idle_left = flow->active_ms + quiet_ms - now;
+    int64_t idle_left = __atomic_load_n(&flow->active_ms, __ATOMIC_RELAXED) + quiet_ms - now;
     int64_t total_left = flow->opened_ms + limits->total_ms - now;
     if (total_left <= 0) {
         flow_refuse(flow, REFUSED_LIMIT, "it was open for %lld s", limits->total_ms / 1000LL);

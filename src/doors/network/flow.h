@@ -23,7 +23,7 @@
 #define FLOW_IDLE_MS        (2 * 3600 * 1000)  /* without a byte either way */
 #define FLOW_HALF_CLOSED_MS (15 * 60 * 1000)   /* the same, where one side has ended */
 #define FLOW_TOTAL_MS       INT64_C(604800000) /* from the connection on: a week */
-#define FLOW_BYTES_IDLE     512                /* what an open flow takes here while it is idle */
+#define FLOW_BYTES_IDLE     576                /* what an open flow takes here while it is idle */
 
 /*        state             what it waits for */
 #define FLOW_STATE_TABLE(X)                                                                        \

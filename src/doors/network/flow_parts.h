@@ -4,6 +4,8 @@
 
 #include <sys/socket.h>
 
+#include "base/clock.h"
+#include "doors/network/carrier.h"
 #include "doors/network/flow.h"
 #include "doors/network/proxy_rounds.h"
 #include "doors/network/pump.h"
@@ -32,10 +34,16 @@ struct flow {
     struct loop_timer timer;
     int64_t opened_ms, active_ms;
     struct pump pump;
-    unsigned char state;    /* enum flow_state; flow_enter alone changes it */
-    bool busy : 1;          /* it has more to move, as soon as others have had their turn */
-    bool by_address : 1;    /* an address was dialled; the name, if any, is the hello's */
-    bool by_resolution : 1; /* the name was resolved here, and the address asked about */
+    struct carrier *carrier;    /* that relays it; NULL: the door's own thread does */
+    struct loop_timer again;    /* the carrier's: it has more to move */
+    struct flow *next_returned; /* on the carrier's list */
+    bool returns;               /* it is on that list, with what the pump had said: */
+    unsigned char outcome;      /* enum pump_state */
+    uint16_t moves;             /* up to FLOW_LASTS_AFTER */
+    unsigned char state;        /* enum flow_state; flow_enter alone changes it */
+    bool busy : 1;              /* it has more to move, as soon as others have had their turn */
+    bool by_address : 1;        /* an address was dialled; the name, if any, is the hello's */
+    bool by_resolution : 1;     /* the name was resolved here, and the address asked about */
     struct target target;
 };
 
@@ -56,7 +64,12 @@ struct flows {
     size_t slab_count, counts[FLOW_STATE_COUNT];
     struct flow_listener listeners[FLOW_LISTENERS_MAX];
     size_t listener_count;
-    bool paused; /* nothing is accepted until there is room, or are descriptors */
+    struct carrier *carrier; /* NULL until one is needed */
+    bool is_alone;           /* none is to be had */
+    struct loop_watch returns;
+    struct flow *returned;
+    size_t lasting[2]; /* flows that have lasted: the door's own, the carrier's */
+    bool paused;       /* nothing is accepted until there is room, or are descriptors */
     struct loop_timer retry;
 };
 
@@ -92,6 +105,27 @@ void flow_refuse(struct flow *flow, enum door_refusal refusal, const char *forma
     PRINTF_LIKE(3, 4);
 /* A side is gone: the other learns it in the same way. */
 void flow_break(struct flow *flow);
+
+/* What the pump has said of an open flow is acted on: it waits, goes on, or ends. */
+void flow_conclude(struct flow *flow, enum pump_state outcome);
+
+/* --- flow_carried.c ------------------------------------------------------------------------ */
+
+#define FLOW_LASTS_AFTER 256 /* moves */
+
+static inline void flow_note_active(struct flow *flow)
+{
+    __atomic_store_n(&flow->active_ms, clock_passed_ms(), __ATOMIC_RELAXED);
+}
+
+/* It has moved once more; it may be the carrier's when this returns. */
+void flow_lasts(struct flow *flow);
+/* In the carrier's thread: moves what there is to move. */
+void flow_carry(struct flow *flow);
+/* It is the door's again, whoever relayed it. */
+void flow_bring_back(struct flow *flow);
+/* Nothing is carried any more. */
+void flows_end_carrier(struct flows *flows);
 
 /* --- flow_setup.c -------------------------------------------------------------------------- */
 

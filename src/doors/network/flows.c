@@ -302,6 +302,7 @@ void flows_free(struct flows *flows)
         }
         free(flows->slabs[i]);
     }
+    flows_end_carrier(flows);
     tls_legs_free(flows->legs);
     pump_pool_free(flows->pool);
     free(flows);

@@ -25,6 +25,8 @@
 
 #include <sys/socket.h>
 
+#include "doors/network/target.h"
+
 #define STEP_PUMP        "relay a connection"
 #define BULK_BYTES_LEAST (PUMP_BYTES / 4) /* of a read, or the next one is a copy again */
 
@@ -70,7 +72,7 @@ static bool take_pipe(struct pump_pool *pool, struct pump_half *half)
         memcpy(half->pipe, pool->pipes[--pool->idle], sizeof(half->pipe));
         return true;
     }
-    if (pool->pipes_made == PUMP_PIPES_MAX || pipe2(half->pipe, O_CLOEXEC | O_NONBLOCK) < 0)
+    if (pool->pipes_made >= PUMP_PIPES_MAX || pipe2(half->pipe, O_CLOEXEC | O_NONBLOCK) < 0)
         return false;
     pool->pipes_made++;
     return true;
@@ -81,7 +83,7 @@ static void give_pipe(struct pump_pool *pool, struct pump_half *half)
 {
     if (half->pipe[0] < 0)
         return;
-    if (half->in_pipe) {
+    if (half->in_pipe || pool->idle == PUMP_PIPES_MAX) {
         close(half->pipe[0]);
         close(half->pipe[1]);
         pool->pipes_made--;
@@ -122,7 +124,7 @@ static int wrote(struct pump *pump, enum pump_side from, ssize_t n)
 {
     if (n >= 0) {
         if (pump->counts[from])
-            *pump->counts[from] += (uint64_t)n;
+            use_add(pump->counts[from], (uint64_t)n);
         return 1;
     }
     if (errno == EINTR)
@@ -272,6 +274,20 @@ void pump_release(struct pump *pump)
         give_pipe(pump->pool, &pump->halves[i]);
         drop_held(pump->pool, &pump->halves[i]);
     }
+}
+
+void pump_change_pool(struct pump *pump, struct pump_pool *to)
+{
+    struct pump_pool *from = pump->pool;
+    for (size_t i = 0; i < ARRAY_LEN(pump->halves); i++) {
+        const struct pump_half *half = &pump->halves[i];
+        bool has_pipe = half->pipe[0] >= 0;
+        from->pipes_made -= has_pipe;
+        to->pipes_made += has_pipe;
+        from->held_bytes -= half->held_end;
+        to->held_bytes += half->held_end;
+    }
+    pump->pool = to;
 }
 
 int pump_put_first(struct pump *pump, struct str bytes)

@@ -17,7 +17,7 @@
 #define PUMP_BYTES          (64 << 10) /* that are moved at once, and that are ever held one way */
 #define PUMP_ROUNDS_MAX     16         /* of one pump_move: then others have their turn */
 #define PUMP_PIPES_MAX      256
-#define PUMP_HELD_BYTES_MAX ((size_t)64 << 20) /* by all pumps of a pool */
+#define PUMP_HELD_BYTES_MAX ((size_t)32 << 20) /* by all pumps of a pool */
 
 /* What pumps share: one buffer, and the pipes that none of them needs at the moment. */
 struct pump_pool;
@@ -53,12 +53,15 @@ struct pump {
     struct pump_pool *pool;
     struct pump_socket sockets[2];
     struct pump_half halves[2]; /* by the side that sends */
-    uint64_t *counts[2];        /* by the side that sent, where they are not NULL */
+    uint64_t *counts[2];        /* by the side that sent, where they are not NULL; see use_add */
 };
 
 void pump_init(struct pump *pump, struct pump_pool *pool, int client, int server);
 /* Gives back what it has of the pool; the sockets stay open. */
 void pump_release(struct pump *pump);
+
+/* Takes what it has of its pool to another; both are the caller's. */
+void pump_change_pool(struct pump *pump, struct pump_pool *to);
 
 /* The first bytes to a server, before any that the client sends from now on. 0 or -errno. */
 int pump_put_first(struct pump *pump, struct str bytes) MUST_CHECK;

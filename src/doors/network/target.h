@@ -28,6 +28,17 @@ struct use {
     uint64_t connections, sent_bytes, received_bytes;
 };
 
+/* Bytes are counted by two threads, and read by one. */
+static inline void use_add(uint64_t *count, uint64_t bytes)
+{
+    __atomic_fetch_add(count, bytes, __ATOMIC_RELAXED);
+}
+
+static inline uint64_t use_read(const uint64_t *count)
+{
+    return __atomic_load_n(count, __ATOMIC_RELAXED);
+}
+
 enum route_kind { ROUTE_DIRECT, ROUTE_HTTP_PROXY, ROUTE_HTTPS_PROXY, ROUTE_SOCKS5 };
 
 struct reference_proxy;
