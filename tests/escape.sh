@@ -148,9 +148,11 @@ run ledger export --jsonl
 check "no secret is in the ledger" out_lacks "$sentinel"
 before=$(wc -l <"$scratch/out")
 run run -m "$HOME/.ssh:/keys:read-only" -- true
-check "what is refused before it is an operation" exits 125
-run ledger export --jsonl
-check "leaves no event" test "$(wc -l <"$scratch/out")" -eq "$before"
+check "what the plan refuses is refused" exits 125
+run ledger export --jsonl --from "$before"
+check "leaves its verdict" out_has '"gate":"artifactAccess","policyDecisionRef"'
+check "and that nothing began" out_lacks '"to":"running"'
+check "in an operation that failed" out_has '"from":"preflighting","of":"operation","to":"failed"'
 
 # ---- the same attempts, outside: each does what it says ----
 

@@ -129,6 +129,104 @@ check "a path within it leads to it" out_matches "^asked +files.mount \(mount pa
 check "with what became of the operation" out_matches "the operation is failed"
 rm "$layer/gates.yaml"
 
+# ---- what was refused while it was planned ----
+
+# shellcheck disable=SC2317 # check calls it
+refused() { # RULE ARGUMENT…: twice the same run, which is refused by that rule
+    rule=$1
+    shift
+    run run "$@"
+    exits 125 && err_has "[$rule]"
+}
+# shellcheck disable=SC2317
+told_by() { # RULE QUESTION
+    run doctor why "$2"
+    out_matches "^decided +denied by the built-in layer, rule $1" && fits_a_screen
+}
+mkdir -p "$HOME/.ssh"
+run ledger export --jsonl
+events=$(wc -l <"$scratch/out")
+run run --dry-run -m "$HOME/.ssh:read-only" -- true
+run ledger export --jsonl
+check "a plan that is only printed leaves nothing" [ "$(wc -l <"$scratch/out")" -eq "$events" ]
+check "a mount is refused by the plan" refused mount-secret -m "$HOME/.ssh:read-only" -- true
+check "and again" refused mount-secret -m "$HOME/.ssh:read-only" -- cp x y
+check "why tells it by a path within" told_by mount-secret "$HOME/.ssh/id_ed25519"
+check "what was asked" out_matches "^asked +files.mount \(mount path $HOME/.ssh\) by"
+check "first and how often" out_matches "2 +times|2$"
+check "what became of it" out_has "the operation is failed"
+check "and what to do" out_matches "^do +name a directory that has none"
+run doctor why --json "$HOME/.ssh"
+check "for programs too" story_is "story['count'] == 2 and story['firstAt'] < story['lastAt'] and len(story['operationRefs']) == 2"
+check "by the capability" told_by mount-secret "files.mount:$HOME/.ssh"
+check "by a line of a log" told_by mount-secret "cp: cannot open '$HOME/.ssh/id_ed25519': No such file"
+planned=$(last_run)
+check "by its operation" told_by mount-secret "$planned"
+run doctor run "$planned"
+check "which says what it was denied" out_matches "^  files.mount +denied +$HOME/.ssh"
+run op show "$planned"
+check "and is an operation like others" out_has "mount-secret"
+run doctor run --json "$planned"
+cp "$scratch/out" "$scratch/grants.json"
+run contract lint "$scratch/grants.json"
+check "its document keeps the rules" exits 0
+check "a variable that is a secret" refused environment-secret -e GITHUB_TOKEN=x --idempotency-key mended -- true
+check "is told" told_by environment-secret GITHUB_TOKEN
+run run --idempotency-key mended -- true
+check "a refusal does not take the key: the mended command runs" exits 0
+check "a tier that there is not" refused tier-below-minimum --tier vm -- true
+check "is told by the profile" told_by tier-below-minimum urn:srcos:agent-machine-profile:personal
+mkdir -p "$scratch/image/bin"
+cp /bin/true "$scratch/image/bin/true"
+check "an image that is not pinned" refused image-not-pinned --image "rootfs:$scratch/image" -- /bin/true
+pin=$(grep -o 'sha256:[0-9a-f]*' "$scratch/err" | head -n 1)
+check "is told" told_by image-not-pinned "$scratch/image"
+check "a tool whose program lies elsewhere" refused surface-program-outside codex
+check "is told by the program" told_by surface-program-outside "$scratch/codex"
+cat >"$layer/gates.yaml" <<YAML
+rules:
+  - gate: containerExecution
+    match: "*"
+    answer: deny
+    reason: No images here.
+YAML
+"$program" profile create --kind personal --name narrow >/dev/null
+run profile show narrow
+python3 -c 'import json, sys
+profile = json.load(open(sys.argv[1]))
+profile["agentPlane"]["toolSurfaceRefs"] = []
+profile["agentPlane"]["capabilityContractRef"] = "urn:srcos:capability-contract:late"
+json.dump(profile, open(sys.argv[2], "w"))' "$scratch/out" "$scratch/narrow.json"
+run profile edit narrow --from "$scratch/narrow.json"
+check "a profile without tools, for a later phase" exits 0
+cat >"$layer/late.json" <<'JSON'
+{"id": "urn:srcos:capability-contract:late", "type": "CapabilityContract", "specVersion": "1.0.0",
+ "componentRef": "urn:srcos:component:late", "componentKind": "agent", "declaredCapabilities": [],
+ "requiredBrokers": [], "minimumBootPhase": "recovery-session", "degradedModePolicy": "refuse-start",
+ "userVisibleImpact": "It does not start.", "evidenceRefs": []}
+JSON
+check "a phase that is not reached" refused phase-not-reached -p narrow -- true
+check "is told by its contract" told_by phase-not-reached urn:srcos:capability-contract:late
+sed -i 's/recovery-session/sealed-boot/' "$layer/late.json"
+check "a surface that the profile does not list" refused surface-not-listed -p narrow shell
+check "is told by the tool" told_by surface-not-listed local-shell
+run run --image "rootfs:$scratch/image@$pin" -- /bin/true
+check "an image that a layer denies" exits 125
+run doctor why "$scratch/image"
+check "is told by that layer's rule" out_matches "^decided +denied by the user layer"
+rm "$layer/gates.yaml" "$layer/late.json"
+workspace=$("$program" op show --json "$planned" | grep -o 'urn:srcos:workspace:[^"]*' | head -1)
+run delegation issue --to "urn:srcos:user:$(id -un)" --operation execution.start --profile \
+    urn:srcos:agent-machine-profile:personal --workspace "$workspace" --mount "$PWD:staged" \
+    --network urn:srcos:network-access-profile:personal --id urn:srcos:delegation:here
+delegated=urn:srcos:delegation:here
+mkdir -p "$HOME/src/other"
+run run --delegation "$delegated" -m "$HOME/src/other:read-only" -- true
+check "what is not delegated" exits 125
+run doctor why "$HOME/src/other"
+check "is told" out_matches "^decided +denied by the built-in layer, rule no-delegation"
+check "with what to do" out_has "have a delegation issued with"
+
 # ---- what the ledger does not have ----
 
 run doctor why /nowhere/at/all

@@ -45,6 +45,7 @@
 #define STEP       "verify a delegation"
 #define STEP_SEAL  "sign a delegation"
 #define STEP_COVER "look into the delegation"
+#define RULE       "no-delegation" /* by which it is refused to do what is not covered */
 #define LINKS_MAX  (DELEGATION_DEPTH_MAX + 1)
 
 struct link {
@@ -459,14 +460,15 @@ static int uncovered(const struct delegation *delegation, const char *pointer, s
 
 /* One thing of a list of the scope; `option` is that of `delegation issue`. */
 static int cover_item(const struct delegation *delegation, const char *pointer, const char *what,
-                      const char *option, struct str asked, struct err *err)
+                      const char *option, const char *kind, struct str asked, struct err *err)
 {
     const yyjson_val *root = yyjson_doc_get_root(delegation->doc);
     if (!asked.len || array_has(at(root, pointer), asked))
         return 0;
-    return uncovered(delegation, pointer, err,
-                     "%s %.*s is not delegated; have a delegation issued with --%s %.*s", what,
-                     STR_ARG(asked), option, STR_ARG(asked));
+    int r = uncovered(delegation, pointer, err, "%s %.*s is not delegated", what, STR_ARG(asked));
+    err_remedy(err, "have a delegation issued with --%s %.*s", option, STR_ARG(asked));
+    err_about(err, RULE, kind, asked);
+    return r;
 }
 
 static int cover_network(const struct delegation *delegation, struct str asked, struct err *err)
@@ -475,11 +477,11 @@ static int cover_network(const struct delegation *delegation, struct str asked, 
     struct str given = text_of(at(yyjson_doc_get_root(delegation->doc), pointer));
     if (!asked.len || str_equal(asked, given))
         return 0;
-    return uncovered(delegation, pointer, err,
-                     "%s%.*s is delegated and not %.*s; have a delegation issued with --network "
-                     "%.*s",
-                     given.len ? "the network " : "no network", STR_ARG(given), STR_ARG(asked),
-                     STR_ARG(asked));
+    int r = uncovered(delegation, pointer, err, "%s%.*s is delegated and not %.*s",
+                      given.len ? "the network " : "no network", STR_ARG(given), STR_ARG(asked));
+    err_remedy(err, "have a delegation issued with --network %.*s", STR_ARG(asked));
+    err_about(err, RULE, "network-profile", asked);
+    return r;
 }
 
 static int cover_mounts(const struct delegation *delegation,
@@ -490,11 +492,14 @@ static int cover_mounts(const struct delegation *delegation,
         struct str path = request->mount_paths[i], semantics = request->mount_semantics[i];
         if (request->profile.len && request->mounts_by_profile && request->mounts_by_profile[i])
             continue; /* what covers the profile covers it */
-        if (!narrow_mount_admits(mounts, path, semantics))
-            return uncovered(delegation, "/scope/mounts", err,
-                             "mounting %.*s %.*s is not delegated; have a delegation issued with "
-                             "--mount %.*s:%.*s",
-                             STR_ARG(path), STR_ARG(semantics), STR_ARG(path), STR_ARG(semantics));
+        if (narrow_mount_admits(mounts, path, semantics))
+            continue;
+        int r = uncovered(delegation, "/scope/mounts", err, "mounting %.*s %.*s is not delegated",
+                          STR_ARG(path), STR_ARG(semantics));
+        err_remedy(err, "have a delegation issued with --mount %.*s:%.*s", STR_ARG(path),
+                   STR_ARG(semantics));
+        err_about(err, RULE, "path", path);
+        return r;
     }
     return 0;
 }
@@ -530,18 +535,19 @@ int delegation_covers(const struct delegation *delegation, const struct delegati
                          "it was given to %.*s and not to %.*s; have one issued with --to %.*s",
                          STR_ARG(delegation->subject), STR_ARG(request->subject),
                          STR_ARG(request->subject));
-    int r = cover_item(delegation, "/scope/workspaceRefs", "the workspace", "workspace",
+    int r = cover_item(delegation, "/scope/workspaceRefs", "the workspace", "workspace", "artifact",
                        request->workspace, err);
     if (r == 0)
-        r = cover_item(delegation, "/scope/profileRefs", "the profile", "profile", request->profile,
-                       err);
+        r = cover_item(delegation, "/scope/profileRefs", "the profile", "profile", "artifact",
+                       request->profile, err);
     if (r == 0)
         r = cover_network(delegation, request->network_profile, err);
     for (size_t i = 0; r == 0 && i < request->tool_count; i++)
-        r = cover_item(delegation, "/scope/toolRefs", "the tool", "tool", request->tools[i], err);
+        r = cover_item(delegation, "/scope/toolRefs", "the tool", "tool", "tool", request->tools[i],
+                       err);
     for (size_t i = 0; r == 0 && i < request->provider_count; i++)
         r = cover_item(delegation, "/scope/modelProviderRefs", "the model provider", "provider",
-                       request->providers[i], err);
+                       "model-provider", request->providers[i], err);
     if (r == 0)
         r = cover_mounts(delegation, request, err);
     if (r == 0)

@@ -20,7 +20,9 @@ fill(struct err *err, enum err_code code, const char *step, const char *format, 
 {
     err->code = code;
     err->step = step;
-    err->where[0] = '\0';
+    err->where[0] = err->thing[0] = '\0';
+    err->rule = err->kind = NULL;
+    err->why_len = 0;
     vsnprintf(err->cause, sizeof(err->cause), format, arguments);
 }
 
@@ -75,6 +77,66 @@ void err_where(struct err *err, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(err->where, sizeof(err->where), format, arguments);
     va_end(arguments);
+}
+
+void err_remedy(struct err *err, const char *format, ...)
+{
+    if (!err)
+        return;
+    size_t used = err->why_len = strlen(err->cause);
+    va_list arguments;
+    used += (size_t)snprintf(err->cause + used, sizeof(err->cause) - used, "; ");
+    if (used >= sizeof(err->cause))
+        return;
+    va_start(arguments, format);
+    vsnprintf(err->cause + used, sizeof(err->cause) - used, format, arguments);
+    va_end(arguments);
+}
+
+void err_about(struct err *err, const char *rule, const char *kind, struct str thing)
+{
+    if (!err)
+        return;
+    err->rule = rule;
+    err->kind = kind;
+    snprintf(err->thing, sizeof(err->thing), "%.*s", STR_ARG(thing));
+}
+
+void err_rule(struct err *err, const char *rule, const char *kind, struct str thing)
+{
+    if (!err)
+        return;
+    size_t used = strlen(err->cause), room = sizeof(err->cause) - strlen(rule) - sizeof(" []");
+    used = used < room ? used : room; /* the rule is told, whatever else is */
+    snprintf(err->cause + used, sizeof(err->cause) - used, " [%s]", rule);
+    err_about(err, rule, kind, thing);
+}
+
+/* What stands before the rule. */
+static struct str told(const struct err *err)
+{
+    struct str cause = str_from(err->cause);
+    size_t open = cause.len;
+    while (err->rule && open > 0 && cause.ptr[open - 1] != '[')
+        open--;
+    struct str last = str_from_offset(cause, open);
+    if (err->rule && open > 1 && last.len == strlen(err->rule) + 1 &&
+        str_starts(last, str_from(err->rule)))
+        cause.len = open - strlen(" [");
+    return cause;
+}
+
+struct str err_why(const struct err *err)
+{
+    struct str why = told(err);
+    if (err->why_len && err->why_len < why.len)
+        why.len = err->why_len;
+    return why;
+}
+
+struct str err_to_do(const struct err *err)
+{
+    return err->why_len ? str_from_offset(told(err), err->why_len + strlen("; ")) : STR("");
 }
 
 const char *err_id(enum err_code code)

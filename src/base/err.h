@@ -11,6 +11,7 @@
 #define AM_BASE_ERR_H
 
 #include "base/base.h"
+#include "base/str.h"
 
 /*        code         JSON identifier       exit  errno         text                            */
 #define ERR_TABLE(X)                                                                               \
@@ -44,6 +45,10 @@ struct err {
     const char *step;          /* static text: what was being done */
     char where[ERR_WHERE_MAX]; /* file, line, JSON Pointer; may be empty */
     char cause[ERR_CAUSE_MAX]; /* why it failed, and what to do next */
+    /* Of what a rule refuses; see err_rule. */
+    const char *rule, *kind; /* static text; NULL: no rule decided */
+    char thing[ERR_WHERE_MAX];
+    size_t why_len; /* of the cause's beginning that says why; 0: it is not told apart */
 };
 
 /* Both fill err, unless it is NULL, and return the code's -errno. */
@@ -57,6 +62,15 @@ int err_set_errno(struct err *err, int error_number, const char *step, const cha
     PRINTF_LIKE(4, 5);
 /* Says where an error that is already set happened; outer callers replace inner places. */
 void err_where(struct err *err, const char *format, ...) PRINTF_LIKE(2, 3);
+/* Adds what to do about an error that is already set, told apart from why. */
+void err_remedy(struct err *err, const char *format, ...) PRINTF_LIKE(2, 3);
+/* Says which rule refuses what; the kind of the thing is a PolicyDecision's word. */
+void err_about(struct err *err, const char *rule, const char *kind, struct str thing);
+/* The same, and the cause ends in the rule's name: the last that is said. */
+void err_rule(struct err *err, const char *rule, const char *kind, struct str thing);
+/* Views of a cause: why, and what to do (empty where that is not told apart). */
+struct str err_why(const struct err *err);
+struct str err_to_do(const struct err *err);
 
 const char *err_id(enum err_code code);
 const char *err_text(enum err_code code);

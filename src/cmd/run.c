@@ -18,6 +18,7 @@
 #include "cmd/run_image.h"
 #include "cmd/run_mounts.h"
 #include "cmd/run_print.h"
+#include "cmd/run_refusal.h"
 #include "cmd/run_surface.h"
 #include "cmd/tell.h"
 #include "cmd/worktree_ask.h"
@@ -31,9 +32,8 @@
 #include "plane/run_policy.h"
 #include "plane/work.h"
 
-#define STEP_RUN           "run a command"
-#define STATUS_REFUSED     125
-#define WORKSPACE_NAME_MAX 64
+#define STEP_RUN       "run a command"
+#define STATUS_REFUSED 125
 
 enum {
     OPTION_PROFILE,
@@ -344,25 +344,6 @@ static void ask_about(void *context, const char *card)
         op_notify(NULL, card);
 }
 
-/* The folder's name and a part of its path's digest: the same for every run in it. */
-static int name_workspace(const struct running *run, char ret[PLANE_URN_MAX], struct err *err)
-{
-    char digest[DIGEST_TEXT_SIZE], name[WORKSPACE_NAME_MAX];
-    const char *path = run->facts.repository, *last = strrchr(path, '/') + 1;
-    size_t len = 0;
-    for (; last[len] && len < sizeof(name) - 1; len++) {
-        char c = last[len];
-        bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-        name[len] = plain ? c : '-';
-    }
-    name[len] = '\0';
-    int r = digest_text(str_from(path), digest, err);
-    if (r == 0)
-        snprintf(ret, PLANE_URN_MAX, "urn:srcos:workspace:%s%s%.8s", name, len ? "-" : "w-",
-                 digest + strlen("sha256:"));
-    return r;
-}
-
 /*
  * What somebody else wrote is held against schema and rules before anything of it is done. The
  * repository here is mounted where that is the workspace that it is about.
@@ -378,7 +359,7 @@ static int check_submitted(struct running *run, struct err *err)
     if (r == 0)
         r = plane_check_command(run->plane, command, err);
     if (r == 0)
-        r = name_workspace(run, workspace, err);
+        r = run_workspace(run->facts.repository, workspace, err);
     if (r < 0)
         return r;
     snprintf(run->name, sizeof(run->name), "%.*s",
@@ -533,7 +514,7 @@ static int write_command(const struct running *run, struct buf *ret, struct err 
                    : 0;
     int r = write_parameters(run, &parameters, err);
     if (r == 0)
-        r = name_workspace(run, workspace, err);
+        r = run_workspace(run->facts.repository, workspace, err);
     if (r < 0)
         return r;
     for (size_t i = 0; i < DIMENSION_COUNT; i++)
@@ -695,7 +676,28 @@ static int tell_end(const struct running *run)
     return report.status;
 }
 
-/* A run that never became an operation: told like one that was refused. */
+/* What a rule refused while it was planned stands in the ledger like a gate's denial. */
+static void record_refusal(const struct running *run, const struct err *why)
+{
+    const struct invocation *invocation = run->invocation;
+    const struct run_refusal refusal = {
+        .plane = run->plane,
+        .profile = run->profile.root,
+        .argv = run->request.argv ? run->request.argv : (const char *const *)invocation->operands,
+        .surface = run->request.surface,
+        .image = run->image.is_open ? &run->image : NULL,
+        .repository = run->facts.repository,
+        .delegation = invocation->values[OPTION_DELEGATION],
+        .reason = invocation->values[OPTION_REASON],
+        .alone = invocation->values[OPTION_ALONE],
+        .submitted = run->submitted,
+    };
+    struct err err = { 0 };
+    if (run_refusal_record(&refusal, why, &err) < 0)
+        (void)tell_error(invocation, &err);
+}
+
+/* A run that never became an operation of its own: told like one that was refused. */
 static int tell_refusal(const struct running *run, const struct err *err)
 {
     int status = tell_error(run->invocation, err);
@@ -759,6 +761,8 @@ int run_carry_out(const struct invocation *invocation, struct str command)
         run->ahead = launch_ahead();
     if (r == 0)
         r = make_plan(run, &err);
+    if (r < 0 && err.rule && run->profile.root && !invocation->values[OPTION_DRY_RUN])
+        record_refusal(run, &err);
     if (r == 0 && invocation->values[OPTION_DRY_RUN])
         status = run_print_plan(run->plan, invocation->values[OPTION_JSON]);
     else {

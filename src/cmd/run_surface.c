@@ -14,7 +14,7 @@
 
 #define STEP_SURFACE "open a tool surface"
 /* Where the Model Door is. */
-#define MODEL_DOOR   "http://127.0.0.1:11434"
+#define MODEL_DOOR "http://127.0.0.1:11434"
 
 bool run_surface_is(const char *word)
 {
@@ -78,12 +78,15 @@ static int add_interpreter(struct run_surface *surface, struct plan_request *req
 {
     const struct surface_program *program = &surface->program;
     const char *slash = strrchr(program->interpreter, '/');
-    if (!program->interpreter_install[0])
-        return err_set(err, ERR_DENIED, STEP_SURFACE,
-                       "%s is run by %s, which lies outside of where its surface says that it is "
-                       "installed; install it there, or have PATH find another one first "
-                       "[surface-program-outside]",
-                       program->resolved, program->interpreter);
+    if (!program->interpreter_install[0]) {
+        err_set(err, ERR_DENIED, STEP_SURFACE,
+                "%s is run by %s, which lies outside of where its surface says that it is "
+                "installed",
+                program->resolved, program->interpreter);
+        err_remedy(err, "install it there, or have PATH find another one first");
+        err_rule(err, "surface-program-outside", "path", str_from(program->interpreter));
+        return -EACCES;
+    }
     request->search_first = arena_copy(
         &surface->arena, str_make(program->interpreter, (size_t)(slash - program->interpreter)));
     if (!request->search_first)
@@ -106,12 +109,15 @@ static int add_program(struct run_surface *surface, const struct run_surface_pla
                                  place->facts->home, program, err);
     if (r < 0)
         return r;
-    if (program->is_outside)
-        return err_set(err, ERR_DENIED, STEP_SURFACE,
-                       "%s lies outside of where its surface says that it is installed; install it "
-                       "there, or run it from a mount: agent-machine run -- %s "
-                       "[surface-program-outside]",
-                       program->resolved, program->resolved);
+    if (program->is_outside) {
+        err_set(err, ERR_DENIED, STEP_SURFACE,
+                "%s lies outside of where its surface says that it is installed",
+                program->resolved);
+        err_remedy(err, "install it there, or run it from a mount: agent-machine run -- %s",
+                   program->resolved);
+        err_rule(err, "surface-program-outside", "path", str_from(program->resolved));
+        return -EACCES;
+    }
     r = surface_program_identify(yyjson_doc_get_root(surface->doc), path ? path : "", cache,
                                  SURFACE_VERSION_TIME_MS, program, err);
     if (r == 0 && program->install[0])

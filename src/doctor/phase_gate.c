@@ -9,11 +9,14 @@
 
 static int refuse(const yyjson_val *contract, const struct phase_finding *finding, struct err *err)
 {
-    return err_set(err, ERR_DENIED, STEP_GATE,
-                   "%.*s asks for %s, and this is %s: %s %s [phase-not-reached]",
-                   STR_ARG(text_of(member(contract, "id"))), phase_names[contract_phase(contract)],
-                   phase_names[finding->phase], finding->reason,
-                   finding->hint ? finding->hint : "Start it in the session that it asks for.");
+    struct str id = text_of(member(contract, "id"));
+    int r = err_set(err, ERR_DENIED, STEP_GATE, "%.*s asks for %s, and this is %s: %s", STR_ARG(id),
+                    phase_names[contract_phase(contract)], phase_names[finding->phase],
+                    finding->reason);
+    err_remedy(err, "%s",
+               finding->hint ? finding->hint : "Start it in the session that it asks for.");
+    err_rule(err, "phase-not-reached", "artifact", id);
+    return r;
 }
 
 int phase_gate(const struct layers *layers, const yyjson_val *profile, struct err *err)

@@ -256,6 +256,14 @@ static bool is_local_part(struct str urn, struct str local)
            str_ends(urn, local) && urn.ptr[urn.len - local.len - 1] == ':';
 }
 
+/* An image, without where it comes from: "oci:", "rootfs:". */
+static bool is_image(const struct story_decision *decision, struct str word)
+{
+    size_t colon = str_index(decision->name, ':', 0);
+    return str_equal(decision->kind, STR("image")) && word.len &&
+           str_equal(str_from_offset(decision->name, colon + 1), word);
+}
+
 static bool is_within(struct str path, struct str folder)
 {
     while (folder.len > 1 && folder.ptr[folder.len - 1] == '/')
@@ -303,7 +311,7 @@ static bool names_thing(const struct story_decision *decision, struct str word)
         return false;
     if (decision->name.len)
         return str_equal(decision->name, word) || str_equal(decision->name, host) ||
-               is_local_part(decision->name, word);
+               is_local_part(decision->name, word) || is_image(decision, word);
     return decision->name_digest.len && digest_text(host, digest, NULL) == 0 &&
            str_equal(decision->name_digest, str_from(digest));
 }

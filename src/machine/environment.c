@@ -138,13 +138,14 @@ static int add_asked(struct environment *environment, const struct plan_facts *f
     if (name.len == 0 || name.len > NAME_BYTES_MAX)
         return err_set(err, ERR_USAGE, STEP_ENVIRONMENT,
                        "%s is no variable; write NAME or NAME=VALUE", variable);
-    if (variable_speaks_of_secret(name))
-        return err_set(
-            err, ERR_DENIED, STEP_ENVIRONMENT,
-            "%.*s speaks of a secret, or leads to a socket of the host; no secret becomes "
-            "a value in the command's environment: name it by reference in the "
-            "provider's profile [environment-secret]",
-            STR_ARG(name));
+    if (variable_speaks_of_secret(name)) {
+        err_set(err, ERR_DENIED, STEP_ENVIRONMENT,
+                "%.*s speaks of a secret, or leads to a socket of the host", STR_ARG(name));
+        err_remedy(err, "no secret becomes a value in the command's environment: name it by "
+                        "reference in the provider's profile");
+        err_rule(err, "environment-secret", "artifact", name);
+        return -EACCES;
+    }
     return value ? put(environment, str_from(value), err) : 0;
 }
 

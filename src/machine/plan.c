@@ -90,17 +90,26 @@ static int check_profile(struct plan_context *context, struct err *err)
 
 /* --- tier, identity, limits ---------------------------------------------------------------- */
 
-/* Without namespaces nothing but Landlock and the filter is left, and not every host has those. */
-static int check_process_tier(const struct plan_facts *facts, struct err *err)
+/* The cause is set; the profile is what asks for more, or the command. */
+static int below_minimum(const struct plan_context *context, const char *remedy, struct err *err)
 {
+    if (remedy)
+        err_remedy(err, "to mend it: %s", remedy);
+    err_rule(err, "tier-below-minimum", "artifact",
+             text_of(member(context->request->profile, "id")));
+    return -EOPNOTSUPP;
+}
+
+/* Without namespaces nothing but Landlock and the filter is left, and not every host has those. */
+static int check_process_tier(const struct plan_context *context, struct err *err)
+{
+    const struct plan_facts *facts = context->facts;
     if (!facts->process_reason)
         return 0;
-    return err_set(err, ERR_UNSUPPORTED, STEP_PLAN,
-                   "this host gives no namespaces (%s), and for the tier process: %s%s%s "
-                   "[tier-below-minimum]",
-                   facts->tier_reason, facts->process_reason,
-                   facts->tier_remedy ? "; to mend it: " : "",
-                   facts->tier_remedy ? facts->tier_remedy : "");
+    err_set(err, ERR_UNSUPPORTED, STEP_PLAN,
+            "this host gives no namespaces (%s), and for the tier process: %s", facts->tier_reason,
+            facts->process_reason);
+    return below_minimum(context, facts->tier_remedy, err);
 }
 
 static int set_tier(struct plan_context *context, struct err *err)
@@ -117,27 +126,27 @@ static int set_tier(struct plan_context *context, struct err *err)
     plan->tier = facts->tier > TIER_NAMESPACES ? TIER_NAMESPACES : facts->tier;
     if (plan->image && plan->tier == TIER_NAMESPACES)
         plan->tier = TIER_CONTAINER;
-    else if (plan->image)
-        return err_set(err, ERR_UNSUPPORTED, STEP_PLAN,
-                       "an image needs namespaces, which this host does not give: %s%s%s "
-                       "[tier-below-minimum]",
-                       facts->tier_reason, facts->tier_remedy ? "; to mend it: " : "",
-                       facts->tier_remedy ? facts->tier_remedy : "");
+    else if (plan->image) {
+        err_set(err, ERR_UNSUPPORTED, STEP_PLAN,
+                "an image needs namespaces, which this host does not give: %s", facts->tier_reason);
+        return below_minimum(context, facts->tier_remedy, err);
+    }
     if (plan->tier >= plan->minimum_tier)
-        return plan->tier == TIER_PROCESS ? check_process_tier(facts, err) : 0;
-    if (plan->minimum_tier == TIER_VM)
-        return err_set(err, ERR_UNSUPPORTED, STEP_PLAN,
-                       "the tier vm is asked for, and this release starts no virtual machines");
-    if (plan->minimum_tier == TIER_CONTAINER && plan->tier == TIER_NAMESPACES)
-        return err_set(err, ERR_UNSUPPORTED, STEP_PLAN,
-                       "the tier container is that of an image; name one: --image REFERENCE "
-                       "[tier-below-minimum]");
-    return err_set(err, ERR_UNSUPPORTED, STEP_PLAN,
-                   "this host gives the tier %s where %s is asked for: %s%s%s "
-                   "[tier-below-minimum]",
-                   tier_names[plan->tier], tier_names[plan->minimum_tier], facts->tier_reason,
-                   facts->tier_remedy ? "; to mend it: " : "",
-                   facts->tier_remedy ? facts->tier_remedy : "");
+        return plan->tier == TIER_PROCESS ? check_process_tier(context, err) : 0;
+    if (plan->minimum_tier == TIER_VM) {
+        err_set(err, ERR_UNSUPPORTED, STEP_PLAN,
+                "the tier vm is asked for, and this release starts no virtual machines");
+        return below_minimum(context, NULL, err);
+    }
+    if (plan->minimum_tier == TIER_CONTAINER && plan->tier == TIER_NAMESPACES) {
+        err_set(err, ERR_UNSUPPORTED, STEP_PLAN, "the tier container is that of an image");
+        err_remedy(err, "name one: --image REFERENCE");
+        return below_minimum(context, NULL, err);
+    }
+    err_set(err, ERR_UNSUPPORTED, STEP_PLAN,
+            "this host gives the tier %s where %s is asked for: %s", tier_names[plan->tier],
+            tier_names[plan->minimum_tier], facts->tier_reason);
+    return below_minimum(context, facts->tier_remedy, err);
 }
 
 /* The caller's own; root's is not taken along. */

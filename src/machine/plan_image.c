@@ -24,13 +24,14 @@ static int check_pin(const struct plan_context *context, struct err *err)
     if (image->pinned ||
         yyjson_get_bool(at(profile, "/containerPlane/rootFilesystem/allowUnpinnedImage")))
         return 0;
-    return err_set(
-        err, ERR_DENIED, STEP_PLAN,
-        "%s is not pinned, and the profile gives no leave for that; write @%s behind it, "
-        "which is what it is now, or set allowUnpinnedImage in the profile's "
-        "containerPlane.rootFilesystem: agent-machine profile edit %.*s "
-        "[image-not-pinned]",
-        image->reference, image->digest, STR_ARG(text_of(member(profile, "id"))));
+    int r = err_set(err, ERR_DENIED, STEP_PLAN,
+                    "%s is not pinned, and the profile gives no leave for that", image->reference);
+    err_remedy(err,
+               "write @%s behind it, which is what it is now, or set allowUnpinnedImage in the "
+               "profile's containerPlane.rootFilesystem: agent-machine profile edit %.*s",
+               image->digest, STR_ARG(text_of(member(profile, "id"))));
+    err_rule(err, "image-not-pinned", "image", str_from(image->reference));
+    return r;
 }
 
 static int copy_runtime(struct plan_context *context, struct plan_image *image, struct err *err)

@@ -26,16 +26,21 @@
 
 #define PATH_MAX_BYTES 4096
 
-static int refuse(struct err *err, const char *rule, const char *format, ...) PRINTF_LIKE(3, 4);
-
-static int refuse(struct err *err, const char *rule, const char *format, ...)
+/* The cause and its remedy are set. */
+static int refuse(struct err *err, const char *rule, const char *path)
 {
-    char why[ERR_CAUSE_MAX - 64];
+    err_rule(err, rule, "path", str_from(path));
+    return -EACCES;
+}
+
+static void why(struct err *err, const char *format, ...) PRINTF_LIKE(2, 3);
+
+static void why(struct err *err, const char *format, ...)
+{
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(why, sizeof(why), format, arguments);
+    (void)err_setv(err, ERR_DENIED, STEP_PLAN, format, arguments);
     va_end(arguments);
-    return err_set(err, ERR_DENIED, STEP_PLAN, "%s [%s]", why, rule);
 }
 
 static bool is_allowed(const struct plan_context *context, const char *path)
@@ -105,84 +110,99 @@ static int check_process_mount(const struct plan_context *context, const struct 
 {
     const struct plan *plan = &context->planning->plan;
     const char *path = mount->host_path;
-    if (mount->semantics == MOUNT_STAGED)
-        return refuse(err, "mount-not-staged",
-                      "%s cannot be staged at the tier process, which has no overlay; --mount "
-                      "%s:%s:read-write, or a profile that mounts it read-only",
-                      path, path, path);
-    if (mount->secrets_prohibited)
-        return refuse(err, "mount-not-hidden",
-                      "the tier process can hide no secrets in %s; --mount %s:%s:read-write, or a "
-                      "profile that says secretsProhibited false",
-                      path, path, path);
-    if (mount->include || mount->exclude)
-        return refuse(err, "mount-not-filtered",
-                      "the tier process can keep no patterns of %s; mount a smaller directory "
-                      "without them",
-                      path);
-    if (strcmp(path, mount->agent_path) != 0)
-        return refuse(err, "mount-elsewhere",
-                      "at the tier process %s has no other place than its own; --mount %s:%s:%s",
-                      path, path, path, semantics_names[mount->semantics]);
-    for (size_t i = 0; i < plan->mount_count; i++)
-        if (host_path_is_within(str_from(path), str_from(context->mounts[i].host_path)) ||
-            host_path_is_within(str_from(context->mounts[i].host_path), str_from(path)))
-            return refuse(err, "mount-within",
-                          "%s and %s lie one within the other, which the tier process cannot tell "
-                          "apart; leave one out",
-                          path, context->mounts[i].host_path);
+    if (mount->semantics == MOUNT_STAGED) {
+        why(err, "%s cannot be staged at the tier process, which has no overlay", path);
+        err_remedy(err, "--mount %s:%s:read-write, or a profile that mounts it read-only", path,
+                   path);
+        return refuse(err, "mount-not-staged", path);
+    }
+    if (mount->secrets_prohibited) {
+        why(err, "the tier process can hide no secrets in %s", path);
+        err_remedy(err, "--mount %s:%s:read-write, or a profile that says secretsProhibited false",
+                   path, path);
+        return refuse(err, "mount-not-hidden", path);
+    }
+    if (mount->include || mount->exclude) {
+        why(err, "the tier process can keep no patterns of %s", path);
+        err_remedy(err, "mount a smaller directory without them");
+        return refuse(err, "mount-not-filtered", path);
+    }
+    if (strcmp(path, mount->agent_path) != 0) {
+        why(err, "at the tier process %s has no other place than its own", path);
+        err_remedy(err, "--mount %s:%s:%s", path, path, semantics_names[mount->semantics]);
+        return refuse(err, "mount-elsewhere", path);
+    }
+    for (size_t i = 0; i < plan->mount_count; i++) {
+        const char *other = context->mounts[i].host_path;
+        if (!host_path_is_within(str_from(path), str_from(other)) &&
+            !host_path_is_within(str_from(other), str_from(path)))
+            continue;
+        why(err, "%s and %s lie one within the other, which the tier process cannot tell apart",
+            path, other);
+        err_remedy(err, "leave one out");
+        return refuse(err, "mount-within", path);
+    }
     return 0;
 }
 
 static int check_place(const char *path, struct err *err)
 {
-    return is_system_path(path)
-               ? refuse(err, "mount-over-system",
-                        "%s would cover a directory of the system; choose another place", path)
-               : 0;
+    if (!is_system_path(path))
+        return 0;
+    why(err, "%s would cover a directory of the system", path);
+    err_remedy(err, "choose another place");
+    return refuse(err, "mount-over-system", path);
+}
+
+/* Places that are never mounted, whatever a profile says, and those that it does not list. */
+static int check_host_path(const struct plan_context *context, const char *path, struct err *err)
+{
+    char secret[HOST_SECRET_SIZE];
+    if (strcmp(path, context->facts->home) == 0) {
+        why(err, "%s is the whole home, where keys and credentials lie", path);
+        err_remedy(err, "go into a directory below it, such as ~/src/NAME (git worktree add moves "
+                        "a repository that is the home out of it)");
+        return refuse(err, "mount-secret", path);
+    }
+    if (touches_secret(context, path, secret) || touches_own(context, path, secret)) {
+        why(err, "%s is, holds or lies within %s, where secrets are", path, secret);
+        err_remedy(err, "name a directory that has none");
+        return refuse(err, "mount-secret", path);
+    }
+    if (is_allowed(context, path))
+        return 0;
+    why(err, "%s lies outside of what the profile allows", path);
+    err_remedy(err, "add it to worktreePlane.allowedPaths: agent-machine profile edit %s",
+               context->planning->plan.profile_id);
+    return refuse(err, "mount-not-allowed", path);
 }
 
 static int check_mount(const struct plan_context *context, const struct plan_mount *mount,
                        struct err *err)
 {
-    char secret[HOST_SECRET_SIZE];
     const char *path = mount->host_path;
     if (mount->of_surface && context->planning->plan.tier == TIER_PROCESS)
         return err_set(err, ERR_UNSUPPORTED, STEP_PLAN,
                        "a tool surface needs the tier namespaces: its doors are in a network");
     if (mount->of_surface) /* which the gate for tools decides about */
         return check_place(mount->agent_path, err);
-    if (strcmp(path, context->facts->home) == 0)
-        return refuse(err, "mount-secret",
-                      "%s is the whole home, where keys and credentials lie; go into a directory "
-                      "below it, such as ~/src/NAME (git worktree add moves a repository that is "
-                      "the home out of it)",
-                      path);
-    if (touches_secret(context, path, secret) || touches_own(context, path, secret))
-        return refuse(err, "mount-secret",
-                      "%s is, holds or lies within %s, where secrets are; name a directory that "
-                      "has none",
-                      path, secret);
-    if (!is_allowed(context, path))
-        return refuse(err, "mount-not-allowed",
-                      "%s lies outside of what the profile allows; add it to "
-                      "worktreePlane.allowedPaths: agent-machine profile edit %s",
-                      path, context->planning->plan.profile_id);
-    int r = check_place(mount->agent_path, err);
+    int r = check_host_path(context, path, err);
+    if (r == 0)
+        r = check_place(mount->agent_path, err);
     if (r < 0)
         return r;
     bool is_bind = mount->semantics == MOUNT_READ_WRITE || mount->semantics == MOUNT_CACHE;
     const char *how = semantics_names[mount->semantics];
-    if (is_bind && mount->secrets_prohibited)
-        return refuse(err, "mount-not-hidden",
-                      "%s is mounted %s, which can hide nothing; mount it staged, or say "
-                      "secretsProhibited false",
-                      path, how);
-    if (is_bind && (mount->include || mount->exclude))
-        return refuse(err, "mount-not-filtered",
-                      "%s is mounted %s, which shows the directory as it is; mount it staged or "
-                      "read-only, or leave its patterns out",
-                      path, how);
+    if (is_bind && mount->secrets_prohibited) {
+        why(err, "%s is mounted %s, which can hide nothing", path, how);
+        err_remedy(err, "mount it staged, or say secretsProhibited false");
+        return refuse(err, "mount-not-hidden", path);
+    }
+    if (is_bind && (mount->include || mount->exclude)) {
+        why(err, "%s is mounted %s, which shows the directory as it is", path, how);
+        err_remedy(err, "mount it staged or read-only, or leave its patterns out");
+        return refuse(err, "mount-not-filtered", path);
+    }
     return context->planning->plan.tier == TIER_PROCESS ? check_process_mount(context, mount, err)
                                                         : 0;
 }
@@ -226,8 +246,11 @@ static int add_mount(struct plan_context *context, const struct plan_mount *moun
     size_t place = plan->mount_count;
     for (size_t i = 0; i < plan->mount_count; i++) {
         const char *other = context->mounts[i].agent_path;
-        if (strcmp(other, mount->agent_path) == 0)
-            return refuse(err, "mount-twice", "two mounts are at %s; leave one out", other);
+        if (strcmp(other, mount->agent_path) == 0) {
+            why(err, "two mounts are at %s", other);
+            err_remedy(err, "leave one out");
+            return refuse(err, "mount-twice", other);
+        }
         if (place == plan->mount_count && strcmp(other, mount->agent_path) > 0)
             place = i; /* in order: what lies within another comes after it */
     }
@@ -305,11 +328,11 @@ int plan_add_mounts(struct plan_context *context, struct err *err)
     plan->mounts = context->mounts;
     if (!plan->profile_id || !context->mounts)
         return plan_no_memory(err);
-    if (is_system_path(plan->home)) /* an empty one is mounted there */
-        return refuse(err, "home-over-system",
-                      "HOME is %s, which the system has for itself; set HOME to a directory of "
-                      "your own",
-                      plan->home);
+    if (is_system_path(plan->home)) { /* an empty one is mounted there */
+        why(err, "HOME is %s, which the system has for itself", plan->home);
+        err_remedy(err, "set HOME to a directory of your own");
+        return refuse(err, "home-over-system", plan->home);
+    }
     for (size_t i = 0; i < context->request->mount_count && r == 0; i++)
         r = add_mount(context, &context->request->mounts[i], err);
     if (r == 0)

@@ -86,10 +86,11 @@ static int read_patterns(yyjson_val *list, struct arena *arena, const char *cons
 static int other_repository(const char *path, const char *what, struct str expected,
                             const char *found, struct err *err)
 {
-    return err_set(err, ERR_DENIED, STEP,
-                   "%s has the %s %s where the mount expects %.*s; check that out there, or change "
-                   "the mount [mount-other-repository]",
-                   path, what, found[0] ? found : "(none)", STR_ARG(expected));
+    int r = err_set(err, ERR_DENIED, STEP, "%s has the %s %s where the mount expects %.*s", path,
+                    what, found[0] ? found : "(none)", STR_ARG(expected));
+    err_remedy(err, "check that out there, or change the mount");
+    err_rule(err, "mount-other-repository", "path", str_from(path));
+    return r;
 }
 
 static int check_repository(const yyjson_val *expected, const char *path, struct err *err)

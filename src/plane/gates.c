@@ -196,38 +196,46 @@ static int write_decision(struct buf *json, const struct asking *asking,
     return json->error ? err_set(err, ERR_MEMORY, STEP_GATES, "there is not enough memory") : 0;
 }
 
-/* The document, the event that binds it, and its place in the operation. */
-static int record(struct asking *asking, const struct gate_question *question,
-                  const struct gate_answer *answer, char ret_id[PLANE_URN_MAX], struct err *err)
+int decision_put(struct work *work, enum gate gate, const char *verdict, const char *id,
+                 struct str json, struct err *err)
 {
     _cleanup_(cleanup_json_doc) yyjson_doc *doc = NULL;
-    _cleanup_(buf_release) struct buf json = BUF_INIT, extra = BUF_INIT;
-    char local[40], digest[DIGEST_TEXT_SIZE];
-    const char *gate = gate_names[question->gate];
-    int r = urn_fresh(local, err);
-    if (r < 0)
-        return r;
-    urn_make("policy-decision", str_from(local), ret_id);
-    r = write_decision(&json, asking, question, answer, ret_id, err);
-    if (r == 0)
-        r = json_read(buf_str(&json), &json_limits_default, &doc, err);
+    _cleanup_(buf_release) struct buf extra = BUF_INIT;
+    char digest[DIGEST_TEXT_SIZE];
+    int r = json_read(json, &json_limits_default, &doc, err);
     if (r == 0)
         r = jcs_digest(yyjson_doc_get_root(doc), digest, err);
     if (r == 0)
-        r = ledger_put_document(asking->work->batch, STR("PolicyDecision"), str_from(ret_id),
-                                work_operation(asking->work), buf_str(&json), LEDGER_NEW, err);
+        r = ledger_put_document(work->batch, STR("PolicyDecision"), str_from(id),
+                                work_operation(work), json, LEDGER_NEW, err);
     if (r < 0)
         return r;
     buf_addf(&extra,
              ",\"decision\":{\"policyDecisionRef\":\"%s\",\"gate\":\"%s\",\"verdict\":\"%s\"}"
              ",\"documents\":[{\"documentRef\":\"%s\",\"digest\":\"%s\"}]",
-             ret_id, gate, verdict_names[verdict_of(asking, answer)], ret_id, digest);
-    r = work_event(asking->work, EVENT_PROGRESS, buf_str(&extra), err);
+             id, gate_names[gate], verdict, id, digest);
+    r = work_event(work, EVENT_PROGRESS, buf_str(&extra), err);
     if (r < 0)
         return r;
     buf_reset(&extra);
-    buf_addf(&extra, "{\"gate\":\"%s\",\"policyDecisionRef\":\"%s\"}", gate, ret_id);
-    return work_append(asking->work, WORK_OPERATION, "gateDecisions", buf_str(&extra), err);
+    buf_addf(&extra, "{\"gate\":\"%s\",\"policyDecisionRef\":\"%s\"}", gate_names[gate], id);
+    return work_append(work, WORK_OPERATION, "gateDecisions", buf_str(&extra), err);
+}
+
+static int record(struct asking *asking, const struct gate_question *question,
+                  const struct gate_answer *answer, char ret_id[PLANE_URN_MAX], struct err *err)
+{
+    _cleanup_(buf_release) struct buf json = BUF_INIT;
+    char local[40];
+    int r = urn_fresh(local, err);
+    if (r < 0)
+        return r;
+    urn_make("policy-decision", str_from(local), ret_id);
+    r = write_decision(&json, asking, question, answer, ret_id, err);
+    return r < 0 ? r
+                 : decision_put(asking->work, question->gate,
+                                verdict_names[verdict_of(asking, answer)], ret_id, buf_str(&json),
+                                err);
 }
 
 /* --- asking -------------------------------------------------------------------------------- */

@@ -175,6 +175,7 @@ struct plane_asks {
     const char *tool_program;   /* the file that the tool surface starts; NULL: not known */
     const char *digests_folder; /* of digests of files that are known already */
     const struct amounts *most; /* what the user's own delegation may give; NULL: what is asked */
+    const struct err *refused; /* by a rule, before anything was asked (err_about); NULL: nothing */
     /*
      * The command was written by this process itself (plane_write_…), and nothing in it but what
      * has been held against schema and rules already: it is not held against them again.

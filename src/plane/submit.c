@@ -340,6 +340,8 @@ static int preflight(struct work *work, const struct demand *demand, struct dele
     int r = work_state(work, WORK_OPERATION) == STATE_QUEUED ? work_change(work, &change, err) : 0;
     if (r < 0)
         return r;
+    if (work->plane->asks->refused)
+        return refused_record(work, work->plane->asks->refused, refusal, err);
     if (demand->request.budget.of[DIMENSION_GPU_SECONDS] > 0) {
         err_set(&refusal->err, ERR_UNSUPPORTED, STEP_AUTHORITY,
                 "this host has no meter for gpuSeconds, so none can be granted");
@@ -348,9 +350,8 @@ static int preflight(struct work *work, const struct demand *demand, struct dele
     struct err why = { 0 };
     r = authorize(work, demand, ret, &why);
     if (r < 0 && is_refusal(why.code)) { /* what cannot be decided is denied */
-        refusal->err = why;
-        refusal->err.code = ERR_DENIED;
-        return -EACCES;
+        why.code = ERR_DENIED;
+        return refused_record(work, &why, refusal, err);
     }
     if (r < 0) {
         if (err)

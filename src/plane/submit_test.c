@@ -540,8 +540,9 @@ TEST(what_permits_a_run_is_one_commit_and_its_end_another)
         { NULL, NULL, ",\"budgetCeiling\":{\"wallClockSeconds\":0}",
           BEGINNING "verdict task failed operation failed ", 1, ERR_BUDGET },
         { NULL, NULL, ",\"delegationRef\":\"urn:srcos:delegation:missing\"",
-          "operation queued task queued operation preflighting task failed operation failed ", 1,
-          ERR_DENIED },
+          "operation queued task queued operation preflighting verdict task failed operation "
+          "failed ",
+          1, ERR_DENIED },
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct stage stage;

@@ -182,6 +182,16 @@ int gates_pass(struct work *work, const struct delegation *delegation,
                const struct delegation_request *request, struct refusal *ret,
                struct err *err) MUST_CHECK;
 
+/*
+ * What a rule refused before a gate was asked (err_about; without one, what the delegation does not
+ * give): adds the decision and fills the refusal. -EACCES, or what made that impossible.
+ */
+int refused_record(struct work *work, const struct err *why, struct refusal *ret,
+                   struct err *err) MUST_CHECK;
+/* Adds a PolicyDecision, the event that binds it, and its place in the operation. */
+int decision_put(struct work *work, enum gate gate, const char *verdict, const char *id,
+                 struct str json, struct err *err) MUST_CHECK;
+
 /* Adds the accounts of a delegation and of all above it that are not open yet; says how many. */
 int budget_open_chain(struct work *work, const struct delegation *delegation, size_t *ret_opened,
                       struct err *err) MUST_CHECK;
