@@ -3,8 +3,9 @@
 . "$(dirname "$0")/lib.sh"
 cd "$scratch" || exit
 
-TZ=UTC
-export TZ
+TZ=UTC HOME=$scratch/home
+export TZ HOME
+unset XDG_STATE_HOME XDG_CONFIG_HOME
 
 lines() { # FIRST LAST FORMAT: one line for each number
     awk -v first="$1" -v last="$2" -v format="$3\n" \
@@ -134,6 +135,71 @@ run storm --json --policy suppress --rate 5 again.log
 check "a suppressed storm is counted to its end" json_is 'd[0]["repeatCount"], d[0]["terminalState"]' \
     "(100, 'suppressed')"
 cat "$scratch/out" >>records.jsonl
+
+# --- what is held back is in the ledger -----------------------------------------------------------
+
+chained() { # EXPRESSION over `e`, the events about storms of which the last run printed each
+    python3 -c '
+import hashlib, json, sys
+e = [event["storm"] for event in map(json.loads, open(sys.argv[1])) if "storm" in event]
+def digest(record):
+    text = json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+record = json.loads(open(sys.argv[2]).readline())
+sys.exit(not eval(sys.argv[3]))' "$scratch/out" told "$1"
+}
+cp "$scratch/out" told
+run ledger export --jsonl
+check "a suppressed storm leaves its record's digest" chained 'e[-1]["digest"] == digest(record)'
+check "and names the record" chained 'e[-1]["diagnosticStormRecordRef"] == record["id"]'
+check "with its count and how much was held back" \
+    chained '(e[-1]["repeatCount"], e[-1]["heldCount"], e[-1]["suppressionPolicy"]) == (100, 95, "suppress")'
+check "and its times" \
+    chained '(e[-1]["firstSeen"], e[-1]["lastSeen"]) == (record["firstSeen"], record["lastSeen"])'
+check "so does what another policy held back" \
+    chained '{s["suppressionPolicy"] for s in e} == {"deduplicate", "summarize", "suppress", "quarantine", "escalate"}'
+run ledger verify
+check "the ledger holds" exits 0
+run ledger tail -n 1
+check "and tells it to people" out_has 'storm suppress 95 of 100 held back'
+run ledger export --jsonl
+before=$(wc -l <"$scratch/out")
+run storm --policy suppress --rate 1000 again.log
+run ledger export --jsonl
+check "what is all shown leaves nothing" [ "$(wc -l <"$scratch/out")" -eq "$before" ]
+
+awk 'BEGIN { srand(2); for (i = 0; i < 3000; i++) { w = ""; for (l = 0; l < 8; l++) w = w sprintf("%c", 97 + int(rand() * 26))
+    for (j = 0; j < 12; j++) print "2026-11-20T09:00:01Z host " w ": hostile words of " w " each time" } }' >hostile.log
+run storm --policy suppress --rate 5 --signatures 256 --json hostile.log
+held=$(sed -n 's/.*; \([0-9]*\) held back.*/\1/p' "$scratch/err")
+run ledger export --jsonl --from "$before"
+check "a hostile log cannot flood the ledger" [ "$(wc -l <"$scratch/out")" -eq 65 ]
+check "one event has all that was not told one by one" \
+    chained 'e[-1]["storms"] > 2500 and "diagnosticStormRecordRef" not in e[-1]'
+check "and nothing that was held back is lost ($held)" chained "sum(s['heldCount'] for s in e) == $held > 15000"
+run ledger verify
+check "the ledger still holds" exits 0
+
+"$program" ledger tail --follow -n 0 >tailed &
+tailer=$!
+mkfifo fed
+"$program" storm --follow --pass --policy suppress --rate 5 --window 1 <fed >/dev/null 2>&1 &
+follower=$!
+exec 4>fed
+lines 1 50 'feeder: the same %d' >&4
+check "while a log is followed a storm is recorded before it ends" \
+    timeout 20 sh -c 'until grep -q "storm suppress" tailed; do :; done'
+exec 4>&-
+wait "$follower"
+kill "$tailer"
+wait "$tailer" 2>/dev/null
+
+XDG_STATE_HOME=/proc/nowhere run storm --pass --policy suppress again.log
+check "where nothing can be recorded nothing is held back" exits 1
+check "nor shown" out_empty
+check "and it says why" err_has 'what a policy holds back is recorded'
+XDG_STATE_HOME=/proc/nowhere run storm --pass again.log
+check "without a policy no ledger is needed" exits 0
 
 # --- following ------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 #include "base/json.h"
 #include "cmd/ledger.h"
 #include "cmd/tell.h"
+#include "contract/rules.h"
 
 #define TAIL_EVENTS_DEFAULT 10
 #define WAIT_MS             1000
@@ -63,6 +64,7 @@ static void print_happening(yyjson_val *event)
     yyjson_val *transition = yyjson_obj_get(event, "transition");
     yyjson_val *decision = yyjson_obj_get(event, "decision");
     yyjson_val *delegation = yyjson_obj_get(event, "delegation");
+    yyjson_val *storm = yyjson_obj_get(event, "storm");
     if (transition) {
         print_text(transition, "of");
         print_text(transition, "from");
@@ -76,6 +78,12 @@ static void print_happening(yyjson_val *event)
     if (delegation) {
         fputs(" delegation", stdout);
         print_text(delegation, "action");
+    }
+    if (storm) {
+        fputs(" storm", stdout);
+        print_text(storm, "suppressionPolicy");
+        printf(" %llu of %llu held back", (unsigned long long)count_of(member(storm, "heldCount")),
+               (unsigned long long)count_of(member(storm, "repeatCount")));
     }
     print_text(event, "message");
 }

@@ -20,7 +20,7 @@
 #include "doctor/storm_reader.h"
 
 #define STEP             "read a log"
-#define READ_BYTES       ((size_t)128 << 10) /* what is read is still in the cache when it is looked at */
+#define READ_BYTES       ((size_t)128 << 10) /* still in the cache when it is looked at */
 #define GROUPS_BYTES_MAX ((size_t)1 << 30)
 #define GROUPS_MAX       65536
 #define TOP_DEFAULT      20
@@ -167,6 +167,10 @@ static int open_run(struct run *run, struct err *err)
     run->bytes = malloc(READ_BYTES);
     if (!run->output.told || !run->bytes)
         return err_set(err, ERR_MEMORY, STEP, "there is not enough memory");
+    if (run->config.policy != STORM_NONE)
+        r = storm_keep_open(&run->config, &run->output.keep, err);
+    if (r < 0)
+        return r;
     if (apart && !(run->output.apart = fopen(apart, "ae")))
         return err_set_errno(err, errno, STEP, "%s", apart);
     return 0;
@@ -177,6 +181,7 @@ static void close_run(struct run *run)
     storm_reader_free(run->reader);
     storm_free(run->storm);
     redact_scanner_free(run->output.scanner);
+    storm_keep_close(run->output.keep);
     free(run->output.told);
     free(run->bytes);
     if (run->output.apart)
@@ -445,7 +450,8 @@ const struct verb verb_storm = {
         "With --pass it is a filter: lines go through until a message comes more often than "
         "--rate in a --window; then --policy decides. deduplicate keeps the first of equal "
         "neighbours; summarize and suppress show no more of it; quarantine takes all lines of the "
-        "component out (--apart); escalate calls somebody, once (--call).",
+        "component out (--apart); escalate calls somebody, once (--call). Whatever is held back "
+        "leaves its record's digest, its count and its times in the ledger.",
     .options = options,
     .option_count = ARRAY_LEN(options),
     .run = run_storm,

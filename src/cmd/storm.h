@@ -3,6 +3,7 @@
 #define AM_CMD_STORM_H
 
 #include "base/redact.h"
+#include "cmd/storm_keep.h"
 #include "cmd/verb.h"
 #include "doctor/storm.h"
 
@@ -22,6 +23,7 @@ struct storm_output {
     struct storm_told *told; /* by slot: what was told last */
     FILE *apart;             /* lines held apart; NULL: nowhere */
     const char *call;        /* a command for escalation; NULL: none */
+    struct storm_keep *keep; /* of what is held back; NULL: nothing is */
     bool to_terminal;
 };
 

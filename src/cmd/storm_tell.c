@@ -245,21 +245,39 @@ static int tell_one(struct storm_output *output, const struct storm *storm, size
     return r;
 }
 
-int storm_tell_changes(struct storm_output *output, struct storm *storm, struct err *err)
+static int keep_storms(const struct storm_output *output, const struct storm *storm,
+                       const size_t *slots, size_t count, bool is_last, struct err *err)
 {
-    size_t *slots = NULL, count = 0;
+    int r = 0;
+    for (size_t i = 0; output->keep && r == 0 && i < count; i++)
+        r = storm_keep_note(output->keep, storm, slots[i], is_last, output->scanner, err);
+    return r == 0 && output->keep ? storm_keep_commit(output->keep, is_last, err) : r;
+}
+
+static int tell_changes(struct storm_output *output, const struct storm *storm, const size_t *slots,
+                        size_t count, struct err *err)
+{
     struct storm_view view;
-    int r = storm_settle(storm, err);
-    if (r == 0)
-        r = storm_slots(storm, &slots, &count, err);
+    int r = 0;
     for (size_t i = 0; r == 0 && i < count; i++) {
         storm_view(storm, slots[i], &view);
         if (is_changed(output, slots[i], &view) && view.count >= output->count_min)
             r = tell_one(output, storm, slots[i], err);
     }
+    return r == 0 && fflush(stdout) != 0 ? output_failed(err) : r;
+}
+
+int storm_tell_changes(struct storm_output *output, struct storm *storm, struct err *err)
+{
+    size_t *slots = NULL, count = 0;
+    int r = storm_settle(storm, err);
+    if (r == 0)
+        r = storm_slots(storm, &slots, &count, err);
+    if (r == 0)
+        r = keep_storms(output, storm, slots, count, false, err);
+    if (r == 0)
+        r = tell_changes(output, storm, slots, count, err);
     free(slots);
-    if (r == 0 && fflush(stdout) != 0)
-        r = output_failed(err);
     return r;
 }
 
@@ -267,17 +285,15 @@ int storm_tell_all(struct storm_output *output, struct storm *storm, struct err 
 {
     size_t *slots = NULL, count = 0;
     uint64_t rows = 0;
-    int r = 0;
-    if (output->telling != TELL_TABLE) {
-        r = storm_tell_changes(output, storm, err);
-    } else {
-        r = storm_settle(storm, err);
-        if (r == 0)
-            r = storm_slots(storm, &slots, &count, err);
-        if (r == 0)
-            r = print_table(output, storm, slots, count, &rows, err);
-        free(slots);
-    }
+    int r = storm_settle(storm, err);
+    if (r == 0)
+        r = storm_slots(storm, &slots, &count, err);
+    if (r == 0)
+        r = keep_storms(output, storm, slots, count, true, err);
+    if (r == 0)
+        r = output->telling == TELL_TABLE ? print_table(output, storm, slots, count, &rows, err)
+                                          : tell_changes(output, storm, slots, count, err);
+    free(slots);
     if (r == 0)
         print_totals(storm, output->telling == TELL_TABLE ? count - rows : 0,
                      output->telling == TELL_TABLE ? stdout : stderr);
@@ -288,7 +304,9 @@ int storm_tell_evicted(void *context, struct storm *storm, size_t slot, struct e
 {
     struct storm_output *output = context;
     output->told[slot] = (struct storm_told){ 0 };
-    return output->telling == TELL_JSON ? print_record(output, storm, slot, err) : 0;
+    int r =
+        output->keep ? storm_keep_note(output->keep, storm, slot, true, output->scanner, err) : 0;
+    return r == 0 && output->telling == TELL_JSON ? print_record(output, storm, slot, err) : r;
 }
 
 /* Calls somebody: the command gets the line on its standard input. */

@@ -287,6 +287,24 @@ int check_prompt_egress_sum(struct lint *lint, const struct rule *rule,
     return 0;
 }
 
+int check_storm_adds_up(struct lint *lint, const struct rule *rule,
+                        const struct lint_document *document, struct err *err)
+{
+    const yyjson_val *storm = member(document->root, "storm");
+    uint64_t count = count_of(member(storm, "repeatCount")),
+             held = count_of(member(storm, "heldCount"));
+    struct str first = text_of(member(storm, "firstSeen")),
+               last = text_of(member(storm, "lastSeen"));
+    (void)err;
+    if (held > count)
+        lint_find(lint, rule, document, "/storm/heldCount",
+                  "there were %" PRIu64 " events; state how many of them were held back", count);
+    if (first.len && last.len && instant_compare(last, first) < 0)
+        lint_find(lint, rule, document, "/storm/lastSeen",
+                  "this is before firstSeen, %.*s; mend the one that is wrong", STR_ARG(first));
+    return 0;
+}
+
 /* The first kind of redaction that a file has and the whole bundle does not; empty if none. */
 static struct str find_unstated_kind(const yyjson_val *files, const yyjson_val *stated)
 {

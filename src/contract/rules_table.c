@@ -222,6 +222,11 @@ const struct rule rules_table[] = {
       "What left the machine as prompts adds up.", check_prompt_egress_sum,
       "local-agent-execution.run-0001.example.json",
       "local-agent-execution.run-0001.prompt-bytes-missing.json" },
+    { "operations.storm-adds-up", "OperationEvent", SEVERITY_ERROR,
+      "An event about a storm holds back no more than there was, and ends no earlier than it "
+      "begins.",
+      check_storm_adds_up, "operation-event.storm-suppressed.example.json",
+      "operation-event.storm-suppressed.more-than-there-was.json" },
     { "operations.bundle-redaction-sum", "AgentMachineDiagnosticBundle", SEVERITY_ERROR,
       "What was removed from the bundle is the sum of what was removed from its files.",
       check_bundle_redaction_sum, "agent-machine-diagnostic-bundle.run-0001.example.json",

@@ -24,7 +24,7 @@ rule_check check_mount_covers_host_secret, check_mount_outside_allow_list,
 /* rules_operations.c */
 rule_check check_event_chain_links, check_event_document_digest, check_parameters_digest,
     check_safe_argument_index, check_delegation_covers, check_gates_passed,
-    check_awaited_card_pending, check_time_order, check_prompt_egress_sum,
+    check_awaited_card_pending, check_time_order, check_prompt_egress_sum, check_storm_adds_up,
     check_bundle_redaction_sum, check_bundle_sorted, check_bundle_within_limit;
 /* rules_delegation.c */
 rule_check check_delegation_window, check_delegation_narrows, check_budget_balance,
