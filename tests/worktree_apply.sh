@@ -136,12 +136,13 @@ run run -- sh -c 'echo evil >.git/hooks/pre-commit; git config core.fsmonitor ev
     printf "#!/bin/sh\n" >run.sh; chmod +x run.sh; cp /bin/true lib/plain.txt; chmod 644 lib/plain.txt
     ln -s ../../etc out; ln -s a.txt in; chmod u+s a.txt; mkfifo pipe; echo ok >ok.txt
     echo "{\"name\":\"y\",\"scripts\":{\"test\":\"true\",\"postinstall\":\"evil\"}}" >package.json
-    echo "token ghp_0123456789abcdefghijABCDEFGHIJ012345" >notes.txt'
+    echo "token ghp_0123456789abcdefghijABCDEFGHIJ012345" >notes.txt; echo "A != evil" >Makefile
+    printf "all:\n\techo only when asked\n" >other.mk'
 id=$(last)
 run worktree apply "$id"
-check "the rest is applied" test -e ok.txt -a -h in
+check "the rest is applied" test -e ok.txt -a -h in -a -e other.mk
 for held in .git/hooks/pre-commit .git/config .vscode/tasks.json .github/workflows/w.yml AGENTS.md \
-    .envrc run.sh lib/plain.txt out pipe package.json a.txt notes.txt; do
+    .envrc run.sh lib/plain.txt out pipe package.json a.txt notes.txt Makefile; do
     check "$held is held apart" err_matches "^held +$held: "
 done
 check "no hook came" test ! -e .git/hooks/pre-commit

@@ -291,6 +291,40 @@ git gc -q
 run worktree apply "$id"
 check "that the host has packed its own keeps a new one from nothing" test "$(git log -1 --format=%s later)" = l
 
+# What the host has packed anew is where it was: a branch that was packed already, one that was not,
+# while the run went on, and behind it; amended by the run, or gone on from.
+fresh packed
+for branch in plain fast late; do git branch $branch; done
+git pack-refs --all
+git branch loose
+# shellcheck disable=SC2016 # the sandbox's own
+git_run 'for b in plain loose; do git checkout -q $b; git commit -q --amend --allow-empty -m "amended $b"; done
+    git checkout -q fast; git commit -q --allow-empty -m on; git checkout -q main; echo f >f'
+git pack-refs --all
+git gc -q
+run worktree apply --dry-run "$id"
+check "references that the host has packed anew are no conflict" out_lacks conflict
+run worktree apply "$id"
+check "one that was packed already" test "$(git log -1 --format=%s plain)" = "amended plain"
+check "one that was not" test "$(git log -1 --format=%s loose)" = "amended loose"
+check "and one that goes on" test "$(git log -1 --format=%s fast)" = on -a -e f
+run run -d -e GIT_AUTHOR_NAME -e GIT_AUTHOR_EMAIL -e GIT_COMMITTER_NAME -e GIT_COMMITTER_EMAIL -- \
+    sh -ec 'git checkout -q late; git commit -q --allow-empty -m late; git checkout -q plain; git commit -q --amend --allow-empty -m again
+        git checkout -q main; echo g >g; echo up; sleep 100'
+id=$(cat "$scratch/out")
+while ! "$program" logs "$id" 2>"$scratch/hint" | grep -q up; do :; done
+git gc -q
+run stop "$id"
+run worktree apply "$id" .git/refs/heads/late g
+check "also while the run went on, where its commits go on from the host's" test "$(git log -1 --format=%s late)" = late -a -e g
+run worktree apply "$id"
+check "else nobody knows" err_has "where .git/refs/heads/plain stood at the launch is not known any more"
+check "and it stays" test "$(git log -1 --format=%s plain)" = "amended plain"
+run worktree apply --ours "$id"
+check "as the host has it" err_matches '^kept +.git/refs/heads/plain'
+run worktree apply --theirs "$id"
+check "or as the run" test "$(git log -1 --format=%s plain)" = again
+
 # ---- where git cannot ----
 
 mkdir -p "$scratch/nothing"
@@ -314,6 +348,25 @@ check "and one alone" test "$(cat "$scratch/first" "$scratch/second" | grep -c '
 check "and nothing is left of either" test -z "$(find . -name '.agent-machine*')"
 try git fsck --strict
 check "in a repository that is whole" exits 0
+# What git could write when it was tried, and cannot when the files are there.
+git_run 'git checkout -qb broken; git commit -q --allow-empty -m b; echo b >behind'
+mkdir -p "$scratch/failing"
+cat >"$scratch/failing/git" <<END_OF_GIT
+#!/bin/sh
+case "\$*" in
+*update-ref*--stdin) cat >"$scratch/stdin"; ! grep -q '^commit' "$scratch/stdin" || { echo "it is gone"; exit 1; }; set -- "\$@" <"$scratch/stdin"; exec $(command -v git) "\$@" <"$scratch/stdin" ;;
+esac
+exec $(command -v git) "\$@"
+END_OF_GIT
+chmod +x "$scratch/failing/git"
+try env PATH="$scratch/failing:$PATH" "$program" worktree apply "$id"
+check "references that fail behind the files are an error" exits 1
+check "which says what is done, and what does the rest" err_matches 'the files are applied, and not all references: .*it is gone; the same command again'
+check "the files are there" test -e behind -a -z "$(git branch --list broken)"
+check "it waits for the rest" test "$(state_of "$id")" = admitted
+run worktree apply "$id"
+check "which the same command does" test "$(git log -1 --format=%s broken)" = b
+run worktree discard "$id"
 git_run 'mkdir -p .git/reftable; echo x >.git/reftable/tables.list'
 run worktree apply "$id"
 check "references in a form that is not read are not thought to be taken" err_matches '^held +.git/reftable: '
@@ -493,6 +546,20 @@ cd "$HOME/src/shallow" || exit
 git_run 'git checkout -qb topic; git commit -q --allow-empty -m shallow'
 run worktree apply "$id"
 check "a history that is cut off is no hindrance" test "$(git log -1 --format=%s topic)" = shallow
+# Of a partial clone the host lacks objects that only its server has, and nobody asks it for them.
+git -C "$HOME/src/main" config uploadpack.allowFilter true
+for filter in blob:none tree:0; do
+    git clone -q --filter=$filter --no-tags "file://$HOME/src/main" "$HOME/src/partial-$filter"
+    cd "$HOME/src/partial-$filter" || exit
+    git_run 'git checkout -qb topic; echo more >>a; git commit -qam "partial"; mkdir -p dir; echo d >dir/new; git add dir; git commit -qm two'
+    check "in a partial clone ($filter) git works" exits 0
+    mv "$HOME/src/main" "$HOME/src/main.away"
+    run worktree apply "$id"
+    check "and what it did is taken, without its server" test "$(git log -1 --format=%s topic)" = two
+    run worktree apply --head "$id"
+    check "also what is checked out" test -z "$(git status --porcelain)" -a "$(git symbolic-ref HEAD)" = refs/heads/topic
+    mv "$HOME/src/main.away" "$HOME/src/main"
+done
 fresh wide --object-format=sha256
 git_run 'git checkout -qb topic; git commit -q --allow-empty -m wide'
 run worktree apply "$id"

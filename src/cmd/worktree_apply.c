@@ -183,10 +183,26 @@ static bool is_whole(const struct taking *taking)
     return !taking->elsewhere && !taking->hunks && !taking->takes_commits;
 }
 
+/* Behind the files: where git could write all of it a moment ago, and cannot now. */
+static int move_refs(struct taking *taking, size_t applied, struct err *err)
+{
+    struct err inner = { 0 };
+    int r = taking_each_git(taking, git_apply_refs, &inner);
+    if (r < 0 && applied)
+        return err_set(err, inner.code, STEP_TAKE,
+                       "the files are applied, and not all references: %s; the same command again "
+                       "does the rest",
+                       inner.cause);
+    if (r < 0 && err)
+        *err = inner;
+    return r;
+}
+
 static int admission(void *context, bool *ret_whole, struct err *err)
 {
     struct taking *taking = context;
     bool gone = true, all_gone = true;
+    size_t applied = 0;
     int r = taking_each_git(taking, git_apply_objects, err);
     for (size_t i = 0; i < taking->set.mount_count && r == 0; i++) {
         taking->mount = i;
@@ -194,10 +210,14 @@ static int admission(void *context, bool *ret_whole, struct err *err)
             r = worktree_discard(&taking->set.mounts[i], taking_chooses, taking, &gone, err);
         else if (taking->plans[i])
             r = worktree_apply_run(taking->plans[i], err);
+        for (enum apply_fate fate = 0; taking->plans[i] && fate < APPLY_FATE_COUNT; fate++)
+            applied += fate == FATE_TAKEN || fate == FATE_MERGED || fate == FATE_MARKED
+                           ? worktree_apply_count(taking->plans[i], fate)
+                           : 0;
         all_gone = all_gone && gone;
     }
     if (r == 0)
-        r = taking_each_git(taking, git_apply_refs, err);
+        r = move_refs(taking, applied, err);
     taking->whole = taking->discards ? all_gone : is_whole(taking);
     *ret_whole = taking->whole;
     if (r == 0 && !taking->whole && !taking->discards)

@@ -177,11 +177,36 @@ static int take_objects(struct git_apply *apply, size_t repository, struct err *
     return r;
 }
 
+/* The run's commit must have the host's in its history, so that none is lost. */
+static int check_follows(const struct git_apply *apply, const struct git_item *item,
+                         struct err *err)
+{
+    char directory[DIRECTORY_SIZE];
+    const char *const arguments[] = { "merge-base", "--is-ancestor", item->old.text, item->new.text,
+                                      NULL };
+    const struct git_call call = { .directory = directory, .arguments = arguments };
+    struct err inner = { 0 };
+    write_directory(apply, item->repository, "", directory);
+    int r = git_call(&call, NULL, &inner);
+    if (r < 0 && inner.code == ERR_CONFLICT)
+        return err_set(err, ERR_CONFLICT, STEP_APPLY_GIT,
+                       "where %s stood at the launch is not known any more, and the run's commits "
+                       "do not go on from the host's, so nothing is applied: --ours keeps the "
+                       "host's, --theirs takes the run's, --commits takes it beside",
+                       item->path);
+    if (r < 0 && err)
+        *err = inner;
+    return r;
+}
+
 int git_apply_objects(struct git_apply *apply, struct err *err)
 {
     int r = 0;
     for (size_t i = 0; i < apply->refs.count && r == 0; i++)
         r = take_objects(apply, i, err);
+    for (size_t i = 0; i < apply->count && r == 0; i++)
+        if (apply->items[i].follows && apply->items[i].fate == FATE_TAKEN)
+            r = check_follows(apply, &apply->items[i], err);
     for (size_t i = 0; i < apply->refs.count && r == 0; i++)
         r = move_refs(apply, i, true, err);
     for (size_t i = 0; i < apply->move_count && r == 0; i++)
@@ -191,20 +216,19 @@ int git_apply_objects(struct git_apply *apply, struct err *err)
 
 /* --- what is checked out ------------------------------------------------------------------- */
 
+/* Whether it leads to the branch that it led to, or still to none: then the commit is compared. */
 static bool is_head_still(const struct git_apply *apply, const struct git_move *move)
 {
-    char path[CHANGES_PATH_MAX + GIT_NAME_BYTES_MAX], text[GIT_NAME_BYTES_MAX + 8];
+    static const char *const arguments[] = { "symbolic-ref", "-q", "HEAD", NULL };
+    _cleanup_(buf_release) struct buf branch = BUF_INIT;
+    char directory[DIRECTORY_SIZE];
+    const struct git_call call = { .directory = directory, .arguments = arguments };
     const struct git_value *host = &move->head->host;
-    struct stat status;
-    snprintf(path, sizeof(path), "%s%sHEAD", apply->refs.items[move->repository].prefix,
-             move->head->folder);
-    _cleanup_(cleanup_close) int fd = worktree_open_host(apply->worktree, path, &status);
-    ssize_t len = fd < 0 ? -1 : read(fd, text, sizeof(text));
-    struct str found = str_make(text, len < 0 ? 0 : (size_t)len);
-    if (host->kind == GIT_SYMBOLIC && str_starts(found, STR("ref: ")))
-        found = str_from_offset(found, strlen("ref: "));
-    return len > 0 && found.ptr[found.len - 1] == '\n' &&
-           str_equal(str_make(found.ptr, found.len - 1), str_from(host->text));
+    write_directory(apply, move->repository, move->head->folder, directory);
+    if (git_call(&call, &branch, NULL) < 0)
+        return host->kind == GIT_OBJECT;
+    buf_truncate(&branch, branch.len - (branch.len > 0));
+    return host->kind == GIT_SYMBOLIC && str_equal(buf_str(&branch), str_from(host->text));
 }
 
 /* HEAD itself; then the index follows. */

@@ -37,6 +37,7 @@ struct git_item {
     enum change_type type;
     const char *rule, *why; /* as those of an apply_item */
     size_t repository;
+    bool follows; /* it is taken only if what the host has is in the history of what it gets */
     struct git_value old, new; /* what the host has, and gets; where one of them is none: "" */
 };
 

@@ -3,8 +3,8 @@
  *
  * Theory of operation. A table says what kinds of references are taken by themselves: branches, and
  * tags that are new. What the host would believe, or lose, is held apart until it is named. A
- * reference that stands elsewhere on the host than it stood at the launch is a conflict; so is one
- * of which that is not known.
+ * reference that stands elsewhere on the host than it stood at the launch is a conflict. Where that
+ * is not known, a branch may still go on from where the host has it.
  *
  * What is checked out in a work tree is its HEAD, and the branch that HEAD leads to. Where both are
  * to move, the commit that HEAD will lead to must be the one that it led to in the run.
@@ -134,6 +134,22 @@ static const struct git_head *find_head(const struct git_apply *apply, size_t re
 
 /* --- one reference ------------------------------------------------------------------------- */
 
+/*
+ * Where it stood is not known: nothing is lost where the run's commit has the host's in its
+ * history, which can be seen once the run's objects are there.
+ */
+static void decide_unknown(const struct git_apply *apply, const struct git_ref *ref,
+                           struct git_item *item)
+{
+    bool is_branch = strncmp(item->to, GIT_HEADS, strlen(GIT_HEADS)) == 0;
+    bool may_follow = is_branch && item->new.kind == GIT_OBJECT && !ref->may_be_new &&
+                      apply->options.strategy != APPLY_OURS;
+    if (may_follow)
+        item->follows = apply->options.strategy != APPLY_THEIRS;
+    else
+        git_item_conflict(apply, item, unknown);
+}
+
 /* What is nowhere by now can be made whatever it was. */
 static void compare(const struct git_apply *apply, const struct git_ref *ref, struct git_item *item)
 {
@@ -142,7 +158,7 @@ static void compare(const struct git_apply *apply, const struct git_ref *ref, st
     else if (ref->host.kind == GIT_SYMBOLIC || ref->host.kind == GIT_NOT_KNOWN)
         hold(apply, item, "git-ref", ref->host.kind == GIT_SYMBOLIC ? symbolic : in_the_way, true);
     else if (ref->launch.kind == GIT_NOT_KNOWN && ref->host.kind != GIT_ABSENT)
-        git_item_conflict(apply, item, unknown);
+        decide_unknown(apply, ref, item);
     else if (ref->launch.kind != GIT_NOT_KNOWN && !git_value_equal(&ref->launch, &ref->host))
         git_item_conflict(apply, item, ref->launch.kind == GIT_ABSENT ? git_exists : moved);
 }

@@ -5,7 +5,8 @@
  * repository: it is one where the host has HEAD, objects and refs in it. In each, the references
  * that may have changed are those whose files the run wrote or removed and, where it wrote the
  * file of packed ones anew, as `git gc` does, all that differ in it. A reference is what its file
- * says, and where it has none what the packed ones say.
+ * says, and where it has none what the packed ones say. Where the host keeps them in tables these
+ * stand for the packed ones, and there are no files.
  */
 #include "machine/git_refs.h"
 
@@ -15,7 +16,7 @@
 #include "machine/beneath.h"
 #include "machine/git_config.h"
 #include "machine/git_link.h"
-#include "machine/git_values.h"
+#include "machine/git_stack.h"
 
 struct gathering {
     struct git_refs_reader *reader;
@@ -113,18 +114,21 @@ static int find_repositories(struct git_refs *refs, struct err *err)
 
 /* --- one reference ------------------------------------------------------------------------- */
 
-/* A value of its file, or of the packed ones where it has none. */
+/* A value of its file, or of the packed ones where it has none; of the launch also by its log. */
 static int look_up(struct git_refs_reader *reader, size_t number, const char *prefix,
                    struct git_ref *ref, struct err *err)
 {
-    struct git_value values[GIT_MOMENTS];
-    char path[CHANGES_PATH_MAX + GIT_NAME_BYTES_MAX + 2];
+    struct git_value values[GIT_MOMENTS] = { { .kind = GIT_ABSENT } };
+    char path[CHANGES_PATH_MAX + GIT_NAME_BYTES_MAX + 8];
     snprintf(path, sizeof(path), "%s%s", prefix, ref->name);
-    int r = git_values_of_file(reader, path, values, err);
+    int r = reader->of_tables[number] ? 0 : git_values_of_file(reader, path, values, err);
     for (enum git_moment moment = 0; moment < GIT_MOMENTS && r == 0; moment++)
         if (values[moment].kind == GIT_ABSENT)
             r = git_values_of_packed(reader, &reader->packed[number][moment], str_from(ref->name),
                                      &values[moment], err);
+    snprintf(path, sizeof(path), "%slogs/%s", prefix, ref->name);
+    if (r == 0 && values[GIT_LAUNCH].kind == GIT_NOT_KNOWN && !reader->of_tables[number])
+        r = git_values_of_log(reader, path, &values[GIT_LAUNCH], &ref->may_be_new, err);
     ref->launch = values[GIT_LAUNCH];
     ref->run = values[GIT_RUN];
     ref->host = values[GIT_HOST];
@@ -180,32 +184,43 @@ static int gather_files(struct gathering *gathering)
             continue;
         if (strncmp(change->path + len, "refs/", 5) == 0 && change->kind != CHANGED_DIRECTORY)
             r = add_ref(gathering, str_from(change->path + len));
-        else if (strncmp(change->path + len, "reftable/", 9) == 0)
+        else if (strncmp(change->path + len, GIT_TABLES_FOLDER, strlen(GIT_TABLES_FOLDER)) == 0)
             gathering->repository->is_unread = true;
     }
     return r;
 }
 
-/* What stands in one file of packed references and not, or otherwise, in another. */
+/*
+ * What stands in one file of packed references and not, or otherwise, in another. What is missing
+ * from the run's says nothing where they are there in part.
+ */
 static int gather_packed(struct gathering *gathering, const struct git_packed *in,
                          const struct git_packed *beside)
 {
-    struct str object, name;
+    bool in_part =
+        beside->partial && beside == &gathering->reader->packed[gathering->number][GIT_RUN];
+    struct str value, name;
     uint32_t there;
     int r = 0;
-    for (size_t at = 0; r == 0 && git_values_next_packed(in, &at, &object, &name);)
-        if (!map_get(&beside->at, name, &there) ||
-            !str_starts(str_from_offset(buf_str(&beside->text), there), object))
+    for (size_t at = 0; r == 0 && git_values_next_packed(in, &at, &value, &name);) {
+        bool is_there = map_get(&beside->at, name, &there);
+        if (in->of_tables && !str_starts(name, STR("refs/")))
+            continue; /* HEAD, and what git keeps for itself */
+        if (is_there ? !str_equal(git_values_packed_at(beside, there), value) : !in_part)
             r = add_ref(gathering, name);
+    }
     return r;
 }
 
 static int gather(struct gathering *gathering)
 {
-    struct git_packed *packed = gathering->reader->packed[gathering->number];
-    int r = git_values_read_packed(gathering->reader, gathering->number,
-                                   gathering->repository->prefix, gathering->err);
-    if (r == 0)
+    struct git_refs_reader *reader = gathering->reader;
+    struct git_packed *packed = reader->packed[gathering->number];
+    int r = git_values_read_packed(reader, gathering->number, gathering->repository->prefix,
+                                   gathering->err);
+    if (r == 0 && reader->of_tables[gathering->number])
+        gathering->repository->is_unread = !packed[GIT_RUN].known;
+    else if (r == 0)
         r = gather_files(gathering);
     const struct git_packed *before =
         packed[GIT_LAUNCH].known ? &packed[GIT_LAUNCH] : &packed[GIT_HOST];
@@ -243,8 +258,12 @@ static int add_head(struct gathering *gathering, const char *folder)
     struct git_value values[GIT_MOMENTS];
     char path[CHANGES_PATH_MAX + GIT_NAME_BYTES_MAX + 16];
     struct git_head *head = &repository->heads[repository->head_count];
+    snprintf(path, sizeof(path), "%s%s", repository->prefix, folder);
+    bool of_tables = reader->of_tables[gathering->number];
+    int r = of_tables ? git_stack_find(reader, path, "HEAD", values, gathering->err) : 0;
     snprintf(path, sizeof(path), "%s%sHEAD", repository->prefix, folder);
-    int r = git_values_of_file(reader, path, values, gathering->err);
+    if (!of_tables)
+        r = git_values_of_file(reader, path, values, gathering->err);
     if (r < 0 || values[GIT_HOST].kind == GIT_ABSENT)
         return r;
     *head =
@@ -353,10 +372,8 @@ void git_refs_release(struct git_refs *refs)
         free(refs->items[i].refs);
         free(refs->items[i].heads);
         for (enum git_moment moment = 0; refs->reader->has_packed[i] && moment < GIT_MOMENTS;
-             moment++) {
-            buf_release(&refs->reader->packed[i][moment].text);
-            map_release(&refs->reader->packed[i][moment].at);
-        }
+             moment++)
+            git_packed_release(&refs->reader->packed[i][moment]);
     }
     if (refs->reader) {
         arena_release(&refs->reader->arena);

@@ -29,6 +29,7 @@ struct git_value {
 struct git_ref {
     const char *name; /* "refs/heads/x" */
     struct git_value launch, run, host;
+    bool may_be_new; /* where the launch is not known: the run may have made it */
 };
 
 /* Of a work tree of the repository's. */

@@ -10,7 +10,8 @@ struct git_repository {
     int git;    /* its git directory */
     int common; /* what all work trees of the repository share; may be the same */
     size_t oid_len;
-    bool reftable;      /* references are kept in a form that is not read here */
+    bool of_tables;     /* references are kept in tables, and not in files, */
+    bool is_unread;     /* which could not be read: nothing is known of HEAD */
     bool converts;      /* line ends: files may differ from what git keeps of them */
     bool ignores_modes; /* core.fileMode = false */
     char url[GIT_URL_MAX + 1];

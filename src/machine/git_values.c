@@ -7,14 +7,18 @@
  * is neither it is not known. A file that the run made was not there at the launch. A value is an
  * object's name in full, or "ref: " and another reference's; everything else is not known, and
  * nobody goes on from it.
+ *
+ * Where a reference stood at the launch may be lost with the file that said so, when the host packs
+ * its references meanwhile. Its log then still says it, if the log is as the launch found it.
  */
 #include "machine/git_values.h"
 
 #include "base/file.h"
+#include "machine/git_stack.h"
 
-#define VALUE_BYTES_MAX  ((size_t)1 << 10)
-#define PACKED_BYTES_MAX ((size_t)16 << 20)
-#define PACKED_REFS      "packed-refs"
+#define VALUE_BYTES_MAX ((size_t)1 << 10)
+#define LOG_BYTES_MAX   ((size_t)16 << 20)
+#define PACKED_REFS     "packed-refs"
 
 static const struct git_value absent = { GIT_ABSENT, "" }, not_known = { GIT_NOT_KNOWN, "" };
 
@@ -72,9 +76,8 @@ static int read_run(const struct git_refs_reader *reader, const struct changed_p
                : err_set(err, ERR_DAMAGED, STEP_REFS, "%s is not what the run left", change->path);
 }
 
-/* A file at one moment: 1 with its text, 0 where there was none, -ENODATA where it is not known. */
-static int read_at(const struct git_refs_reader *reader, const char *path, enum git_moment moment,
-                   struct buf *ret, struct err *err)
+int git_values_read(const struct git_refs_reader *reader, const char *path, enum git_moment moment,
+                    struct buf *ret, struct err *err)
 {
     const struct worktree *worktree = reader->worktree;
     const struct changed_path *written = git_values_written(reader, path);
@@ -143,7 +146,7 @@ int git_values_of_file(struct git_refs_reader *reader, const char *path,
     int r = 0;
     for (enum git_moment moment = 0; moment < GIT_MOMENTS && r == 0; moment++) {
         _cleanup_(buf_release) struct buf text = BUF_INIT_LIMIT(VALUE_BYTES_MAX);
-        int found = read_at(reader, path, moment, &text, err);
+        int found = git_values_read(reader, path, moment, &text, err);
         ret[moment] = found == 0 ? absent : not_known;
         if (found > 0)
             r = make_value(reader, buf_str(&text), &ret[moment], err);
@@ -153,24 +156,65 @@ int git_values_of_file(struct git_refs_reader *reader, const char *path,
     return r;
 }
 
+/* --- logs ---------------------------------------------------------------------------------- */
+
+/* "<old> <new> <who> <when>\t<why>" is a line. */
+struct str git_values_last_logged(struct str log)
+{
+    while (log.len && log.ptr[log.len - 1] == '\n')
+        log.len--;
+    const char *line = log.len ? memrchr(log.ptr, '\n', log.len) : NULL;
+    log = str_from_offset(log, line ? (size_t)(line - log.ptr) + 1 : 0);
+    log = str_from_offset(log, str_index(log, ' ', 0) + 1);
+    log.len = str_index(log, ' ', 0);
+    return is_object_name(log) ? log : STR("");
+}
+
+int git_values_of_log(struct git_refs_reader *reader, const char *path, struct git_value *ret,
+                      bool *ret_begun, struct err *err)
+{
+    _cleanup_(buf_release) struct buf text = BUF_INIT_LIMIT(LOG_BYTES_MAX);
+    int r = git_values_read(reader, path, GIT_LAUNCH, &text, err);
+    struct str object = r > 0 ? git_values_last_logged(buf_str(&text)) : STR("");
+    *ret = not_known;
+    *ret_begun = r == 0 && git_values_written(reader, path);
+    if (r < 0 && r != -ENODATA)
+        return r;
+    return object.len ? set_value(reader, GIT_OBJECT, object, ret, err) : 0;
+}
+
 /* --- packed references --------------------------------------------------------------------- */
 
-bool git_values_next_packed(const struct git_packed *packed, size_t *at, struct str *ret_object,
+void git_packed_release(struct git_packed *packed)
+{
+    buf_release(&packed->text);
+    map_release(&packed->at);
+}
+
+bool git_values_next_packed(const struct git_packed *packed, size_t *at, struct str *ret_value,
                             struct str *ret_name)
 {
     while (*at < packed->text.len) {
         struct str text = buf_str(&packed->text);
         size_t end = str_index(text, '\n', *at), blank = str_index(text, ' ', *at);
-        struct str object = str_make(text.ptr + *at, blank < end ? blank - *at : 0);
+        struct str value = str_make(text.ptr + *at, blank < end ? blank - *at : 0);
         struct str name = str_make(text.ptr + blank + 1, blank < end ? end - blank - 1 : 0);
         *at = end + 1;
-        if (is_object_name(object) && name.len && !memchr(name.ptr, '\0', name.len)) {
-            *ret_object = object;
+        if ((is_object_name(value) ||
+             (packed->of_tables && str_starts(value, STR(GIT_STACK_SYMBOLIC)))) &&
+            name.len && !memchr(name.ptr, '\0', name.len)) {
+            *ret_value = value;
             *ret_name = name;
             return true;
         }
     }
     return false;
+}
+
+struct str git_values_packed_at(const struct git_packed *packed, uint32_t at)
+{
+    struct str line = str_from_offset(buf_str(&packed->text), at);
+    return str_make(line.ptr, str_index(line, ' ', 0));
 }
 
 static int index_packed(struct git_packed *packed, struct err *err)
@@ -182,24 +226,14 @@ static int index_packed(struct git_packed *packed, struct err *err)
     return 0;
 }
 
-int git_values_read_packed(struct git_refs_reader *reader, size_t repository, const char *prefix,
-                           struct err *err)
+static int read_packed(struct git_refs_reader *reader, const char *prefix, enum git_moment moment,
+                       struct git_packed *ret, struct err *err)
 {
     char path[CHANGES_PATH_MAX + 16];
-    int r = 0;
     snprintf(path, sizeof(path), "%s" PACKED_REFS, prefix);
-    reader->has_packed[repository] = true;
-    for (enum git_moment moment = 0; moment < GIT_MOMENTS && r >= 0; moment++) {
-        struct git_packed *packed = &reader->packed[repository][moment];
-        *packed = (struct git_packed){ .text = BUF_INIT_LIMIT(PACKED_BYTES_MAX), .at = MAP_INIT };
-        r = read_at(reader, path, moment, &packed->text, err);
-        packed->known = r >= 0;
-        if (r == 1)
-            r = index_packed(packed, err);
-        else if (r == -ENODATA)
-            r = 0;
-    }
-    return r < 0 ? r : 0;
+    int r = git_values_read(reader, path, moment, &ret->text, err);
+    ret->known = r >= 0;
+    return r == 1 ? index_packed(ret, err) : r == -ENODATA ? 0 : r;
 }
 
 int git_values_of_packed(struct git_refs_reader *reader, const struct git_packed *packed,
@@ -207,9 +241,35 @@ int git_values_of_packed(struct git_refs_reader *reader, const struct git_packed
 {
     uint32_t at;
     if (!packed->known || !map_get(&packed->at, name, &at)) {
-        *ret = packed->known ? absent : not_known;
+        *ret = packed->known && !packed->partial ? absent : not_known;
         return 0;
     }
-    struct str line = str_from_offset(buf_str(&packed->text), at);
-    return set_value(reader, GIT_OBJECT, str_make(line.ptr, str_index(line, ' ', 0)), ret, err);
+    struct str value = git_values_packed_at(packed, at);
+    if (str_starts(value, STR(GIT_STACK_SYMBOLIC)))
+        return set_value(reader, GIT_SYMBOLIC, str_from_offset(value, strlen(GIT_STACK_SYMBOLIC)),
+                         ret, err);
+    *ret = str_equal(value, STR(GIT_STACK_GONE)) ? absent : not_known;
+    return is_object_name(value) ? set_value(reader, GIT_OBJECT, value, ret, err) : 0;
+}
+
+/* --- the whole of a repository ------------------------------------------------------------ */
+
+int git_values_read_packed(struct git_refs_reader *reader, size_t repository, const char *prefix,
+                           struct err *err)
+{
+    char path[CHANGES_PATH_MAX + 16];
+    struct stat status;
+    int r = 0;
+    snprintf(path, sizeof(path), "%s" GIT_TABLES_LIST, prefix);
+    _cleanup_(cleanup_close) int list = worktree_open_host(reader->worktree, path, &status);
+    reader->of_tables[repository] = list >= 0;
+    reader->has_packed[repository] = true;
+    for (enum git_moment moment = 0; moment < GIT_MOMENTS && r == 0; moment++) {
+        struct git_packed *packed = &reader->packed[repository][moment];
+        *packed =
+            (struct git_packed){ .text = BUF_INIT_LIMIT(GIT_PACKED_BYTES_MAX), .at = MAP_INIT };
+        r = list >= 0 ? git_stack_read(reader, prefix, moment, packed, err)
+                      : read_packed(reader, prefix, moment, packed, err);
+    }
+    return r;
 }

@@ -229,7 +229,8 @@ static int look_at_text(const struct worktree *worktree, const struct changed_pa
                         struct str text, struct redact_scanner *scanner, struct held *ret,
                         struct err *err)
 {
-    const char *slash = strrchr(change->path, '/');
+    const char *slash = strrchr(change->path, '/'), *name = slash ? slash + 1 : change->path;
+    const char *reason = held_scripts_reason(name);
     if (str_starts(text, STR("\177ELF")) || str_starts(text, STR("\xcf\xfa\xed\xfe")) ||
         str_starts(text, STR("MZ")))
         *ret = because("machine-code", "it is machine code");
@@ -239,10 +240,10 @@ static int look_at_text(const struct worktree *worktree, const struct changed_pa
                              .change = change,
                              .text = text,
                              .before = BUF_INIT_LIMIT(HELD_SCAN_BYTES_MAX) };
-    if (held_has_scripts(slash ? slash + 1 : change->path)) {
+    if (reason) {
         read_before(&sought);
-        if (held_scripts_differ(slash ? slash + 1 : change->path, buf_str(&sought.before), text))
-            *ret = because("package-scripts", "it changes what runs when the package is installed");
+        if (held_scripts_differ(name, buf_str(&sought.before), text))
+            *ret = because("package-scripts", reason);
     }
     int r = scanner && !ret->rule ? redact_scan(scanner, text, note_secret, &sought, err) : 0;
     if (r == 0 && sought.found)

@@ -1,7 +1,7 @@
 /*
  * held_rules: the rules that a path alone decides; the first that matches gives the reason.
  *
- * What is executed because a person asks for it by name (a source file, a Makefile, `npm test`) is
+ * What is executed because a person asks for it by name (a source file, a recipe, `npm test`) is
  * not here: it would be all of the change set. What is here runs, or is believed, on the occasion
  * of something else: entering a folder, opening it, installing, committing, pushing.
  */
@@ -68,7 +68,8 @@ const struct held_rule held_rules[] = {
       false },
     { "package-scripts",
       { ".npmrc", ".yarnrc", ".yarnrc.yml", ".yarn/", ".pnpmfile.cjs", "binding.gyp", "build.rs",
-        "setup.py", ".cargo/", "pip.conf", ".bundle/", NULL },
+        "setup.py", ".cargo/", "rust-toolchain", "rust-toolchain.toml", "pip.conf", ".bundle/",
+        NULL },
       "it runs, or decides what runs, when packages are installed",
       false },
     { "python-startup",

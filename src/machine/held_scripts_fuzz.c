@@ -6,7 +6,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const char *const names[] = { "package.json", "composer.json", "pyproject.toml",
-                                         "Cargo.toml" };
+                                         "Cargo.toml", "Makefile" };
     struct str text = str_make((const char *)data, size);
     size_t half = size / 2;
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {

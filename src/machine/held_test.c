@@ -83,6 +83,7 @@ TEST(a_path_is_held_wherever_it_lies_and_however_it_is_spelled)
         { ".npmrc", "package-scripts" },
         { "crates/a/build.rs", "package-scripts" },
         { "setup.py", "package-scripts" },
+        { "rust-toolchain.toml", "package-scripts" },
         { "venv/pyvenv.cfg", "python-startup" },
         { "x.pth", "python-startup" },
         { "lib/libx.so.1", "shared-library" },
@@ -177,6 +178,45 @@ TEST(of_a_toml_file_only_what_is_run_is_held)
         { "composer.json", "{\"scripts\":{\"post-install-cmd\":[\"a\"]}}",
           "{\"x\":1,\"scripts\":{\"post-install-cmd\":[\"a\"]}}", false },
         { "other.toml", "", "[build-system]\n", false },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        if (held_scripts_differ(rows[i].name, str_from(rows[i].before), str_from(rows[i].after)) !=
+            rows[i].held)
+            test_fail(__FILE__, __LINE__, "%s: %s", rows[i].name, rows[i].after);
+}
+
+#define RULES "all: x\n\tcc -o x x.c\n"
+
+TEST(of_a_makefile_what_runs_when_it_is_read_is_held)
+{
+    static const struct {
+        const char *name, *before, *after;
+        bool held;
+    } rows[] = {
+        { "Makefile", "", RULES, false },
+        { "Makefile", RULES, RULES "clean:\n\trm -f x != y include/z\n", false },
+        { "Makefile", "A = 1\n" RULES, "A = 2\n" RULES, false },
+        { "Makefile", RULES, "A := $(shell evil)\n" RULES, true },
+        { "Makefile", RULES, "A != evil\n" RULES, true },
+        { "Makefile", RULES, "\tA != evil\n" RULES, true },
+        { "Makefile", RULES, RULES "B = 1\n\tA != evil\n", true },
+        { "Makefile", RULES, "A := $(call s$(H)l,evil)\n" RULES, true },
+        { "Makefile", RULES, "SHELL = evil\n" RULES, true },
+        { "Makefile", RULES, "-include evil\n" RULES, true },
+        { "Makefile", RULES, ".RECIPEPREFIX = >\n" RULES, true },
+        { "Makefile", RULES, RULES "b:\n\t@ +evil\n", true },
+        { "Makefile", RULES, RULES "b:\n\t$(MAKE) -C evil\n", true },
+        { "Makefile", RULES, RULES "b:\n\techo $(shell evil)\n", true },
+        { "Makefile", "A = x\nB := $(shell $A)\n" RULES, "A = evil\nB := $(shell $A)\n" RULES,
+          true },
+        { "Makefile", "A = x\nB := $(shell $A)\n" RULES,
+          "A = x\nB := $(shell $A)\n" RULES "\techo more\n", false },
+        { "Makefile", "A := $(shell x)\n" RULES, RULES, false },
+        { "Makefile", "A := a \\\n  b\n" RULES, "A := a \\\n  $(shell evil)\n" RULES, true },
+        { "GNUmakefile", "", "A := ${shell evil}\n", true },
+        { "rules.mk", "", "A := $(shell evil)\n", true },
+        { "a.mkx", "", "A := $(shell evil)\n", false },
+        { "mk", "", "A := $(shell evil)\n", false },
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
         if (held_scripts_differ(rows[i].name, str_from(rows[i].before), str_from(rows[i].after)) !=

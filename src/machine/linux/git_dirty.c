@@ -341,8 +341,8 @@ enum git_dirty git_dirty_check(const struct git_repository *repository, int64_t 
                            .converts = repository->converts || has_attributes(repository),
                            .piece = malloc(PIECE_BYTES) };
     enum git_dirty dirty = GIT_CLEAN;
-    if (repository->reftable)
-        not_told(&check, "its references are kept as a reftable");
+    if (repository->is_unread)
+        not_told(&check, "its references could not be read");
     else if (!check.piece)
         not_told(&check, "there was no memory");
     else

@@ -28,6 +28,7 @@
 #define VARIABLE_MAX  8192
 #define SHALLOW_MAX   ((size_t)1 << 20)
 #define PACK_NAME_MAX 128
+#define SAID_MAX      800 /* of what git says, to a person */
 
 /* --- git ----------------------------------------------------------------------------------- */
 
@@ -76,11 +77,17 @@ static size_t begin_arguments(const struct git_call *call, const char **ret)
 
 static int tell(int status, const struct buf *output, struct err *err)
 {
+    struct str said = buf_str(output);
+    while (said.len && said.ptr[said.len - 1] == '\n')
+        said.len--;
     if (status == 127)
         return err_set(err, ERR_NOT_FOUND, STEP_GIT, "there is no git on this host; install it");
+    if (!said.len)
+        said = STR("it does not say why");
+    said.len = said.len < SAID_MAX ? said.len : SAID_MAX;
     return status == 0 ? 0
-                       : err_set(err, ERR_CONFLICT, STEP_GIT, "git does not take them: %.800s",
-                                 output->len ? output->data : "it does not say why");
+                       : err_set(err, ERR_CONFLICT, STEP_GIT, "git does not take them: %.*s",
+                                 STR_ARG(said));
 }
 
 static int run_git(const char *const *arguments, int in, struct buf *output, struct err *err)

@@ -17,6 +17,7 @@
 #include "machine/beneath.h"
 #include "machine/git_config.h"
 #include "machine/git_object.h"
+#include "machine/git_tables.h"
 
 #define SMALL_BYTES_MAX   ((size_t)8 << 10)
 #define PACKED_REFS_MAX   ((size_t)64 << 20)
@@ -148,7 +149,7 @@ static void take_setting(void *context, struct str section, struct str subsectio
         if (str_equal(key, STR("objectformat")))
             repository->oid_len = str_equal(value, STR("sha256")) ? 32 : 20;
         if (str_equal(key, STR("refstorage")) && !str_equal(value, STR("files")))
-            repository->reftable = true;
+            repository->of_tables = true;
     } else if (str_equal(section, STR("core"))) {
         if (str_equal(key, STR("autocrlf")) && !str_equal(value, STR("false")))
             repository->converts = true;
@@ -214,11 +215,52 @@ static int find_packed(const struct git_repository *repository, const char *ref,
     }
 }
 
+struct sought {
+    struct str name;
+    struct buf *ret;
+};
+
+/* As a file would say it; 1 where this is the one. */
+static int note_value(void *context, struct str name, enum git_value_kind kind, struct str value)
+{
+    const struct sought *sought = context;
+    if (!str_equal(name, sought->name))
+        return 0;
+    if (kind == GIT_ABSENT)
+        return -ENOENT;
+    if (kind == GIT_SYMBOLIC)
+        buf_add_text(sought->ret, "ref: ");
+    return buf_add_str(sought->ret, value) < 0 ? -ENOMEM : 1;
+}
+
+/* The newest table that names it counts. */
+static int find_in_tables(int directory, const char *ref, struct buf *ret)
+{
+    _cleanup_(buf_release) struct buf list = BUF_INIT_LIMIT(PACKED_REFS_MAX);
+    _cleanup_(buf_release) struct buf table = BUF_INIT_LIMIT(PACKED_REFS_MAX);
+    struct sought sought = { str_from(ref), ret };
+    struct str names[GIT_TABLES_MAX];
+    char path[PATH_MAX];
+    int r = read_beneath(directory, GIT_TABLES_LIST, &list);
+    ssize_t count = r < 0 ? 0 : git_tables_names(buf_str(&list), names);
+    for (ssize_t i = 0; i < count && r == 0; i++) {
+        snprintf(path, sizeof(path), GIT_TABLES_FOLDER "%.*s", STR_ARG(names[i]));
+        buf_reset(&table);
+        r = read_beneath(directory, path, &table);
+        if (r == 0)
+            r = git_table_read(buf_str(&table), note_value, &sought);
+    }
+    return count < 0 ? (int)count : r > 0 ? 0 : r == 0 ? -ENOENT : r;
+}
+
 static int read_ref(const struct git_repository *repository, const char *ref, struct buf *ret)
 {
     bool own = strcmp(ref, "HEAD") == 0 || strncmp(ref, "refs/bisect/", 12) == 0 ||
                strncmp(ref, "refs/worktree/", 14) == 0 || strncmp(ref, "refs/rewritten/", 15) == 0;
-    int r = read_beneath(own ? repository->git : repository->common, ref, ret);
+    int directory = own ? repository->git : repository->common;
+    if (repository->of_tables)
+        return find_in_tables(directory, ref, ret);
+    int r = read_beneath(directory, ref, ret);
     return r == -ENOENT || r == -EISDIR || r == -ENOTDIR ? find_packed(repository, ref, ret) : r;
 }
 
@@ -302,8 +344,13 @@ int git_repository_open(struct git_repository *repository, int work)
         r = -ENOENT;
     if (r == 0)
         r = read_settings(&opened);
-    if (r == 0 && !opened.reftable)
+    if (r == 0)
         r = read_head(&opened);
+    if (r < 0 && opened.of_tables) {
+        opened.is_unread = true;
+        opened.ref[0] = opened.commit[0] = '\0';
+        r = 0;
+    }
     if (r < 0) {
         git_repository_close(&opened);
         return r;
