@@ -27,7 +27,7 @@
 
 #include "base/map.h"
 
-#define NUMBER_FIRST 256     /* what lies before is not leased: NAMES_IPV4_OWN is there */
+#define NUMBER_FIRST 256     /* what lies before is not leased: CAPTURE_IPV4 is there */
 #define NUMBER_COUNT 131072u /* of NAMES_IPV4_RANGE */
 #define TURNS        ((NUMBER_COUNT - NUMBER_FIRST) / NAMES_MAX) /* numbers of a slot */
 #define NOWHERE      UINT32_MAX

@@ -14,10 +14,7 @@
 
 /* Of the benchmarking range (RFC 2544) all, of the unique local ones (RFC 4193) one of ours. */
 #define NAMES_IPV4_RANGE "198.18.0.0/15"
-#define NAMES_IPV6_RANGE "fd61:6d61:6368::/48"
-/* The address of each that `lo` carries; the resolver answers there. Never leased. */
-#define NAMES_IPV4_OWN "198.18.0.1"
-#define NAMES_IPV6_OWN "fd61:6d61:6368::1"
+#define NAMES_IPV6_RANGE "fd61:6d61:6368::/48" /* the first 256 of each are never leased */
 
 #define NAMES_MAX 16384 /* leased at a time */
 

@@ -1,3 +1,4 @@
+#include "doors/network/linux/capture.h"
 #include "doors/network/names.h"
 
 #include "base/test.h"
@@ -79,9 +80,10 @@ TEST(no_other_address_stands_for_a_name)
 
 TEST(the_ranges_are_ours_and_nothing_beside_them)
 {
-    static const char *const ours[] = { NAMES_IPV4_RANGE,        NAMES_IPV6_RANGE, NAMES_IPV4_OWN,
-                                        NAMES_IPV6_OWN,          "198.19.255.255", "198.18.1.0",
-                                        "fd61:6d61:6368:ffff::1" };
+    static const char *const ours[] = {
+        NAMES_IPV4_RANGE, NAMES_IPV6_RANGE,        CAPTURE_IPV4, CAPTURE_IPV6, "198.19.255.255",
+        "198.18.1.0",     "fd61:6d61:6368:ffff::1"
+    };
     static const char *const others[] = { "198.17.255.255",   "198.20.0.0",
                                           "198.16.0.0/14",    "127.0.0.1",
                                           "fd61:6d61:6369::", "fd61:6d61:6367::1",
