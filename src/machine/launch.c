@@ -14,6 +14,7 @@
  */
 #include "machine/launch.h"
 
+#include <pthread.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -61,7 +62,9 @@ struct launch {
     int group; /* that its first process was born into; -1: none */
     pid_t pid;
     size_t steps_done;
-    bool began;         /* the command was let go */
+    bool began;  /* the command was let go */
+    bool sweeps; /* the thread that does is to be joined */
+    pthread_t sweeper;
     int64_t started_ns; /* then, by the clock of files */
 };
 
@@ -208,6 +211,8 @@ static int make_folder(struct launch *launch, struct err *err)
 
 static void remove_folder(struct launch *launch)
 {
+    if (launch->sweeps)
+        pthread_join(launch->sweeper, NULL);
     /* What a run that never began would have gone on from is another one's. */
     run_folder_end(launch->options.state_folder, launch->folder,
                    launch->options.discard || !launch->began);
@@ -661,6 +666,26 @@ void launch_want_socket(void *launch, int family)
     (void)!sandbox_send(((struct launch *)launch)->control, &message, -1); /* or it is gone */
 }
 
+static void *sweep(void *context)
+{
+    const struct launch *launch = context;
+    run_folder_sweep(launch->options.state_folder);
+    return NULL;
+}
+
+/*
+ * What the run before has left, while the command runs. By a thread: a file system may wait for its
+ * disk, and the command may have ended by then.
+ */
+static void begin_sweep(struct launch *launch)
+{
+    sigset_t all, before;
+    sigfillset(&all); /* signals are the loop's */
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    launch->sweeps = pthread_create(&launch->sweeper, NULL, sweep, launch) == 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
 int launch_run(struct launch *launch, const struct run_watch *watch, struct run_result *ret,
                struct err *err)
 {
@@ -679,6 +704,6 @@ int launch_run(struct launch *launch, const struct run_watch *watch, struct run_
         return err_set(err, ERR_IO, STEP_LAUNCH, "the sandbox died before its command started");
     launch->began = true;
     trace_note(launch->options.trace, "machine/supervise.c", "command started");
-    run_folder_sweep(launch->options.state_folder); /* while the command begins */
+    begin_sweep(launch);
     return supervise(&supervised, watch, ret, err);
 }

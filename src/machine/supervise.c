@@ -188,6 +188,18 @@ static int patience(const struct run *run)
     return until <= now ? 0 : (int)(until - now);
 }
 
+/*
+ * A sandbox that says that its command has ended has nobody left but its first process, whose own
+ * end nobody has to wait for: but for a container, in which the rest ends with that process, and
+ * for a terminal, which the kernel may still be passing output through.
+ */
+static bool has_ended(const struct run *run, const struct pollfd *polls)
+{
+    const struct plan *plan = run->of->plan;
+    bool gone = polls[POLL_LIFE].revents && polls[POLL_CONTROL].fd < 0;
+    return gone || (run->ended && plan->tier != TIER_CONTAINER && !plan->terminal);
+}
+
 static void loop(struct run *run)
 {
     struct pollfd polls[POLL_COUNT_MAX] = {
@@ -201,7 +213,7 @@ static void loop(struct run *run)
         polls[POLL_LOOPS + i] =
             (struct pollfd){ .fd = i < run->watch->loop_count ? loop_fd(run->watch->loops[i]) : -1,
                              .events = POLLIN };
-    while (polls[POLL_LIFE].revents == 0 || polls[POLL_CONTROL].fd >= 0) {
+    while (!has_ended(run, polls)) {
         polls[POLL_DOORBELL].fd = run->doorbell;
         polls[POLL_TYPED].fd = run->asking ? STDIN_FILENO : -1;
         relay_ask(run->of->relay, !clients_are_full(run->clients), polls + POLL_STREAMS);

@@ -102,7 +102,7 @@ static const struct step {
 int main(int argc, char **argv)
 {
     (void)argv;
-    static const struct inside_tier container = { 0 };
+    static const struct inside_tier container = { NULL };
     struct sandbox sandbox = { .control = CONTAINER_CONTROL };
     struct err err = { 0 };
     inside_hear_of_children();

@@ -15,7 +15,6 @@
 /* What a tier has that others have not; NULL: nothing. */
 struct inside_tier {
     int (*fence_command)(struct sandbox *sandbox, struct err *err); /* in the command's process */
-    void (*end_rest)(void);                                         /* once the command has ended */
 };
 
 /* Closes all descriptors but these, the standard ones and the sandbox's own. */

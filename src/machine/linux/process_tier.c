@@ -33,7 +33,6 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 
 #include "machine/environment.h"
 #include "machine/linux/landlock.h"
@@ -168,13 +167,6 @@ int process_tier_outlive(struct sandbox *sandbox, struct err *err)
         return err_set_errno(err, errno, "bind the run's life",
                              "the kernel lets nobody take in its processes");
     return 0;
-}
-
-void process_tier_end_rest(void)
-{
-    kill(-1, SIGKILL);
-    while (waitpid(-1, NULL, 0) > 0 || errno == EINTR)
-        continue;
 }
 
 void sandbox_kill(const struct sandbox *sandbox, int supervisor, int pidfd)

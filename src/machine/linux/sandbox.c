@@ -234,8 +234,8 @@ static int die_with_supervisor(struct sandbox *sandbox, struct err *err)
 
 static int live(struct sandbox *sandbox)
 {
-    static const struct inside_tier process = { process_tier_fence_command, process_tier_end_rest };
-    static const struct inside_tier namespaces = { 0 };
+    static const struct inside_tier process = { process_tier_fence_command };
+    static const struct inside_tier namespaces = { NULL };
     struct err err = { 0 };
     int r = 0;
     inside_hear_of_children();

@@ -137,7 +137,5 @@ int process_tier_fence(struct sandbox *sandbox, struct err *err) MUST_CHECK;
 int process_tier_fence_command(struct sandbox *sandbox, struct err *err) MUST_CHECK;
 /* The first process takes in what the command leaves behind, and outlives the supervisor. */
 int process_tier_outlive(struct sandbox *sandbox, struct err *err) MUST_CHECK;
-/* Ends every other process of the run, and reaps; the caller is the first one. */
-void process_tier_end_rest(void);
 
 #endif
