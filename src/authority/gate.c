@@ -5,8 +5,9 @@
  * match knows the longest other that it begins with. The last match that does
  * not sort behind a name has all that the name begins with among its parents:
  * one search and a short climb find every rule that can apply. A name has up
- * to three spellings (a URN and its last part; an image with digest, with tag,
- * without either), which are climbed beside one another, nearest match first.
+ * to four spellings (a URN and its last part; an image with digest, with tag,
+ * without either, and the path where it lies), which are climbed beside one
+ * another, nearest match first.
  * In each unit the nearest rule decides; of equally near ones the strictest.
  *
  * A path stands for all below it, because a mount shows all of it. So a rule
@@ -28,7 +29,7 @@
 #include "contract/jcs.h"
 #include "contract/rules.h"
 
-#define SPELLINGS_MAX 3
+#define SPELLINGS_MAX 4
 #define RULE_NAME_MAX 200 /* bytes, as a PolicyDecision has it */
 #define REGISTRY_PORT 443
 #define STEP_DECIDE   "ask the layers"
@@ -238,7 +239,7 @@ struct spelling {
 
 struct gate_question {
     const struct gate_thing *thing;
-    struct buf text; /* keeps what the spellings view */
+    struct buf text, place; /* keep what the spellings view; the latter where an image lies */
     struct spelling spellings[SPELLINGS_MAX];
     size_t count;
     bool is_path, unpinned;
@@ -281,11 +282,13 @@ static struct str last_part(struct str urn)
     return str_from_offset(urn, at);
 }
 
-static void ask_image(struct gate_question *question, const struct gate_thing *thing)
+/* 1; 0 where it is said to lie in a place that is none. */
+static int ask_image(struct gate_question *question, const struct gate_thing *thing)
 {
+    struct str place = gate_image_path(thing->name);
     size_t repository = 0, tagged = 0;
     if (gate_image_name(thing->name, &question->text, &repository, &tagged) < 0)
-        return;
+        return 1;
     bool is_pinned = tagged < question->text.len || thing->digest.len;
     if (tagged == question->text.len && thing->digest.len && !gate_is_path(thing->name)) {
         buf_add_char(&question->text, '@');
@@ -293,16 +296,29 @@ static void ask_image(struct gate_question *question, const struct gate_thing *t
     }
     question->unpinned = !is_pinned;
     if (question->text.error)
-        return;
+        return 1;
     add_spelling(question, question->text.len);
     add_spelling(question, tagged);
     add_spelling(question, repository);
+    if (!place.len)
+        return 1;
+    int r = add_path(&question->place, place);
+    question->spellings[question->count++] = (struct spelling){ buf_str(&question->place), 0 };
+    return r;
+}
+
+static void release_question(struct gate_question *question)
+{
+    buf_release(&question->text);
+    buf_release(&question->place);
 }
 
 /* 1; 0 where the name is none that can be decided about. */
 static int ask_gate(const struct gate_thing *thing, struct gate_question *ret, struct err *err)
 {
-    struct gate_question question = { .thing = thing, .text = BUF_INIT_LIMIT(GATE_NAME_MAX * 2) };
+    struct gate_question question = { .thing = thing,
+                                      .text = BUF_INIT_LIMIT(GATE_NAME_MAX * 2),
+                                      .place = BUF_INIT_LIMIT(GATE_NAME_MAX * 2) };
     int r = 1;
     if (thing->name.len > GATE_NAME_MAX || thing->digest.len > GATE_NAME_MAX)
         return err_set(err, ERR_LIMIT, STEP_DECIDE, "a name has %d bytes at most", GATE_NAME_MAX);
@@ -310,7 +326,7 @@ static int ask_gate(const struct gate_thing *thing, struct gate_question *ret, s
     question.is_nothing =
         thing->gate == GATE_NETWORK_PROFILE && str_equal(thing->name, STR(GATE_NO_NETWORK));
     if (thing->gate == GATE_CONTAINER_EXECUTION && !question.is_path) {
-        ask_image(&question, thing);
+        r = ask_image(&question, thing);
     } else if (question.is_path) {
         r = add_path(&question.text, thing->name);
         add_spelling(&question, question.text.len);
@@ -322,8 +338,8 @@ static int ask_gate(const struct gate_thing *thing, struct gate_question *ret, s
         if (str_starts(thing->name, STR("urn:")) && last.len)
             question.spellings[question.count++] = (struct spelling){ last, 0 };
     }
-    if (question.text.error) {
-        buf_release(&question.text);
+    if (question.text.error || question.place.error) {
+        release_question(&question);
         return no_memory(STEP_DECIDE, err);
     }
     *ret = question;
@@ -690,7 +706,7 @@ int policy_decide_gate(const struct policy *policy, const struct gate_thing *thi
         if (r == 0)
             decide(policy, &answers, &question, ret);
     }
-    buf_release(&question.text);
+    release_question(&question);
     return r < 0 ? r : 0;
 }
 
@@ -699,14 +715,17 @@ int policy_decide_gate_here(const struct policy *policy, const struct gate_thing
 {
     char path[GATE_NAME_MAX + 1];
     struct gate_thing real_thing = *thing;
+    struct str written_path = gate_is_path(thing->name) ? thing->name
+                              : thing->gate == GATE_CONTAINER_EXECUTION
+                                  ? gate_image_path(thing->name)
+                                  : STR("");
     struct verdict written, real;
     int r = policy_decide_gate(policy, thing, &written, err);
     if (r < 0)
         return r;
-    snprintf(path, sizeof(path), "%.*s", STR_ARG(thing->name));
-    _cleanup_(cleanup_free) char *resolved =
-        gate_is_path(thing->name) ? realpath(path, NULL) : NULL;
-    if (resolved && !str_equal(str_from(resolved), thing->name)) {
+    snprintf(path, sizeof(path), "%.*s", STR_ARG(written_path));
+    _cleanup_(cleanup_free) char *resolved = written_path.len ? realpath(path, NULL) : NULL;
+    if (resolved && !str_equal(str_from(resolved), written_path)) {
         real_thing.name = str_from(resolved);
         r = policy_decide_gate(policy, &real_thing, &real, err);
         if (r == 0 && real.answer > written.answer)

@@ -379,6 +379,25 @@ static void add_registry(struct str registry, struct buf *ret)
     }
 }
 
+struct str gate_image_path(struct str reference)
+{
+    static const struct {
+        const char *scheme;
+        bool tagged;
+    } local[] = { { "oci:", true }, { "docker-archive:", true }, { "rootfs:", false } };
+    for (size_t i = 0; i < ARRAY_LEN(local); i++) {
+        struct str path = str_from_offset(reference, strlen(local[i].scheme));
+        if (!str_starts(reference, str_from(local[i].scheme)) || !gate_is_path(path))
+            continue;
+        path.len = str_index(path, '@', 0);
+        for (size_t at = path.len; local[i].tagged && at-- > 0 && path.ptr[at] != '/';)
+            if (path.ptr[at] == ':')
+                path.len = at;
+        return path;
+    }
+    return STR("");
+}
+
 int gate_image_name(struct str reference, struct buf *ret, size_t *ret_repository,
                     size_t *ret_tagged)
 {

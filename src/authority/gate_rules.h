@@ -13,8 +13,8 @@
  *
  * `match` is a name as a whole, or with `*` at its end whatever begins with
  * what stands before it; `*` alone is everything that the gate guards. A name
- * without `urn:` is the last part of a URN. A path is itself and all below it;
- * an image without a tag is every tag. `unpinned: true` restricts a rule for
+ * without `urn:` is the last part of a URN. A path is itself and all below it,
+ * an image that lies there too; an image without a tag is every tag. `unpinned: true` restricts a rule for
  * containerExecution to images that are named without a digest.
  *
  *     engines:
@@ -89,6 +89,8 @@ static inline bool gate_is_path(struct str name)
     return name.len && name.ptr[0] == '/';
 }
 
+/* The path of an image that lies on this host, as in `oci:/srv/image:tag`; empty: it is none. */
+struct str gate_image_path(struct str reference);
 /*
  * Appends an image's name in full, as `docker.io/library/debian:12`; a path stays what it is.
  * *ret_repository: the bytes appended without tag and digest; *ret_tagged: without the digest.

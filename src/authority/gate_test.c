@@ -201,6 +201,38 @@ TEST(an_image_is_meant_with_and_without_tag_and_digest)
     fixture_release(&fixture);
 }
 
+TEST(an_image_of_this_host_lies_at_a_path)
+{
+    struct fixture fixture;
+    fixture_init(&fixture);
+    add_gates(&fixture, LAYER_USER, "gates.yaml",
+              GATES(GATE("containerExecution", "/srv/images", "deny") "," GATE(
+                  "containerExecution", "/srv/images/good",
+                  "allow") "," GATE("containerExecution", "oci:/srv/images/named",
+                                    "allow") ","
+                                             "{'gate':'containerExecution','match':'/opt',"
+                                             "'unpinned':true,'answer':'ask'}"));
+    fixture_build(&fixture);
+    CHECK_TEXT(ask_gate(&fixture, GATE_CONTAINER_EXECUTION, "oci:/srv/images/base"), "deny");
+    CHECK_TEXT(ask_gate(&fixture, GATE_CONTAINER_EXECUTION, "oci:/srv/images/base:1"), "deny");
+    CHECK_TEXT(ask_gate(&fixture, GATE_CONTAINER_EXECUTION, "oci:/srv/./images//base"), "deny");
+    CHECK_TEXT(ask_gate(&fixture, GATE_CONTAINER_EXECUTION, "docker-archive:/srv/images/x.tar"),
+               "deny");
+    CHECK_TEXT(ask_gate(&fixture, GATE_CONTAINER_EXECUTION, "rootfs:/srv/images"), "deny");
+    CHECK_TEXT(ask_gate(&fixture, GATE_CONTAINER_EXECUTION, "oci:/srv/images/../images"), "deny");
+    CHECK_TEXT(ask_gate(&fixture, GATE_CONTAINER_EXECUTION, "oci:/srv/images/good:2"), "allow");
+    CHECK_TEXT(ask_gate(&fixture, GATE_CONTAINER_EXECUTION, "oci:/srv/images/goods"), "deny");
+    CHECK_TEXT(ask_gate(&fixture, GATE_CONTAINER_EXECUTION, "oci:/srv/images/named"), "allow");
+    CHECK_TEXT(ask_gate(&fixture, GATE_CONTAINER_EXECUTION, "oci:/srv/imagesque"), "nothing");
+    CHECK_TEXT(ask_gate(&fixture, GATE_CONTAINER_EXECUTION, "oci:/opt/x"), "ask");
+    CHECK_TEXT(ask_thing(&fixture, (struct gate_thing){ .gate = GATE_CONTAINER_EXECUTION,
+                                                        .name = STR("oci:/opt/x"),
+                                                        .digest = STR("sha256:00"),
+                                                        .is_local = true }),
+               "nothing");
+    fixture_release(&fixture);
+}
+
 TEST(a_registry_is_a_host_that_the_layers_know)
 {
     struct fixture fixture;
