@@ -7,7 +7,10 @@
 #include "base/redact.h"
 #include "base/str.h"
 
-/* Whether the secret that a pattern found stands the check; the byte before it can be read. */
+/*
+ * Whether the secret that a pattern found stands the check. The two bytes before it can be read, but
+ * of one whose rule has none before it: that is CHECK_NONE or CHECK_CRC.
+ */
 bool redact_check_holds(enum redact_check check, struct str secret);
 
 /* Bits for each byte, in hundredths: Shannon's entropy of the bytes among themselves. */
