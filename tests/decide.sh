@@ -179,6 +179,54 @@ run op import "$scratch/let-in.json"
 check "its record holds" exits 0
 rm "$user_layer/gates.yaml"
 
+# ---- what is held apart ----
+
+git init -q .
+of_held() { # PATH: the newest pending card about it
+    "$program" op pending --json |
+        sed -n "s|.*\"id\":\"urn:srcos:decision-card:\([^\"]*\)\".*\"held-file\",\"name\":\"$PWD/$1\".*|\1|p" | tail -n 1
+}
+last_run() {
+    "$program" op list --json | sed -n 's/.*"id":"\([^"]*\)".*execution\.start.*/\1/p' | tail -n 1
+}
+run run -- sh -c 'echo trap >.envrc; echo mine >notes; ln -s /etc/hostname out'
+held=$(last_run)
+check "what a run made and is held apart is asked about" test -n "$(of_held .envrc)"
+run op pending
+check "in words" out_has "has made $PWD/.envrc"
+check "with what an answer would do" out_has "takes it with"
+check "not about the rest" test -z "$(of_held notes)"
+run op decide "$(of_held .envrc)" take --reason "I have read it."
+check "a person lets it be taken" exits 0
+check "and is told how" out_has "agent-machine worktree apply ${held##*:}"
+run worktree apply "${held##*:}"
+check "then it goes along with the rest" test "$(cat .envrc notes)" = "trap
+mine"
+check "but not what nobody has let" test ! -h out
+check "which is asked about now that it was looked at" test -n "$(of_held out)"
+check "and said to be" err_or_out_has "asked about: agent-machine op pending"
+run op decide "$(of_held out)" no
+run worktree apply "${held##*:}"
+check "an answer that denies leaves it where it is" test ! -h out
+check "and it is not asked about again" test -z "$(of_held out)"
+run worktree apply "${held##*:}" out
+check "who names it takes it all the same" test -h out
+run op show "${held##*:}"
+check "the record has what was asked and answered" out_has "I have read it."
+run run -- sh -c 'echo other >.envrc'
+check "another run's is another question" test -n "$(of_held .envrc)"
+run worktree discard "$(last_run)"
+check "which ends with its change set" test -z "$(of_held .envrc)"
+run run -- sh -c 'for i in $(seq 40); do mkdir d$i; echo x >d$i/.envrc; done'
+check "however much there is, nobody is buried" test \
+    "$("$program" op pending --json | grep -c held-file)" -eq 16
+run op export "$(last_run)"
+cp "$scratch/out" "$scratch/held.json"
+run op import "$scratch/held.json"
+check "its record holds" exits 0
+run worktree discard "$(last_run)"
+rm -rf .envrc notes out .git
+
 # ---- a budget that is used up ----
 
 printf 'the page' >"$scratch/index.html"

@@ -318,7 +318,10 @@ static void tell_next(const struct outcome *outcome, const struct card *card, bo
     struct buf line = BUF_INIT;
     if (!lease || member(lease, "revokedAt") || !state_is_end(outcome->state))
         return;
-    if (text_is(member(lease, "scope"), "run") && is_run)
+    if (text_is(at(card->root, "/resource/kind"), "held-file"))
+        buf_addf(&line, "now: agent-machine worktree apply %.*s",
+                 STR_ARG(urn_local(str_from(outcome->operation))));
+    else if (text_is(member(lease, "scope"), "run") && is_run)
         buf_addf(&line, "now: agent-machine run --retry %.*s -- COMMAND",
                  STR_ARG(urn_local(str_from(outcome->operation))));
     else if (text_is(member(lease, "scope"), "run"))

@@ -12,6 +12,7 @@
 #include "machine/held.h"
 #include "machine/run_folder.h"
 #include "plane/change_set.h"
+#include "plane/held_ask.h"
 
 #define STEP_TAKE      "take a change set"
 #define HELD_PATHS_MAX 10000 /* as the command's schema has it */
@@ -118,6 +119,15 @@ bool taking_chooses(void *context, const char *path)
            !(taking->hunks && hunks_leave(taking->hunks, taking->mount, path));
 }
 
+static bool taking_is_let(const struct taking *taking, const char *path)
+{
+    _cleanup_(buf_release) struct buf name = BUF_INIT;
+    struct err unread = { 0 };
+    buf_addf(&name, "%s/%s", taking->set.mounts[taking->mount].host_path, path);
+    return held_ask_allows(taking->plane, str_from(taking->set.run.urn), buf_str(&name), &unread) >
+           0;
+}
+
 bool taking_names(void *context, const char *path)
 {
     const struct taking *taking = context;
@@ -125,7 +135,7 @@ bool taking_names(void *context, const char *path)
         if (taking->set.paths[i].mount == taking->mount &&
             strcmp(taking->set.paths[i].path, path) == 0)
             return true;
-    return false;
+    return taking_is_let(taking, path); /* or answered the card that asks about it */
 }
 
 static int read_strategy(const struct invocation *invocation, enum apply_strategy *ret,
@@ -305,6 +315,23 @@ static int choose_hunks(struct taking *taking, struct err *err)
     return r < 0 ? r : hunks_fill(taking, err);
 }
 
+/* A person is asked about what is held, so that it can be answered for apart from the rest. */
+static int ask_about_held(struct taking *taking, struct err *err)
+{
+    struct held_file files[HELD_CARDS_MAX];
+    size_t count = 0, items;
+    for (size_t i = 0; i < taking->set.mount_count; i++) {
+        const struct apply_item *item =
+            taking->plans[i] ? worktree_apply_items(taking->plans[i], &items) : NULL;
+        for (; item && items && count < HELD_CARDS_MAX; items--, item++)
+            if (item->fate == FATE_HELD && item->rule && !item->never)
+                files[count++] = (struct held_file){ item->change, taking->set.mounts[i].host_path,
+                                                     item->rule, item->why };
+    }
+    return held_ask_rest(taking->plane, str_from(taking->set.run.urn), files, count,
+                         &taking->held_cards, err);
+}
+
 /* 1 where it was done. */
 static int take(struct taking *taking, struct err *err)
 {
@@ -323,6 +350,8 @@ static int take(struct taking *taking, struct err *err)
     r = submit(taking, values[APPLY_REASON], err);
     if (r == 0 && taking->whole)
         run_folder_clear(taking->set.run.folder, true);
+    else if (r == 0 && !taking->elsewhere && !taking->takes_commits)
+        r = ask_about_held(taking, err);
     return r < 0 ? r : 1;
 }
 

@@ -153,6 +153,7 @@ int taking_tell(const struct taking *taking, bool done)
     say_count(taking_count(taking, FATE_MARKED), "of them with conflict markers to resolve");
     say_count(taking_count(taking, FATE_HELD) - count_checked_out(taking),
               "held apart: name them, or give --include-held");
+    say_count(taking->held_cards, "of them asked about: agent-machine op pending");
     say_count(taking_count(taking, FATE_KEPT), "in conflict, and kept as the host has them");
     say_count(conflicts, "in conflict, so nothing is applied: --ours keeps the host's, --theirs "
                          "takes the run's, --merge makes one of both; or name other paths");

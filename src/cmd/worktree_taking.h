@@ -27,6 +27,7 @@ struct taking {
     bool is_open, discards, elsewhere, takes_commits;
     struct hunks *hunks; /* what was chosen of each file; NULL: nobody was asked */
     bool whole;          /* nothing of it is left */
+    size_t held_cards;   /* that ask about what is held apart, and are pending */
     struct redact_scanner *scanner;
     struct worktree_apply *plans[PLAN_MOUNTS_MAX];
     struct git_apply *gits[PLAN_MOUNTS_MAX];

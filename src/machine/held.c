@@ -169,18 +169,22 @@ static struct held look_at_kind(const struct worktree *worktree, const struct ch
                : (struct held){ 0 };
 }
 
+struct held held_by_itself(const struct changes *changes, size_t index)
+{
+    const struct changed_path *change = &changes->items[index];
+    if (change->kind == CHANGED_DIRECTORY)
+        return (struct held){ 0 };
+    struct held held = look_at_path(change, changes->of_git);
+    return held.rule || change->type == CHANGE_DELETED || change->kind == CHANGED_LINK
+               ? held
+               : look_at_kind(NULL, change);
+}
+
 size_t held_count(const struct changes *changes)
 {
     size_t count = 0;
-    for (size_t i = 0; i < changes->count; i++) {
-        const struct changed_path *change = &changes->items[i];
-        if (change->kind == CHANGED_DIRECTORY)
-            continue;
-        bool held = look_at_path(change, changes->of_git).rule;
-        if (!held && change->type != CHANGE_DELETED && change->kind != CHANGED_LINK)
-            held = look_at_kind(NULL, change).rule;
-        count += held;
-    }
+    for (size_t i = 0; i < changes->count; i++)
+        count += held_by_itself(changes, i).rule != NULL;
     return count;
 }
 

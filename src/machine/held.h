@@ -40,7 +40,9 @@ int held_look(const struct worktree *worktree, const struct changed_path *change
 
 /* Whether a path is that of git's own data, which is never copied. */
 bool held_is_git_data(const char *path, bool of_git);
-/* How many files are held for their path, kind or mode alone. */
+/* Why a change is held for its path, kind or mode alone. */
+struct held held_by_itself(const struct changes *changes, size_t index);
+/* How many files are held for these. */
 size_t held_count(const struct changes *changes);
 
 #endif

@@ -35,6 +35,7 @@ struct apply_item {
     enum apply_fate fate;
     const char *rule; /* of what is held, and where a person named it all the same; or NULL */
     const char *why;  /* of what is held, kept or a conflict */
+    bool never;       /* held, and not taken when it is named either */
 };
 
 struct apply_options {

@@ -56,6 +56,7 @@ static void hold_for(struct worktree_apply *apply, size_t i, const char *rule, c
     const struct apply_options *options = &apply->options;
     item->rule = rule;
     item->why = reason;
+    item->never = never;
     if (never || !(options->include_held || options->names(options->context, item->change->path)))
         item->fate = FATE_HELD;
 }

@@ -18,6 +18,7 @@
 #include "contract/rules.h"
 #include "machine/kept.h"
 #include "plane/compensate.h"
+#include "plane/held_ask.h"
 
 #define STEP_ADMIT    "admit a change set"
 #define ID_PREFIX     STR("urn:srcos:change-set:")
@@ -103,6 +104,8 @@ static int move(struct work *work, yyjson_mut_val *artifact, enum admission to,
     int r = admission_check(artifact_state(artifact), to, err);
     if (r == 0)
         r = artifact_move(work, artifact, to, wanted->command_id, wanted->reason, err);
+    if (r == 0 && to != ADMISSION_ADMITTED)
+        r = held_ask_withdraw(work, err);
     return r < 0 ? r : compensate_settle(work, err);
 }
 

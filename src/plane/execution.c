@@ -16,6 +16,7 @@
 #include "machine/file_digest.h"
 #include "plane/change_set.h"
 #include "plane/gate_layers.h"
+#include "plane/held_ask.h"
 #include "plane/receipt.h"
 #include "plane/work.h"
 
@@ -286,6 +287,7 @@ static int gather_changes(struct execution *execution, struct work *work, struct
 {
     struct change_sum sum = CHANGE_SUM_INIT;
     char urn[PLANE_URN_MAX];
+    size_t asked = 0; /* about what is held apart */
     int r = 0;
     for (size_t i = 0; i < execution->plan->mount_count && r == 0; i++) {
         struct changes changes;
@@ -293,6 +295,7 @@ static int gather_changes(struct execution *execution, struct work *work, struct
         if (r < 0)
             break;
         change_sum_add(&sum, &changes);
+        r = held_ask_add(work, &changes, execution->plan->mounts[i].host_path, &asked, err);
         changes_release(&changes);
     }
     int ended = change_sum_end(&sum, err);

@@ -17,6 +17,7 @@
 #include "contract/rules.h"
 #include "machine/file_digest.h"
 #include "plane/card.h"
+#include "plane/decision.h"
 #include "plane/gate_layers.h"
 #include "plane/grant.h"
 #include "plane/work.h"
@@ -199,27 +200,12 @@ static int write_decision(struct buf *json, const struct asking *asking,
 int decision_put(struct work *work, enum gate gate, const char *verdict, const char *id,
                  struct str json, struct err *err)
 {
-    _cleanup_(cleanup_json_doc) yyjson_doc *doc = NULL;
-    _cleanup_(buf_release) struct buf extra = BUF_INIT;
-    char digest[DIGEST_TEXT_SIZE];
-    int r = json_read(json, &json_limits_default, &doc, err);
-    if (r == 0)
-        r = jcs_digest(yyjson_doc_get_root(doc), digest, err);
-    if (r == 0)
-        r = ledger_put_document(work->batch, STR("PolicyDecision"), str_from(id),
-                                work_operation(work), json, LEDGER_NEW, err);
+    _cleanup_(buf_release) struct buf passed = BUF_INIT;
+    int r = decision_bind(work, id, json, gate, verdict, err);
     if (r < 0)
         return r;
-    buf_addf(&extra,
-             ",\"decision\":{\"policyDecisionRef\":\"%s\",\"gate\":\"%s\",\"verdict\":\"%s\"}"
-             ",\"documents\":[{\"documentRef\":\"%s\",\"digest\":\"%s\"}]",
-             id, gate_names[gate], verdict, id, digest);
-    r = work_event(work, EVENT_PROGRESS, buf_str(&extra), err);
-    if (r < 0)
-        return r;
-    buf_reset(&extra);
-    buf_addf(&extra, "{\"gate\":\"%s\",\"policyDecisionRef\":\"%s\"}", gate_names[gate], id);
-    return work_append(work, WORK_OPERATION, "gateDecisions", buf_str(&extra), err);
+    buf_addf(&passed, "{\"gate\":\"%s\",\"policyDecisionRef\":\"%s\"}", gate_names[gate], id);
+    return work_append(work, WORK_OPERATION, "gateDecisions", buf_str(&passed), err);
 }
 
 static int record(struct asking *asking, const struct gate_question *question,

@@ -12,8 +12,8 @@
 
 #include "base/clock.h"
 #include "base/json.h"
-#include "contract/jcs.h"
 #include "contract/rules.h"
+#include "plane/decision.h"
 #include "plane/gate_layers.h"
 
 #define STEP_RULING "decide about a model route"
@@ -307,28 +307,6 @@ static int write_decision(struct buf *json, const struct work *work,
     return json->error ? no_memory(err) : 0;
 }
 
-static int put_decision(struct work *work, const struct model_verdict *verdict, struct str json,
-                        struct err *err)
-{
-    _cleanup_(cleanup_json_doc) yyjson_doc *doc = NULL;
-    _cleanup_(buf_release) struct buf extra = BUF_INIT;
-    char digest[DIGEST_TEXT_SIZE];
-    int r = json_read(json, &json_limits_default, &doc, err);
-    if (r == 0)
-        r = jcs_digest(yyjson_doc_get_root(doc), digest, err);
-    if (r == 0)
-        r = ledger_put_document(work->batch, STR("PolicyDecision"), str_from(verdict->decision),
-                                work_operation(work), json, LEDGER_NEW, err);
-    if (r < 0)
-        return r;
-    buf_addf(&extra,
-             ",\"decision\":{\"policyDecisionRef\":\"%s\",\"gate\":\"%s\",\"verdict\":\"%s\"}"
-             ",\"documents\":[{\"documentRef\":\"%s\",\"digest\":\"%s\"}]",
-             verdict->decision, gate_names[GATE_MODEL_PROVIDER_USE], answer_names[verdict->answer],
-             verdict->decision, digest);
-    return extra.error ? no_memory(err) : work_event(work, EVENT_PROGRESS, buf_str(&extra), err);
-}
-
 int model_ruling_write(struct work *work, const struct model_routes *routes,
                        const struct model_ruling *ruling, struct model_verdict *verdict,
                        bool is_here, struct card_found *card, struct err *err)
@@ -349,7 +327,8 @@ int model_ruling_write(struct work *work, const struct model_routes *routes,
     if (r == 0)
         r = write_decision(&json, work, routes, ruling, verdict, card, err);
     if (r == 0)
-        r = put_decision(work, verdict, buf_str(&json), err);
+        r = decision_bind(work, verdict->decision, buf_str(&json), GATE_MODEL_PROVIDER_USE,
+                          answer_names[verdict->answer], err);
     if (r == 0 && is_new)
         r = card_ask(work, &person.card, str_from(verdict->decision), card, err);
     return r == 0 && card->says == CARD_SAYS_ALLOW && card->card[0]

@@ -3,9 +3,9 @@
 
 #include "base/clock.h"
 #include "base/json.h"
-#include "contract/jcs.h"
 #include "contract/rules.h"
 #include "plane/card.h"
+#include "plane/decision.h"
 #include "plane/gate_layers.h"
 #include "plane/work.h"
 
@@ -156,28 +156,6 @@ static int write_decision(struct buf *json, const struct network_record *record,
                          : 0;
 }
 
-static int add_decision(const struct network_record *record, const char *id, struct str json,
-                        enum answer answer, struct err *err)
-{
-    _cleanup_(cleanup_json_doc) yyjson_doc *doc = NULL;
-    _cleanup_(buf_release) struct buf extra = BUF_INIT;
-    char digest[DIGEST_TEXT_SIZE];
-    struct work *work = record->work;
-    int r = json_read(json, &json_limits_default, &doc, err);
-    if (r == 0)
-        r = jcs_digest(yyjson_doc_get_root(doc), digest, err);
-    if (r == 0)
-        r = ledger_put_document(work->batch, STR("PolicyDecision"), str_from(id),
-                                work_operation(work), json, LEDGER_NEW, err);
-    if (r < 0)
-        return r;
-    buf_addf(&extra,
-             ",\"decision\":{\"policyDecisionRef\":\"%s\",\"gate\":\"%s\",\"verdict\":\"%s\"}"
-             ",\"documents\":[{\"documentRef\":\"%s\",\"digest\":\"%s\"}]",
-             id, gate_names[GATE_NETWORK_PROFILE], answer_names[answer], id, digest);
-    return work_event(work, EVENT_PROGRESS, buf_str(&extra), err);
-}
-
 /* --- asking a person ----------------------------------------------------------------------- */
 
 struct question {
@@ -227,7 +205,8 @@ static int add_verdict(struct network_record *record, const struct target *targe
     if (r == 0)
         r = write_decision(&json, record, id, target, verdict, card, err);
     if (r == 0)
-        r = add_decision(record, id, buf_str(&json), answer_of(verdict, card), err);
+        r = decision_bind(record->work, id, buf_str(&json), GATE_NETWORK_PROFILE,
+                          answer_names[answer_of(verdict, card)], err);
     if (r == 0 && is_new)
         r = card_ask(record->work, &question.card, str_from(id), card, err);
     else if (r == 0 && asks && card->says == CARD_SAYS_QUEUED)
