@@ -13,11 +13,12 @@ JSON to LOG for each request and for each client that went away.
   echo       answers with what it was sent
   refuse     429, with Retry-After
   busy       503 twice, for a moment, then as plain
-  rest       503, for a second
+  rest       503, for five seconds, and waits to be left
   greedy     answers, and says that it took 100,000 tokens
   key        401, and shows the key that it got
   redirect   307 to another place
   older      knows OpenAI's chat alone: 404 at any other place
+  aged       knows Ollama's own places alone
   absent     404 at every place
 """
 
@@ -218,7 +219,8 @@ class Provider(http.server.BaseHTTPRequestHandler):
             BUSY[0] -= 1
             self.send_document(503, {"error": {"message": "not now"}}, Retry_After_Ms="30")
         elif model == "rest":
-            self.send_document(503, {"error": {"message": "not now"}}, Retry_After="1")
+            self.send_document(503, {"error": {"message": "not now"}}, Retry_After="5")
+            self.wait_for_the_end()
         elif model == "greedy":
             self.send_document(200, document(self.path, model, True)
                                | {"usage": {"prompt_tokens": 100000, "completion_tokens": 6}})
@@ -227,7 +229,8 @@ class Provider(http.server.BaseHTTPRequestHandler):
                                                str(self.headers.get("Authorization"))}})
         elif model == "redirect":
             self.send_document(307, {}, Location="http://127.0.0.1:1/elsewhere")
-        elif model == "absent" or (model == "older" and self.path != "/v1/chat/completions"):
+        elif model == "absent" or (model == "older" and self.path != "/v1/chat/completions") or (
+                model == "aged" and not self.path.startswith("/api/")):
             self.send_document(404, {"error": {"message": "not found"}})
         elif model == "cut":
             self.cut(body, streams)

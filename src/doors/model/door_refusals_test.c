@@ -170,16 +170,63 @@ TEST(a_route_that_does_not_answer_is_left_for_its_fallback_alone)
     scene_close(&scene);
 }
 
-TEST(the_limits_of_a_binding_hold)
+static void open_twice(struct scene *scene, const char *second_provider)
+{
+    scene_prepare(scene);
+    scene_start_provider(scene, NULL, NULL);
+    scene_route(scene, 0, "b:first", "http", scene->provider_port);
+    scene_route(scene, 1, "b:second", "http", scene->provider_port);
+    scene->routes[1].provider_ref = str_from(second_provider);
+    scene_listen(scene);
+}
+
+/* However many bindings lead to a provider, it has no more calls than it may have. */
+TEST(the_rate_of_a_provider_is_that_of_all_its_bindings)
 {
     struct scene scene;
-    scene_open(&scene);
-    scene.routes[0].calls_per_minute = 2;
+    open_twice(&scene, "urn:srcos:model-profile:scripted");
+    scene.routes[0].calls_per_minute = scene.routes[1].calls_per_minute = 2;
     CHECK_INT(ask(&scene, CHAT, BODY("plain")), 200);
     CHECK_INT(ask(&scene, CHAT, BODY("plain")), 200);
+    CHECK_TEXT(scene.last_binding, "b:first");
     CHECK_INT(ask(&scene, CHAT, BODY("plain")), 429);
     CHECK(strstr(scene.answer.data, "Retry-After: 1\r\n"));
+    CHECK(strstr(scene_body(&scene), "limits.callsPerMinute"));
     CHECK_INT(scene.last_fault, FAULT_RATE);
+    CHECK_INT(scene.settles, 2);
+    scene_close(&scene);
+}
+
+TEST(another_provider_has_a_rate_of_its_own)
+{
+    struct scene scene;
+    open_twice(&scene, "urn:srcos:model-profile:another");
+    scene.routes[0].calls_per_minute = scene.routes[1].calls_per_minute = 1;
+    CHECK_INT(ask(&scene, CHAT, BODY("plain")), 200);
+    CHECK_INT(ask(&scene, CHAT, BODY("plain")), 200);
+    CHECK_TEXT(scene.last_binding, "b:second");
+    CHECK_INT(ask(&scene, CHAT, BODY("plain")), 429);
+    scene_close(&scene);
+}
+
+TEST(calls_of_a_provider_at_a_time_are_those_by_all_its_bindings)
+{
+    struct scene scene;
+    char url[64];
+    int output;
+    open_twice(&scene, "urn:srcos:model-profile:scripted");
+    scene.routes[0].concurrent_calls = scene.routes[1].concurrent_calls = 1;
+    snprintf(url, sizeof(url), "http://127.0.0.1:%u" CHAT, ntohs(scene.port));
+    pid_t client =
+        scene_spawn((const char *const[]){ CURL, url, "-d", BODY("hold"), NULL }, &output);
+    UNTIL(&scene, strstr(scene_log(&scene), "hold"));
+    CHECK_INT(ask(&scene, CHAT, BODY("plain")), 429);
+    CHECK(strstr(scene_body(&scene), "limits.concurrentCalls"));
+    kill(client, SIGKILL);
+    waitpid(client, NULL, 0);
+    close(output);
+    UNTIL(&scene, scene.settles == 1);
+    CHECK_INT(ask(&scene, CHAT, BODY("plain")), 200);
     scene_close(&scene);
 }
 
@@ -207,8 +254,19 @@ TEST(a_redirect_leads_nowhere)
 
 /* --- limits and trust ------------------------------------------------------------------------ */
 
+/* Whether its length is told before or not, and in the words of whoever asks. */
 TEST(a_body_beyond_the_limit_is_refused_at_once)
 {
+    static const struct {
+        const char *path, *header, *expect, *words;
+    } cases[] = {
+        { CHAT, "X-Of: known-length", "Expect:", "\"code\":\"limit-exceeded\"" },
+        { CHAT, "Transfer-Encoding: chunked", "Expect:", "\"code\":\"limit-exceeded\"" },
+        { "/v1/messages", "X-Of: known-length", "Expect: 100-continue",
+          "\"type\":\"request_too_large\"" },
+        { "/api/chat", "Transfer-Encoding: chunked",
+          "Expect:", "{\"error\":\"The body is too long" },
+    };
     struct scene scene;
     char url[80], data[96];
     scene_open(&scene);
@@ -216,10 +274,18 @@ TEST(a_body_beyond_the_limit_is_refused_at_once)
     int file = open(data, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     CHECK_INT(ftruncate(file, (32 << 20) + 1), 0);
     close(file);
-    snprintf(url, sizeof(url), "http://127.0.0.1:%u" CHAT, ntohs(scene.port));
-    scene_run(&scene, (const char *const[]){ CURL, url, "-T", data, "-X", "POST", NULL });
-    CHECK_INT(scene_status(&scene), 413);
-    CHECK(strstr(scene_body(&scene), "The body is too long."));
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        snprintf(url, sizeof(url), "http://127.0.0.1:%u%s", ntohs(scene.port), cases[i].path);
+        scene_run(&scene,
+                  (const char *const[]){ "curl", "-sNi", "--max-time", "20", "-H", cases[i].header,
+                                         url, "-T", data, "-X", "POST", NULL });
+        CHECK(strstr(scene.answer.data, "HTTP/1.1 413 ")); /* behind a 100, perhaps */
+        CHECK(strstr(scene.answer.data, "of 32 MiB at most"));
+        if (!strstr(scene.answer.data, cases[i].words))
+            test_fail(__FILE__, __LINE__, "%s", scene.answer.data);
+    }
+    CHECK_TEXT(scene_log(&scene), "");
+    CHECK_INT(scene.permits + scene.reserves, 0);
     unlink(data);
     scene_close(&scene);
 }

@@ -56,10 +56,23 @@ static const struct model_name scene_names[] = {
     {                                                                                              \
         STR(name), STR(name)                                                                       \
     }
-    NAME("plain"),    NAME("no-usage"), NAME("long"),   NAME("cut"),
-    NAME("slow"),     NAME("hold"),     NAME("echo"),   NAME("refuse"),
-    NAME("redirect"), NAME("key"),      NAME("busy"),   NAME("rest"),
-    NAME("greedy"),   NAME("older"),    NAME("absent"), { STR("alias"), STR("echo") },
+    NAME("plain"),
+    NAME("no-usage"),
+    NAME("long"),
+    NAME("cut"),
+    NAME("slow"),
+    NAME("hold"),
+    NAME("echo"),
+    NAME("refuse"),
+    NAME("redirect"),
+    NAME("key"),
+    NAME("busy"),
+    NAME("rest"),
+    NAME("greedy"),
+    NAME("older"),
+    NAME("aged"),
+    NAME("absent"),
+    { STR("alias"), STR("echo") },
 #undef NAME
 };
 

@@ -109,7 +109,7 @@ void exchange_settle(struct exchange *x, enum model_end end)
     if (x->has_head)
         outcome.usage = usage_reader_result(&x->usage);
     settle_compute(&outcome, &settlement);
-    route_use_end(&x->all->uses[x->choice.candidates[x->candidate].route]);
+    route_use_end(exchange_use(x));
     counts->calls += settlement.calls;
     counts->input_tokens += settlement.input_tokens;
     counts->output_tokens += settlement.output_tokens;
@@ -208,7 +208,7 @@ static bool begin(struct exchange *x, const struct http_request *request)
     x->place = x->endpoint;
     routes_choose(options->routes, options->route_count, x->endpoint, x->record.model, &x->choice);
     if (!x->choice.count)
-        exchange_fail(x, x->choice.is_known ? FAULT_DENIED : FAULT_NOT_FOUND, x->choice.refusal);
+        exchange_fail(x, x->choice.fault, x->choice.refusal);
     return x->choice.count > 0;
 }
 
@@ -271,8 +271,19 @@ static void on_gone(void *context, struct http_call *call)
 static void on_wrong(void *context, struct http_call *call, const struct http_fault *fault)
 {
     struct exchanges *all = context;
-    const struct model_problem problem = { FAULT_REQUEST, str_from(fault->reason), NULL };
+    struct model_problem problem = { FAULT_REQUEST, str_from(fault->reason), NULL };
     struct buf body = BUF_INIT;
+    char text[160];
+    if (fault->status == 413) {
+        snprintf(
+            text, sizeof(text),
+            "The body is too long: what a call may cost, and where it may go, is known when all "
+            "of it is there, and the door holds one of %zu MiB at most.",
+            HTTP_BODY_BYTES_MAX >> 20);
+        problem = (struct model_problem){ FAULT_TOO_LARGE, str_from(text), NULL };
+    } else if (fault->status == 503) {
+        problem.fault = FAULT_OVERLOADED;
+    }
     all->counts.refused++;
     (void)model_problem_add(&body, endpoint_protocol(http_call_request(call)->path), &problem);
     http_call_answer(call, fault->status,
@@ -283,6 +294,23 @@ static void on_wrong(void *context, struct http_call *call, const struct http_fa
 }
 
 /* --- all of them ----------------------------------------------------------------------------- */
+
+/* Bindings of one provider have its limits in common. */
+static void share_uses(struct exchanges *all)
+{
+    const struct model_route *routes = all->options->routes;
+    for (size_t i = 0; i < all->options->route_count; i++) {
+        size_t first = 0;
+        while (!str_equal(routes[first].provider_ref, routes[i].provider_ref))
+            first++;
+        all->use_of[i] = &all->uses[first];
+    }
+}
+
+struct route_use *exchange_use(const struct exchange *x)
+{
+    return x->all->use_of[x->choice.candidates[x->candidate].route];
+}
 
 int exchanges_new(const struct model_door_options *options, struct loop *loop,
                   struct exchanges **ret, struct err *err)
@@ -297,6 +325,7 @@ int exchanges_new(const struct model_door_options *options, struct loop *loop,
     all->options = options;
     all->loop = loop;
     all->uses = uses;
+    share_uses(all);
     all->calls = (struct http_server_calls){ .context = all,
                                              .head = on_head,
                                              .whole = on_whole,

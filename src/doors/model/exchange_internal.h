@@ -18,8 +18,9 @@ struct exchanges {
     const struct model_door_options *options;
     struct loop *loop;
     struct http_server_calls calls;
-    struct upstream *upstream; /* NULL until it is needed */
-    struct route_use *uses;    /* one for each route */
+    struct upstream *upstream;                  /* NULL until it is needed */
+    struct route_use *uses;                     /* of providers: one for the first route of each */
+    struct route_use *use_of[MODEL_ROUTES_MAX]; /* by route */
     struct model_door_counts counts;
     struct redact_scanner *scanner; /* likewise */
     uint64_t numbers;
@@ -78,6 +79,8 @@ void exchange_fail(struct exchange *x, enum model_fault fault, const char *messa
 void exchange_refuse(struct exchange *x);
 /* Says what a call cost, where something is reserved for it. */
 void exchange_settle(struct exchange *x, enum model_end end);
+/* How much the provider of the candidate is being used. */
+struct route_use *exchange_use(const struct exchange *x);
 /* Leaves the provider, if one is being asked. */
 void exchange_leave(struct exchange *x);
 void exchange_free(struct exchange *x);

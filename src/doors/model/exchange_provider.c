@@ -181,9 +181,13 @@ static bool send_request(struct exchange *x, const struct model_route *route)
 
 static bool has_room(struct exchange *x, const struct model_route *route)
 {
-    if (route_use_has_room(&x->all->uses[x->choice.candidates[x->candidate].route], route))
+    char text[EXCHANGE_MESSAGE_SIZE / 2];
+    const char *limit = route_use_reached(exchange_use(x), route);
+    if (!limit)
         return true;
-    exchange_fail(x, FAULT_RATE, "The binding's limit on calls is reached.");
+    snprintf(text, sizeof(text), "The provider %.*s has as many calls as its binding lets it (%s).",
+             STR_ARG(route->provider_ref), limit);
+    exchange_fail(x, FAULT_RATE, text);
     return false;
 }
 
@@ -199,7 +203,7 @@ static bool ask_candidate(struct exchange *x, const struct model_route *route)
             x->candidate = x->choice.count; /* the same budget pays for all */
         return x->is_held;
     }
-    route_use_begin(&x->all->uses[x->choice.candidates[x->candidate].route]);
+    route_use_begin(exchange_use(x));
     return send_request(x, route);
 }
 

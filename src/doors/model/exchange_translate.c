@@ -44,7 +44,7 @@ static const struct endpoint *choose_place(struct exchange *x,
                                            const struct route_candidate *candidate)
 {
     const struct model_route *route = &x->all->options->routes[candidate->route];
-    bool lacks = x->all->uses[candidate->route].lacks >> x->endpoint->kind & 1;
+    bool lacks = exchange_use(x)->lacks >> x->endpoint->kind & 1;
     const struct endpoint *other =
         lacks || x->elsewhere == x->candidate + 1 ? translation_instead(x->endpoint, route) : NULL;
     size_t len = strlen(x->reason);
@@ -80,7 +80,7 @@ bool exchange_translate(struct exchange *x, const struct route_candidate *candid
 
 bool exchange_turns_elsewhere(struct exchange *x)
 {
-    struct route_use *use = &x->all->uses[x->choice.candidates[x->candidate].route];
+    struct route_use *use = exchange_use(x);
     bool is_unknown = x->status == 404 || x->status == 405;
     /* A model that is not there is not there at the other place either: then nothing was learnt. */
     if (x->translation && x->elsewhere == x->candidate + 1 && !is_unknown)

@@ -12,7 +12,13 @@
 #include "base/json.h"
 
 static const char *const protocol_names[] = {
-#define X(protocol, name) [protocol] = name,
+#define X(protocol, name, title) [protocol] = name,
+    MODEL_PROTOCOL_TABLE(X)
+#undef X
+};
+
+static const char *const protocol_titles[] = {
+#define X(protocol, name, title) [protocol] = title,
     MODEL_PROTOCOL_TABLE(X)
 #undef X
 };
@@ -20,6 +26,11 @@ static const char *const protocol_names[] = {
 const char *model_protocol_name(enum model_protocol protocol)
 {
     return protocol_names[protocol];
+}
+
+const char *model_protocol_title(enum model_protocol protocol)
+{
+    return protocol_titles[protocol];
 }
 
 /* --- endpoints ------------------------------------------------------------------------------- */

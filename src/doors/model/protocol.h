@@ -13,18 +13,19 @@
 
 /* The names are those of ModelProviderBinding's `protocol`. */
 #define MODEL_PROTOCOL_TABLE(X)                                                                    \
-    X(MODEL_OPENAI, "openai")                                                                      \
-    X(MODEL_ANTHROPIC, "anthropic")                                                                \
-    X(MODEL_OLLAMA, "ollama")
+    X(MODEL_OPENAI, "openai", "OpenAI's protocol")                                                 \
+    X(MODEL_ANTHROPIC, "anthropic", "Anthropic's protocol")                                        \
+    X(MODEL_OLLAMA, "ollama", "Ollama's protocol")
 
 enum model_protocol {
-#define X(protocol, name) protocol,
+#define X(protocol, name, title) protocol,
     MODEL_PROTOCOL_TABLE(X)
 #undef X
         MODEL_PROTOCOL_COUNT
 };
 
 const char *model_protocol_name(enum model_protocol protocol);
+const char *model_protocol_title(enum model_protocol protocol); /* in a sentence */
 
 /* What is done where a client asks. */
 enum endpoint_kind {

@@ -26,17 +26,18 @@ static const struct model_name *find_name(const struct model_route *route, struc
     return NULL;
 }
 
-/* Why a route that answers the name cannot be a candidate; empty: it can. */
-static struct str obstacle(const struct model_route *route, const struct endpoint *endpoint)
+/* Why a route that answers the name cannot be used at all; empty: it can. */
+static struct str obstacle(const struct model_route *route)
 {
-    if (route->refusal.len)
-        return route->refusal;
-    if (route->provider->unsupported)
-        return str_from(route->provider->unsupported);
-    return translation_place(endpoint, route)
-               ? STR("")
-               : STR("it speaks another protocol than the client, and what is asked here cannot be "
-                     "translated");
+    return route->refusal.len || !route->provider->unsupported
+               ? route->refusal
+               : str_from(route->provider->unsupported);
+}
+
+static bool can_answer(const struct model_route *route, const struct endpoint *endpoint,
+                       struct str model)
+{
+    return find_name(route, model) && !obstacle(route).len && translation_place(endpoint, route);
 }
 
 static bool goes_before(const struct model_route *a, const struct model_route *b)
@@ -76,8 +77,8 @@ static size_t next_best(const struct model_route *routes, size_t count,
 {
     size_t best = count;
     for (size_t i = 0; i < count; i++)
-        if (find_name(&routes[i], model) && !obstacle(&routes[i], endpoint).len &&
-            !is_candidate(choice, i) && (best == count || goes_before(&routes[i], &routes[best])))
+        if (can_answer(&routes[i], endpoint, model) && !is_candidate(choice, i) &&
+            (best == count || goes_before(&routes[i], &routes[best])))
             best = i;
     return best;
 }
@@ -91,8 +92,7 @@ static void add_fallbacks(const struct model_route *routes, size_t count,
     for (size_t i = 0; i < first->fallback_count && i < MODEL_FALLBACKS_MAX; i++)
         for (size_t j = 0; j < count; j++)
             if (str_equal(routes[j].binding_ref, first->fallback_refs[i]) &&
-                routes[j].is_hosted == hosted && find_name(&routes[j], model) &&
-                !obstacle(&routes[j], endpoint).len)
+                routes[j].is_hosted == hosted && can_answer(&routes[j], endpoint, model))
                 add(routes, j, endpoint, model, choice,
                     "The first route did not answer, and its binding names this one next.");
 }
@@ -112,14 +112,23 @@ static void explain(const struct model_route *routes, size_t count, const struct
                     struct str model, struct route_choice *ret)
 {
     for (size_t i = 0; i < count; i++) {
-        if (!find_name(&routes[i], model))
+        const struct model_route *route = &routes[i];
+        if (!find_name(route, model))
             continue;
-        struct str why = obstacle(&routes[i], endpoint);
-        ret->is_known = true;
-        snprintf(ret->refusal, sizeof(ret->refusal), "The binding %.*s cannot be used: %.*s.",
-                 STR_ARG(routes[i].binding_ref), STR_ARG(why));
+        struct str why = obstacle(route);
+        ret->fault = why.len ? FAULT_DENIED : FAULT_UNSUPPORTED;
+        if (why.len)
+            snprintf(ret->refusal, sizeof(ret->refusal), "The binding %.*s cannot be used: %.*s.",
+                     STR_ARG(route->binding_ref), STR_ARG(why));
+        else
+            snprintf(ret->refusal, sizeof(ret->refusal),
+                     "What is asked at %s cannot be carried over: the provider of this model "
+                     "speaks %s (%.*s).",
+                     endpoint->path, model_protocol_title(route->protocol),
+                     STR_ARG(route->binding_ref));
         return;
     }
+    ret->fault = FAULT_NOT_FOUND;
     snprintf(ret->refusal, sizeof(ret->refusal),
              "No route answers the model '%.*s'. `agent-machine model list` shows those that are "
              "there.",
@@ -137,7 +146,6 @@ void routes_choose(const struct model_route *routes, size_t count, const struct 
         explain(routes, count, endpoint, model, ret);
         return;
     }
-    ret->is_known = true;
     add(routes, best, endpoint, model, ret,
         routes[best].is_hosted ? "No local route answers this model name."
                                : "A local route answers this model name.");

@@ -75,7 +75,8 @@ struct route_choice {
     struct route_candidate candidates[MODEL_CANDIDATES_MAX];
     size_t count;
     char refusal[MODEL_REASON_SIZE]; /* where count is 0: why, and what would help */
-    bool is_known; /* the name is answered by a route, though it may not be used */
+    enum model_fault fault; /* of that: no route has the name, it may not be used, or its provider
+                               cannot be asked for this */
 };
 
 /* Pure. The candidates for what is asked at a place, in the order in which they are to be tried. */

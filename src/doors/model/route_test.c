@@ -107,24 +107,28 @@ TEST(what_cannot_be_used_is_said)
     };
     struct route_choice choice = choose(routes, 2, MODEL_OPENAI, "large");
     CHECK_INT(choice.count, 0);
-    CHECK(choice.is_known);
+    CHECK_INT(choice.fault, FAULT_DENIED);
     CHECK(strstr(choice.refusal, "Amazon Bedrock"));
     choice = choose(routes, 2, MODEL_OPENAI, "small");
     CHECK_INT(choice.count, 0);
     CHECK(strstr(choice.refusal, "the profile is local-only"));
     choice = choose(routes, 2, MODEL_OPENAI, "Small");
     CHECK_INT(choice.count, 0);
-    CHECK(!choice.is_known);
+    CHECK_INT(choice.fault, FAULT_NOT_FOUND);
     CHECK(strstr(choice.refusal, "No route answers the model 'Small'"));
     routes[1].refusal = STR("");
     choice = choose(routes, 2, MODEL_ANTHROPIC, "small");
     CHECK_INT(choice.count, 1);
     CHECK(strstr(choice.candidates[0].reason, "translated to OpenAI's chat completions"));
     CHECK_INT(choice.candidates[0].place->kind, ENDPOINT_CHAT);
-    const struct endpoint generate = { .protocol = MODEL_OLLAMA, .kind = ENDPOINT_COMPLETION };
-    routes_choose(routes, 2, &generate, STR("small"), &choice);
+    const struct endpoint show = { .path = "/api/show",
+                                   .protocol = MODEL_OLLAMA,
+                                   .kind = ENDPOINT_SHOW };
+    routes_choose(routes, 2, &show, STR("small"), &choice);
     CHECK_INT(choice.count, 0);
-    CHECK(strstr(choice.refusal, "another protocol"));
+    CHECK_INT(choice.fault, FAULT_UNSUPPORTED);
+    CHECK(strstr(choice.refusal, "What is asked at /api/show cannot be carried over: the provider "
+                                 "of this model speaks OpenAI's protocol (b:vllm)."));
 }
 
 TEST(an_ollama_server_speaks_to_all)

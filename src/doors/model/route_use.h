@@ -1,4 +1,7 @@
-/* route_use: how much a route is being used, held against the limits of its binding. */
+/*
+ * route_use: how much a provider is being used, held against the limits of the binding by which it
+ * is to be asked.
+ */
 #ifndef AM_DOORS_MODEL_ROUTE_USE_H
 #define AM_DOORS_MODEL_ROUTE_USE_H
 
@@ -15,14 +18,18 @@ struct route_use {
     unsigned lacks;     /* bits, by endpoint_kind: places that its provider does not know */
 };
 
-/* Whether one more call may begin; 0 among the limits is none. */
-static inline bool route_use_has_room(struct route_use *use, const struct model_route *route)
+/* The limit that lets no further call begin, by its name; NULL: one may. 0 among the limits is
+ * none. */
+static inline const char *route_use_reached(struct route_use *use, const struct model_route *route)
 {
     int64_t now = clock_passed_ms();
     if (!use->minute_ms || now - use->minute_ms >= ROUTE_USE_MINUTE_MS)
         *use = (struct route_use){ .open = use->open, .minute_ms = now, .lacks = use->lacks };
-    return (!route->concurrent_calls || use->open < route->concurrent_calls) &&
-           (!route->calls_per_minute || use->in_minute < route->calls_per_minute);
+    if (route->concurrent_calls && use->open >= route->concurrent_calls)
+        return "limits.concurrentCalls";
+    return route->calls_per_minute && use->in_minute >= route->calls_per_minute
+               ? "limits.callsPerMinute"
+               : NULL;
 }
 
 static inline void route_use_begin(struct route_use *use)

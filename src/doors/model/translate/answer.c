@@ -158,6 +158,31 @@ int answer_arguments(struct answer *answer, struct str text)
     return add(answer, text);
 }
 
+int answer_vector(struct answer *answer, yyjson_val *vector)
+{
+    yyjson_val *number;
+    int r = outcome(answer);
+    bool is_vector = yyjson_arr_size(vector) > 0;
+    if (r < 0)
+        return r;
+    EACH_ITEM(vector, number)
+    is_vector &= yyjson_is_num(number);
+    if (!is_vector)
+        return answer_fault(answer, "The provider gives a vector that is none.");
+    struct answer_item *item =
+        answer->item_count ? &answer->items[0] : next_item(answer, ITEM_VECTORS);
+    if (answer->vector_count)
+        buf_add_char(&item->text, ',');
+    answer->form->vector(answer, &item->text, vector);
+    answer->vector_count++;
+    if (item->text.error == -ENOMEM)
+        return -ENOMEM;
+    return item->text.error
+               ? answer_fault(answer, "The provider's answer is larger than %zu bytes.",
+                              ANSWER_BYTES_MAX)
+               : 0;
+}
+
 /* --- the end --------------------------------------------------------------------------------- */
 
 enum answer_stop answer_stop_of(const struct answer *answer)

@@ -29,6 +29,7 @@ enum item_kind {
     ITEM_TEXT,
     ITEM_REASONING,
     ITEM_CALL,
+    ITEM_VECTORS, /* of embeddings: all of them, as the client's form has them */
 };
 
 struct answer_item {
@@ -58,12 +59,15 @@ struct answer_form {
     void (*end)(struct answer *answer);
     /* The whole answer as a document. -EBADMSG, with the answer's fault: it cannot be one. */
     int (*document)(struct answer *answer);
+    /* Of embeddings, which have a document alone: appends the next vector. */
+    void (*vector)(const struct answer *answer, struct buf *text, yyjson_val *vector);
 };
 
 extern const struct answer_form chat_answer_form;
 extern const struct answer_form messages_answer_form;
 extern const struct answer_form responses_answer_form;
 extern const struct answer_form ollama_answer_form;
+extern const struct answer_form ollama_generate_form;
 
 struct answer {
     const struct conversation *asked;
@@ -73,7 +77,7 @@ struct answer {
     uint64_t number; /* which no other answer has: of ids that have to be made */
     int64_t now_s;
     struct answer_item *items;
-    size_t item_count, kept_bytes;
+    size_t item_count, kept_bytes, vector_count;
     bool has_begun, is_open; /* the last item is being written */
     unsigned sequence;       /* of Responses' events */
     enum answer_stop stop;
@@ -99,6 +103,7 @@ void answer_release(struct answer *answer);
 int answer_say(struct answer *answer, enum item_kind kind, struct str text) MUST_CHECK;
 int answer_call(struct answer *answer, struct str id, struct str name) MUST_CHECK;
 int answer_arguments(struct answer *answer, struct str text) MUST_CHECK;
+int answer_vector(struct answer *answer, yyjson_val *vector) MUST_CHECK;
 /* Notes what is wrong with an answer; -EBADMSG. */
 int answer_fault(struct answer *answer, const char *format, ...) PRINTF_LIKE(2, 3);
 /* The provider's answer is whole: what is left is written. */

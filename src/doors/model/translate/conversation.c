@@ -28,7 +28,7 @@ void conversation_let_go(struct conversation *c)
     yyjson_doc_free(c->doc);
     c->doc = NULL;
     c->turns = c->last_turn = NULL;
-    c->limit = c->temperature = c->top_p = c->stop = c->answer_schema = NULL;
+    c->limit = c->temperature = c->top_p = c->stop = c->answer_schema = c->dimensions = NULL;
     c->choice_name = c->answer_name = STR("");
     for (struct tool *tool = c->tools; tool; tool = tool->next) {
         tool->description = STR("");
@@ -255,7 +255,8 @@ static bool says_nothing(yyjson_val *value)
 {
     if (yyjson_is_num(value))
         return yyjson_get_num(value) == 0;
-    return yyjson_is_false(value) || (yyjson_is_ctn(value) && !unsafe_yyjson_get_len(value));
+    return yyjson_is_false(value) ||
+           ((yyjson_is_ctn(value) || yyjson_is_str(value)) && !unsafe_yyjson_get_len(value));
 }
 
 static const struct member_row *find_row(const struct member_row *rows, size_t count,

@@ -101,6 +101,9 @@ struct conversation {
     struct str answer_name;
     bool answer_is_json;
 
+    yyjson_val *dimensions; /* of embeddings, as the client wrote it */
+    bool wants_base64;      /* of their vectors */
+
     bool streams;
     bool wants_usage;     /* of chat: the stream tells it only where asked to */
     bool wants_reasoning; /* what the model thinks is told */

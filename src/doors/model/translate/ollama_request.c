@@ -74,17 +74,23 @@ static int read_result(struct conversation *c, yyjson_val *message, struct readi
     return r < 0 ? r : conversation_text(c, &part->parts, text);
 }
 
+/* A text in the turn of who says it; images and calls go there too. */
+static int say(struct conversation *c, enum speaker speaker, yyjson_val *text,
+               struct reading *reading)
+{
+    struct turn *turn = conversation_turn(c, speaker);
+    if (!turn)
+        return conversation_no_memory(c);
+    reading->parts = &turn->parts;
+    return text && !yyjson_is_str(text)
+               ? conversation_wrong(c, "The content of a message has to be a text.")
+               : conversation_text(c, &turn->parts, text_of(text));
+}
+
 static int read_speech(struct conversation *c, yyjson_val *message, enum speaker speaker,
                        struct reading *reading)
 {
-    yyjson_val *content = member(message, "content");
-    struct turn *turn = conversation_turn(c, speaker);
-    int r = turn ? 0 : conversation_no_memory(c);
-    if (r == 0 && content && !yyjson_is_str(content))
-        r = conversation_wrong(c, "The content of a message has to be a text.");
-    if (r == 0)
-        r = conversation_text(c, &turn->parts, text_of(content));
-    reading->parts = turn ? &turn->parts : NULL;
+    int r = say(c, speaker, member(message, "content"), reading);
     if (r == 0)
         r = items_read(c, member(message, "images"), "images", read_image, reading);
     if (r == 0)
@@ -140,7 +146,7 @@ static int read_think(struct conversation *c, yyjson_val *value, void *context)
     return 0;
 }
 
-static int read_options(struct conversation *c, yyjson_val *value, void *context)
+int ollama_options_read(struct conversation *c, yyjson_val *value, void *context)
 {
     static const struct member_row rows[] = {
         { "num_predict", MEMBER_CARRIED, NULL }, { "temperature", MEMBER_CARRIED, NULL },
@@ -167,7 +173,7 @@ int ollama_request_read(struct conversation *c, yyjson_val *root)
         { "messages", MEMBER_CARRIED, read_messages },
         { "tools", MEMBER_CARRIED, chat_tools_read },
         { "format", MEMBER_CARRIED, read_format },
-        { "options", MEMBER_CARRIED, read_options },
+        { "options", MEMBER_CARRIED, ollama_options_read },
         { "stream", MEMBER_CARRIED, NULL },
         { "think", MEMBER_CARRIED, read_think },
         { "keep_alive", MEMBER_HINT, NULL },
@@ -178,4 +184,37 @@ int ollama_request_read(struct conversation *c, yyjson_val *root)
     c->model = text_of(member(root, "model"));
     c->streams = !yyjson_is_false(member(root, "stream"));
     return members_read(c, root, "the request", rows, ARRAY_LEN(rows), &reading);
+}
+
+int ollama_generate_read(struct conversation *c, yyjson_val *root)
+{
+    static const struct member_row rows[] = {
+        { "model", MEMBER_CARRIED, NULL },
+        { "prompt", MEMBER_CARRIED, NULL },
+        { "system", MEMBER_CARRIED, NULL },
+        { "images", MEMBER_CARRIED, NULL },
+        { "format", MEMBER_CARRIED, read_format },
+        { "options", MEMBER_CARRIED, ollama_options_read },
+        { "stream", MEMBER_CARRIED, NULL },
+        { "think", MEMBER_CARRIED, read_think },
+        { "keep_alive", MEMBER_HINT, NULL },
+        { "context", MEMBER_DEFAULT, NULL },
+        { "logprobs", MEMBER_DEFAULT, NULL },
+        { "raw", MEMBER_DEFAULT, NULL },
+        { "suffix", MEMBER_DEFAULT, NULL },
+        { "template", MEMBER_DEFAULT, NULL },
+        { "top_logprobs", MEMBER_DEFAULT, NULL },
+    };
+    yyjson_val *prompt = member(root, "prompt"), *system = member(root, "system");
+    struct reading reading = { 0 };
+    int r = members_read(c, root, "the request", rows, ARRAY_LEN(rows), NULL);
+    c->model = text_of(member(root, "model"));
+    c->streams = !yyjson_is_false(member(root, "stream"));
+    if (r == 0 && !text_of(prompt).len)
+        r = conversation_wrong(c, "There is no `prompt`.");
+    if (r == 0 && system)
+        r = say(c, SPEAKER_SYSTEM, system, &reading);
+    if (r == 0)
+        r = say(c, SPEAKER_USER, prompt, &reading);
+    return r < 0 ? r : items_read(c, member(root, "images"), "images", read_image, &reading);
 }

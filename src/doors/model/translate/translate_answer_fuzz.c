@@ -5,13 +5,24 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static const struct endpoint *place(enum model_protocol protocol, enum endpoint_kind kind)
+static const struct endpoint *place(const char *path)
 {
-    size_t i = 0;
-    while (endpoints[i].protocol != protocol || endpoints[i].kind != kind)
-        i++;
-    return &endpoints[i];
+    bool is_other;
+    return endpoint_find(STR("POST"), str_from(path), &is_other);
 }
+
+/* Of vectors, or of texts. */
+static const struct endpoint *provider_of(const struct endpoint *client, bool second)
+{
+    if (client->kind == ENDPOINT_EMBEDDING)
+        return place(second ? "/api/embed" : "/v1/embeddings");
+    return place(second ? "/v1/messages" : "/v1/chat/completions");
+}
+
+static const char *const clients[] = { "/v1/chat/completions", "/v1/messages",
+                                       "/v1/responses",        "/api/chat",
+                                       "/api/generate",        "/v1/embeddings",
+                                       "/api/embed",           "/api/embeddings" };
 
 struct way {
     const struct endpoint *from, *to;
@@ -32,13 +43,22 @@ static struct translation *begin(const struct way *way)
     struct translation *translation = NULL;
     struct buf request = BUF_INIT, body = BUF_INIT;
     char fault[TRANSLATION_FAULT_SIZE];
-    const char *format = way->from->kind == ENDPOINT_MESSAGES    ? messages
-                         : way->from->kind == ENDPOINT_RESPONSES ? responses
-                                                                 : others;
+    static const char generate[] = "{\"model\":\"m\",\"stream\":%s,\"prompt\":\"x\"}";
+    static const char vectors[] =
+        "{\"model\":\"m\",\"encoding_format\":\"base64\",\"input\":[\"a\",\"b\"]}";
+    static const char embed[] = "{\"model\":\"m\",\"input\":[\"a\",\"b\"]}";
+    static const char older[] = "{\"model\":\"m\",\"prompt\":\"a\"}";
+    static const char *const formats[] = { others,   messages, responses, others,
+                                           generate, vectors,  embed,     older };
+    size_t client = 0;
+    while (strcmp(clients[client], way->from->path) != 0)
+        client++;
+    const char *format = formats[client];
     struct str left = str_from(format);
-    size_t at = (size_t)(strstr(format, "%s") - format);
+    size_t at = str_index(left, '%', 0);
     buf_add_str(&request, str_make(left.ptr, at));
-    buf_add_text(&request, way->streams ? "true" : "false");
+    if (at < left.len)
+        buf_add_text(&request, way->streams ? "true" : "false");
     buf_add_str(&request, str_from_offset(left, at + 2));
     int r = translation_new(way->from, way->to, &route, buf_str(&request), 1, 1, &translation,
                             &body, fault);
@@ -107,15 +127,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (!size)
         return 0;
-    const struct endpoint *const clients[] = { place(MODEL_OPENAI, ENDPOINT_CHAT),
-                                               place(MODEL_ANTHROPIC, ENDPOINT_MESSAGES),
-                                               place(MODEL_OPENAI, ENDPOINT_RESPONSES),
-                                               place(MODEL_OLLAMA, ENDPOINT_CHAT) };
+    const struct endpoint *from = place(clients[data[0] % 8]);
     const struct way way = {
-        .from = clients[data[0] % 4],
-        .to = data[0] / 16 % 2 ? place(MODEL_ANTHROPIC, ENDPOINT_MESSAGES)
-                               : place(MODEL_OPENAI, ENDPOINT_CHAT),
-        .streams = data[0] / 32 % 2,
+        .from = from,
+        .to = provider_of(from, data[0] / 16 % 2),
+        .streams = data[0] / 32 % 2 && from->kind != ENDPOINT_EMBEDDING,
         .is_stream = data[0] / 64 % 2,
     };
     struct str answer = str_make((const char *)data + 1, size - 1);

@@ -296,6 +296,47 @@ TEST(lines_for_clients_of_ollama)
     check_carried(cases, ARRAY_LEN(cases));
 }
 
+TEST(texts_for_clients_of_generate)
+{
+    static const struct carried cases[] = {
+        { GENERATE, CHAT, "{'model':'m','prompt':'x','think':true}", true,
+          CHUNK("'reasoning_content':'hm'", "null") CHUNK("'content':'Hi'", "'length'"),
+          "{'model':'m','created_at':'2023-11-14T22:13:20.000Z','response':'','thinking':'hm',"
+          "'done':false}\n"
+          "{'model':'m','created_at':'2023-11-14T22:13:20.000Z','response':'Hi','done':false}\n"
+          "{'model':'m','created_at':'2023-11-14T22:13:20.000Z','response':'','done':true,"
+          "'done_reason':'length'}\n" },
+        { GENERATE, CHAT, "{'model':'m','prompt':'x','stream':false}", false,
+          "{'choices':[{'message':{'content':'Hi'},'finish_reason':'stop'}],'usage':{"
+          "'prompt_tokens':5,'completion_tokens':1}}",
+          "{'model':'m','created_at':'2023-11-14T22:13:20.000Z','response':'Hi','done':true,"
+          "'done_reason':'stop','prompt_eval_count':5,'eval_count':1}" },
+    };
+    check_carried(cases, ARRAY_LEN(cases));
+}
+
+TEST(vectors)
+{
+    static const struct carried cases[] = {
+        { EMBED, EMBEDDINGS, "{'model':'m','input':['a','b']}", false,
+          "{'object':'list','data':[{'index':0,'embedding':[1.5,-2]},{'index':1,'embedding':[0]}],"
+          "'usage':{'prompt_tokens':4,'total_tokens':4}}",
+          "{'model':'m','embeddings':[[1.5,-2],[0]],'prompt_eval_count':4}" },
+        { "/api/embeddings", EMBEDDINGS, "{'model':'m','prompt':'a'}", false,
+          "{'data':[{'embedding':[1.5,-2]}]}", "{'embedding':[1.5,-2]}" },
+        { EMBEDDINGS, EMBED, "{'model':'m','input':'a','encoding_format':'float'}", false,
+          "{'model':'n','embeddings':[[0.5]],'prompt_eval_count':4}",
+          "{'object':'list','data':[{'object':'embedding','index':0,'embedding':[0.5]}],'model':"
+          "'m','usage':{'prompt_tokens':4,'total_tokens':4}}" },
+        { EMBEDDINGS, EMBED, "{'model':'m','input':['a','b'],'encoding_format':'base64'}", false,
+          "{'embeddings':[[0.5],[1,-1]]}",
+          "{'object':'list','data':[{'object':'embedding','index':0,'embedding':'AAAAPw=='},"
+          "{'object':'embedding','index':1,'embedding':'AACAPwAAgL8='}],'model':'m','usage':{"
+          "'prompt_tokens':0,'total_tokens':0}}" },
+    };
+    check_carried(cases, ARRAY_LEN(cases));
+}
+
 TEST(stop_reasons)
 {
     static const struct {
@@ -344,6 +385,18 @@ TEST(answers_that_cannot_be_carried_over)
           CHUNK("'tool_calls':[{'index':1,'id':'c','function':{'name':'f','arguments':''}}]",
                 "null") CHUNK("'tool_calls':[{'index':0,'function':{'arguments':'{}'}}]", "null"),
           "a call that has ended" },
+        { GENERATE, CHAT, "{'model':'m','prompt':'x'}", true,
+          CHUNK("'tool_calls':[{'index':0,'id':'c','function':{'name':'f','arguments':'{}'}}]",
+                "'stop'"),
+          "calls the tool f" },
+        { EMBED, EMBEDDINGS, "{'model':'m','input':['a','b']}", false,
+          "{'data':[{'index':1,'embedding':[1]},{'index':0,'embedding':[1]}]}", "another order" },
+        { EMBED, EMBEDDINGS, "{'model':'m','input':'a'}", false, "{'data':[]}",
+          "0 vectors for 1 texts" },
+        { EMBED, EMBEDDINGS, "{'model':'m','input':'a'}", false, "{'data':[{'embedding':['x']}]}",
+          "a vector that is none" },
+        { EMBEDDINGS, EMBED, "{'model':'m','input':'a'}", false, "{'error':'no such model'}",
+          "The provider says: no such model" },
         { CHAT, MESSAGES, STREAM, true,
           EVENT("error", ",'error':{'type':'overloaded_error','message':'Overloaded'}"),
           "The provider says: Overloaded" },

@@ -5,13 +5,24 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static const struct endpoint *place(enum model_protocol protocol, enum endpoint_kind kind)
+static const struct endpoint *place(const char *path)
 {
-    size_t i = 0;
-    while (endpoints[i].protocol != protocol || endpoints[i].kind != kind)
-        i++;
-    return &endpoints[i];
+    bool is_other;
+    return endpoint_find(STR("POST"), str_from(path), &is_other);
 }
+
+/* Of vectors, or of texts. */
+static const struct endpoint *provider_of(const struct endpoint *client, bool second)
+{
+    if (client->kind == ENDPOINT_EMBEDDING)
+        return place(second ? "/api/embed" : "/v1/embeddings");
+    return place(second ? "/v1/messages" : "/v1/chat/completions");
+}
+
+static const char *const clients[] = { "/v1/chat/completions", "/v1/messages",
+                                       "/v1/responses",        "/api/chat",
+                                       "/api/generate",        "/v1/embeddings",
+                                       "/api/embed",           "/api/embeddings" };
 
 static void check(const struct buf *body, const struct endpoint *to)
 {
@@ -31,21 +42,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (!size)
         return 0;
-    const struct endpoint *const clients[] = { place(MODEL_OPENAI, ENDPOINT_CHAT),
-                                               place(MODEL_ANTHROPIC, ENDPOINT_MESSAGES),
-                                               place(MODEL_OPENAI, ENDPOINT_RESPONSES),
-                                               place(MODEL_OLLAMA, ENDPOINT_CHAT) };
-    const struct endpoint *to = data[0] / 16 % 2 ? place(MODEL_ANTHROPIC, ENDPOINT_MESSAGES)
-                                                 : place(MODEL_OPENAI, ENDPOINT_CHAT);
+    const struct endpoint *from = place(clients[data[0] % 8]);
+    const struct endpoint *to = provider_of(from, data[0] / 16 % 2);
     const struct model_route route = { .protocol = to->protocol,
                                        .provider = provider_class_find(STR("mlx"), true),
                                        .base_url = STR("http://127.0.0.1:1") };
     struct translation *translation = NULL;
     struct buf body = BUF_INIT_LIMIT(TRANSLATION_BODY_MAX);
     char fault[TRANSLATION_FAULT_SIZE] = "";
-    int r = translation_new(clients[data[0] % 4], to, &route,
-                            str_make((const char *)data + 1, size - 1), 1, 1, &translation, &body,
-                            fault);
+    int r = translation_new(from, to, &route, str_make((const char *)data + 1, size - 1), 1, 1,
+                            &translation, &body, fault);
     if (r == 0)
         check(&body, to);
     else

@@ -204,6 +204,24 @@ TEST(others_become_what_is_there)
           "'{\\'a\\':1}'}}]},{'role':'tool','tool_call_id':'call_0','content':'one'}],'tools':["
           "{'type':'function','function':{'name':'f','parameters':{'type':'object'}}}],"
           "'max_tokens':9,'stop':['x'],'stream':true}" },
+        { GENERATE, CHAT,
+          "{'model':'m','prompt':'Hi','images':['R0lGODx'],'system':'A','suffix':'','raw':false,"
+          "'context':[],'keep_alive':0,'options':{'num_predict':9,'temperature':0}}",
+          "{'model':'m','messages':[{'role':'system','content':'A'},{'role':'user','content':["
+          "{'type':'text','text':'Hi'},{'type':'image_url','image_url':{'url':"
+          "'data:image/gif;base64,R0lGODx'}}]}],'max_tokens':9,'temperature':0,'stream':true}" },
+        { GENERATE, MESSAGES, "{'model':'m','prompt':'Hi','stream':false}",
+          "{'model':'m','messages':[{'role':'user','content':[{'type':'text','text':'Hi'}]}],"
+          "'stream':false}" },
+        { EMBED, EMBEDDINGS,
+          "{'model':'m','input':['a',''],'truncate':true,'keep_alive':'5m','dimensions':4,"
+          "'options':{'num_ctx':512}}",
+          "{'model':'m','input':['a',''],'dimensions':4}" },
+        { "/api/embeddings", EMBEDDINGS, "{'model':'m','prompt':'a'}",
+          "{'model':'m','input':['a']}" },
+        { EMBEDDINGS, EMBED,
+          "{'model':'m','input':'a','encoding_format':'base64','user':'u','dimensions':4}",
+          "{'model':'m','input':['a'],'dimensions':4}" },
         { OLLAMA, MESSAGES,
           "{'model':'m','stream':false,'options':{'num_predict':-1},'messages':[{'role':'user',"
           "'content':'Hi'}]}",
@@ -290,6 +308,18 @@ TEST(what_cannot_be_carried_over_is_named)
           "whose name is longer", -EOPNOTSUPP },
         { OLLAMA, CHAT, "{'model':'m','messages':[],'options':{'mirostat':2}}",
           "`mirostat` of the options", -EOPNOTSUPP },
+        { GENERATE, CHAT, "{'model':'m','prompt':'x','suffix':'y'}", "`suffix` of the request",
+          -EOPNOTSUPP },
+        { GENERATE, CHAT, "{'model':'m','prompt':'x','context':[1]}", "`context` of the request",
+          -EOPNOTSUPP },
+        { GENERATE, CHAT, "{'model':'m','prompt':'x','template':'y'}", "`template` of the request",
+          -EOPNOTSUPP },
+        { EMBED, EMBEDDINGS, "{'model':'m','input':'x','options':{'seed':1}}",
+          "`seed` of the options", -EOPNOTSUPP },
+        { EMBEDDINGS, EMBED, "{'model':'m','input':[[1,2]]}", "An `input` that is no text",
+          -EOPNOTSUPP },
+        { EMBEDDINGS, EMBED, "{'model':'m','input':'x','encoding_format':'int8'}",
+          "This `encoding_format`", -EOPNOTSUPP },
     };
     check_refused(cases, ARRAY_LEN(cases));
 }
@@ -305,6 +335,8 @@ TEST(what_is_wrong_is_for_the_client_to_mend)
           "`images` has to be an array", -EBADMSG },
         { MESSAGES, CHAT, "{'model':'m','messages':[],'tools':[{'name':'f','input_schema':7}]}",
           "schema of the tool `f` has to be an object", -EBADMSG },
+        { GENERATE, CHAT, "{'model':'m','system':'A'}", "no `prompt`", -EBADMSG },
+        { EMBED, EMBEDDINGS, "{'model':'m','input':[]}", "no text to be embedded", -EBADMSG },
         { MESSAGES, CHAT, "{'model':'m','messages':[7]}", "there is no object", -EBADMSG },
         { MESSAGES, CHAT, ONE("{'type':'text','text':7}"), "`text` has to be a text", -EBADMSG },
         { MESSAGES, CHAT, ONE("{'type':'tool_use','id':'t','name':'f','input':'x'}"),
@@ -344,5 +376,10 @@ TEST(routes_that_speak_the_same_are_not_translated)
     CHECK(translation_place(place_of("/v1/messages/count_tokens"), &chat) == place_of(CHAT));
     CHECK(translation_place(place_of("/v1/embeddings"), &messages) == NULL);
     CHECK(translation_place(place_of("/v1/completions"), &messages) == NULL);
-    CHECK(translation_place(place_of("/api/generate"), &chat) == NULL);
+    CHECK(translation_place(place_of("/api/show"), &chat) == NULL);
+    CHECK(translation_place(place_of("/api/generate"), &chat) == place_of(CHAT));
+    CHECK(translation_place(place_of("/api/generate"), &messages) == place_of(MESSAGES));
+    CHECK(translation_place(place_of("/api/embed"), &chat) == place_of("/v1/embeddings"));
+    CHECK(translation_instead(place_of("/v1/embeddings"), &ollama) == place_of("/api/embed"));
+    CHECK(translation_instead(place_of("/v1/embeddings"), &hosted) == NULL);
 }

@@ -6,10 +6,13 @@
 #include "doors/model/prompt.h"
 #include "doors/model/translate/translation.h"
 
-#define CHAT      "/v1/chat/completions"
-#define MESSAGES  "/v1/messages"
-#define RESPONSES "/v1/responses"
-#define OLLAMA    "/api/chat"
+#define CHAT       "/v1/chat/completions"
+#define MESSAGES   "/v1/messages"
+#define RESPONSES  "/v1/responses"
+#define OLLAMA     "/api/chat"
+#define GENERATE   "/api/generate"
+#define EMBED      "/api/embed"
+#define EMBEDDINGS "/v1/embeddings"
 
 static inline const struct endpoint *place_of(const char *path)
 {

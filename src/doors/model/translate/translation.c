@@ -15,6 +15,7 @@
 
 #include "doors/model/translate/answer.h"
 #include "doors/model/translate/chat_request.h"
+#include "doors/model/translate/embedding.h"
 #include "doors/model/translate/messages_request.h"
 #include "doors/model/translate/ollama_request.h"
 #include "doors/model/translate/responses_request.h"
@@ -23,51 +24,45 @@
 
 /* Who asks. */
 static const struct speech {
-    enum model_protocol protocol;
-    enum endpoint_kind kind;
+    const char *path;
     const char *words;
     bool is_newer; /* than servers that speak its protocol: they may not know the place */
     int (*read)(struct conversation *c, yyjson_val *root);
     const struct answer_form *form;
 } clients[] = {
-    { MODEL_OPENAI, ENDPOINT_CHAT, "OpenAI's chat completions", false, chat_request_read,
+    { "/v1/chat/completions", "OpenAI's chat completions", false, chat_request_read,
       &chat_answer_form },
-    { MODEL_OPENAI, ENDPOINT_RESPONSES, "OpenAI's responses", true, responses_request_read,
-      &responses_answer_form },
-    { MODEL_ANTHROPIC, ENDPOINT_MESSAGES, "Anthropic's messages", true, messages_request_read,
+    { "/v1/responses", "OpenAI's responses", true, responses_request_read, &responses_answer_form },
+    { "/v1/messages", "Anthropic's messages", true, messages_request_read, &messages_answer_form },
+    { "/v1/messages/count_tokens", "Anthropic's messages", true, messages_request_read,
       &messages_answer_form },
-    { MODEL_ANTHROPIC, ENDPOINT_COUNT, "Anthropic's messages", true, messages_request_read,
-      &messages_answer_form },
-    { MODEL_OLLAMA, ENDPOINT_CHAT, "Ollama's chat", false, ollama_request_read,
-      &ollama_answer_form },
+    { "/api/chat", "Ollama's chat", false, ollama_request_read, &ollama_answer_form },
+    { "/api/generate", "Ollama's generate", false, ollama_generate_read, &ollama_generate_form },
+    { "/v1/embeddings", "OpenAI's embeddings", true, openai_embedding_read,
+      &openai_embedding_form },
+    { "/api/embed", "Ollama's embed", false, ollama_embed_read, &ollama_embed_form },
+    { "/api/embeddings", "Ollama's embeddings", false, ollama_embeddings_read,
+      &ollama_embeddings_form },
 };
 
 /* Who is asked, in the order in which they are preferred. */
 static const struct service {
-    enum model_protocol protocol;
-    enum endpoint_kind kind;
+    const char *path;
     const char *words;
     int (*write)(struct conversation *c, const char *limit_name, struct buf *body);
     int (*read)(struct answer *answer, yyjson_val *root);
 } services[] = {
-    { MODEL_OPENAI, ENDPOINT_CHAT, "OpenAI's chat completions", chat_request_write,
-      chat_answer_read },
-    { MODEL_ANTHROPIC, ENDPOINT_MESSAGES, "Anthropic's messages", messages_request_write,
-      messages_answer_read },
+    { "/v1/chat/completions", "OpenAI's chat completions", chat_request_write, chat_answer_read },
+    { "/v1/messages", "Anthropic's messages", messages_request_write, messages_answer_read },
+    { "/v1/embeddings", "OpenAI's embeddings", openai_embedding_write,
+      openai_embedding_answer_read },
+    { "/api/embed", "Ollama's embed", ollama_embed_write, ollama_embed_answer_read },
 };
-
-static const struct endpoint *find_endpoint(enum model_protocol protocol, enum endpoint_kind kind)
-{
-    size_t i = 0;
-    while (endpoints[i].protocol != protocol || endpoints[i].kind != kind)
-        i++;
-    return &endpoints[i];
-}
 
 static const struct speech *find_client(const struct endpoint *place)
 {
     for (size_t i = 0; i < ARRAY_LEN(clients); i++)
-        if (clients[i].protocol == place->protocol && clients[i].kind == place->kind)
+        if (strcmp(clients[i].path, place->path) == 0)
             return &clients[i];
     return NULL;
 }
@@ -75,7 +70,7 @@ static const struct speech *find_client(const struct endpoint *place)
 static const struct service *find_service(const struct endpoint *place)
 {
     for (size_t i = 0; i < ARRAY_LEN(services); i++)
-        if (services[i].protocol == place->protocol && services[i].kind == place->kind)
+        if (strcmp(services[i].path, place->path) == 0)
             return &services[i];
     return NULL;
 }
@@ -91,13 +86,22 @@ static bool speaks(const struct model_route *route, enum model_protocol protocol
     return route->protocol == protocol || route->provider->also & (1u << protocol);
 }
 
+/* Texts are made of a conversation, vectors of texts, and neither of the other. */
+static bool is_alike(const struct endpoint *a, const struct endpoint *b)
+{
+    return a != b && (a->kind == ENDPOINT_EMBEDDING) == (b->kind == ENDPOINT_EMBEDDING);
+}
+
 static const struct endpoint *find_other(const struct endpoint *client,
                                          const struct model_route *route)
 {
-    for (size_t i = 0; i < ARRAY_LEN(services) && find_client(client); i++)
-        if (speaks(route, services[i].protocol) &&
-            (services[i].protocol != client->protocol || services[i].kind != client->kind))
-            return find_endpoint(services[i].protocol, services[i].kind);
+    bool is_other;
+    for (size_t i = 0; i < ARRAY_LEN(services) && find_client(client); i++) {
+        const struct endpoint *place =
+            endpoint_find(STR("POST"), str_from(services[i].path), &is_other);
+        if (speaks(route, place->protocol) && is_alike(client, place))
+            return place;
+    }
     return NULL;
 }
 
