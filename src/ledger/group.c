@@ -283,6 +283,11 @@ static void nap(struct ledger *ledger, uint32_t seen, int64_t left_ms)
  * A batch is written to the log first and counts a moment later, of which no file system tells: so
  * it is looked for closely while somebody has just written, and slept over whatever else.
  */
+uint32_t ledger_mark(const struct ledger *ledger)
+{
+    return ledger->queue && !ledger->queue_is_stale ? queue_commits(ledger->queue) : 0;
+}
+
 int ledger_wait(struct ledger *ledger, int64_t size, int timeout_ms, struct err *err)
 {
     int64_t end = now_ms() + timeout_ms, near = 0, found = 0;

@@ -179,6 +179,12 @@ int ledger_size(struct ledger *ledger, int64_t *ret, struct err *err) MUST_CHECK
 /* "sha256:…" of the last event; of an empty ledger all zeros. */
 int ledger_last_digest(struct ledger *ledger, char ret[DIGEST_TEXT_SIZE],
                        struct err *err) MUST_CHECK;
+/*
+ * A number in memory that changes with every commit of anybody: what was read at the same number
+ * need not be read again, for a while at least, since who commits may die before it says so. 0:
+ * nothing is known.
+ */
+uint32_t ledger_mark(const struct ledger *ledger);
 /* Waits until there are more events than `size`, or the time is over (0, -ETIMEDOUT). */
 int ledger_wait(struct ledger *ledger, int64_t size, int timeout_ms, struct err *err) MUST_CHECK;
 

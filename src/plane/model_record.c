@@ -3,7 +3,7 @@
  *
  * Theory of operation. What documents and layers say of a route cannot change
  * during a run and is found out once (model_ruling.c); that its binding has not
- * been undone meanwhile is looked up for each call. Each distinct verdict about
+ * been undone meanwhile is looked up whenever anything was committed. Each distinct verdict about
  * a route and a model becomes a PolicyDecision, durable before the first call
  * under it; later calls under it are counted by their own events. Those wait in
  * the work's batch for whatever is made durable next, so that a call waits for
@@ -22,6 +22,7 @@
 #include "plane/work.h"
 
 #define STEP_RECORD     "write down a model call"
+#define BOUND_MS        1000                      /* should the ledger's mark be wrong */
 #define REASON_MAX      1000                      /* bytes, as the schema has it */
 #define MODEL_COUNT_MAX (((uint64_t)1 << 53) - 1) /* of anything in an event */
 #define EMPTY_BODY      "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
@@ -99,17 +100,29 @@ static struct model_verdict *find_verdict(const struct model_record *record,
     return NULL;
 }
 
-/* Whether the route's binding has been undone since the routes were made. */
-static int look_unbound(const struct model_record *record, const struct model_route *route,
+/*
+ * Whether the route's binding has been undone since the routes were made. It is looked up where
+ * somebody has committed anything since it was last, and each second.
+ */
+static int look_unbound(struct model_record *record, const struct model_route *route,
                         struct err *err)
 {
     _cleanup_(cleanup_model_bound) struct model_bound bound = { 0 };
+    struct plane *plane = work_plane(record->work);
     struct str profile = text_of(member(
         record->routes->origins[route - record->routes->routes].binding, "agentMachineProfileRef"));
-    int r = model_bound_read(work_plane(record->work), profile, &bound, err);
-    if (r < 0 || bound.revision == record->routes->revision)
+    uint32_t mark = ledger_mark(plane->ledger);
+    int64_t now = clock_passed_ms();
+    if (mark && mark == record->bound_mark && now - record->bound_ms < BOUND_MS)
+        return 0;
+    int r = model_bound_read(plane, profile, &bound, err);
+    if (r < 0)
         return r;
-    return !str_equal(model_bound_find(&bound, route->provider_ref), route->binding_ref);
+    if (bound.revision != record->routes->revision)
+        return !str_equal(model_bound_find(&bound, route->provider_ref), route->binding_ref);
+    record->bound_mark = mark;
+    record->bound_ms = now;
+    return 0;
 }
 
 /* One that was not met yet is written down, durably. */

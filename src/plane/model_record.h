@@ -10,9 +10,8 @@
 #include "doors/model/sink.h"
 #include "plane/model_routes.h"
 
-/* Events that wait for the next commit: so many that fewer than one call in a hundred waits for it.
- */
-#define MODEL_PENDING_MAX 256
+/* Events that wait for the next commit: so many that fewer than one call in five hundred waits. */
+#define MODEL_PENDING_MAX 1024
 #define MODEL_PENDING_MS  1000 /* and how long, while calls come */
 #define MODEL_REFUSED_MAX 100  /* events of calls that were refused, of one run */
 
@@ -38,6 +37,9 @@ struct model_record {
     int64_t calls, tokens;           /* to be charged, what exceeded its reservation too */
     int64_t owed_calls, owed_tokens; /* of that, what is not drawn yet */
     size_t pending, refused;
+    /* When it was last seen that nothing was bound or unbound, and what the ledger's mark was. */
+    int64_t bound_ms;
+    uint32_t bound_mark;
     int64_t pending_since_ms;
     struct err failure; /* of an event that could not be written: from then on no call is made */
 };

@@ -2,7 +2,8 @@
  * http_answer: what goes to a client of http_server.h.
  *
  * Theory of operation. Bytes are sent at once, as far as the kernel takes them; the
- * rest is queued and goes on when the client has read. An answer whose length is not
+ * rest is queued and goes on when the client has read. The head of an answer whose
+ * length is known goes out with the first of its body. An answer whose length is not
  * known goes in chunks, each with what was given at a time.
  *
  * Invariants: what is queued is bounded (HTTP_QUEUE_MAX), beyond which the
@@ -123,31 +124,43 @@ static const char *phrase(unsigned status)
     return "";
 }
 
+/* What waits goes out, and the head before it. */
+static void write_parts(struct http_call *call, const struct str *body, size_t count)
+{
+    struct str parts[HTTP_PARTS_MAX];
+    size_t all = 0;
+    if (call->head.len)
+        parts[all++] = buf_str(&call->head);
+    for (size_t i = 0; i < count; i++)
+        parts[all++] = body[i];
+    call->depth++;
+    if (call->head.error)
+        http_connection_lose(call);
+    else
+        http_write(call, parts, all);
+    call->depth--;
+    buf_reset(&call->head);
+}
+
 void http_call_answer(struct http_call *call, unsigned status, struct str headers, uint64_t length)
 {
     const struct http_request *request = http_reader_request(call->reader);
-    struct buf head = BUF_INIT_LIMIT(2 * HTTP_HEAD_BYTES_MAX);
+    struct buf *head = &call->head;
     assert(call->is_open && !call->has_answer);
     call->has_answer = true;
     call->is_chunked = length == HTTP_LENGTH_UNKNOWN && !request->is_version_0;
     if (call->state != CONNECTION_ANSWER || !request->keep_alive ||
         (length == HTTP_LENGTH_UNKNOWN && request->is_version_0))
         call->closes = true; /* what is left of the request is not read as the next one */
-    buf_addf(&head, "HTTP/1.1 %u %s\r\n", status, phrase(status));
-    buf_add_str(&head, headers);
+    buf_addf(head, "HTTP/1.1 %u %s\r\n", status, phrase(status));
+    buf_add_str(head, headers);
     if (call->is_chunked)
-        buf_add_text(&head, "Transfer-Encoding: chunked\r\n");
+        buf_add_text(head, "Transfer-Encoding: chunked\r\n");
     else if (length != HTTP_LENGTH_UNKNOWN)
-        buf_addf(&head, "Content-Length: %llu\r\n", (unsigned long long)length);
-    buf_add_text(&head, call->closes ? "Connection: close\r\n\r\n" : "\r\n");
-    const struct str part = buf_str(&head);
-    call->depth++;
-    if (head.error)
-        http_connection_lose(call);
-    else
-        http_write(call, &part, 1);
-    call->depth--;
-    buf_release(&head);
+        buf_addf(head, "Content-Length: %llu\r\n", (unsigned long long)length);
+    buf_add_text(head, call->closes ? "Connection: close\r\n\r\n" : "\r\n");
+    if (length == HTTP_LENGTH_UNKNOWN || !length) /* a stream may say nothing for long */
+        write_parts(call, NULL, 0);
     http_connection_run(call);
 }
 
@@ -159,9 +172,7 @@ void http_call_send(struct http_call *call, struct str bytes)
     assert(call->has_answer);
     if (!bytes.len)
         return;
-    call->depth++;
-    http_write(call, call->is_chunked ? parts : &parts[1], call->is_chunked ? 3 : 1);
-    call->depth--;
+    write_parts(call, call->is_chunked ? parts : &parts[1], call->is_chunked ? 3 : 1);
     http_connection_run(call);
 }
 
@@ -176,9 +187,6 @@ void http_call_finish(struct http_call *call)
     assert(call->has_answer);
     call->is_open = false;
     call->owner = NULL;
-    call->depth++;
-    if (call->is_chunked)
-        http_write(call, &last, 1);
-    call->depth--;
+    write_parts(call, &last, call->is_chunked);
     http_connection_run(call);
 }

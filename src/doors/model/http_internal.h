@@ -27,6 +27,7 @@ struct http_call {
     size_t held; /* of the body, as the server counts it */
     char input[HTTP_INPUT_SIZE];
     size_t input_from, input_to;
+    struct buf head;  /* of an answer, which goes out with what comes first of its body */
     struct buf queue; /* from queue_from on */
     size_t queue_from;
     size_t lingered;
@@ -72,7 +73,7 @@ void http_stop_timer(struct http_call *call);
 
 /* --- http_answer.c ------------------------------------------------------------------------- */
 
-#define HTTP_PARTS_MAX 3
+#define HTTP_PARTS_MAX 4
 /* Sends what it can; the rest is queued. */
 void http_write(struct http_call *call, const struct str *parts, size_t count);
 /* When the client takes more. */

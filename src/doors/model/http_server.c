@@ -78,6 +78,7 @@ static void connection_free(struct http_call *call)
     server->count--;
     count_held(call, 0);
     http_reader_free(call->reader);
+    buf_release(&call->head);
     buf_release(&call->queue);
     free(call);
     accept_again(server);
@@ -333,6 +334,7 @@ static int connection_new(struct http_server *server, int fd)
         return -ENOMEM;
     }
     call->server = server;
+    call->head = BUF_INIT_LIMIT(2 * HTTP_HEAD_BYTES_MAX);
     call->queue = BUF_INIT_LIMIT(HTTP_QUEUE_MAX);
     call->watch = (struct loop_watch){ .fd = -1, .ready = connection_ready };
     call->timer.due = connection_due;
