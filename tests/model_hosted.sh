@@ -99,6 +99,30 @@ check "no variable has the key" out_lacks "$secret"
 run ledger export --jsonl
 check "nor has the ledger" out_lacks "$secret"
 
+# ---- whether it answers at all ----
+
+before=$(wc -l <"$scratch/log")
+run model test
+check "a hosted provider that may be used is asked" exits 0
+check "and is online" out_matches 'state +online'
+check "once" calls $((before + 1))
+check "without a credential" last_lacks "$secret"
+check "nor a prompt" last '"method": "GET"'
+run ledger export --jsonl
+check "which is an operation" out_has '"message":"Asked beyond this machine, without a prompt or a credential: models.test."'
+network=$("$program" profile show personal --json | sed -n 's/.*"networkAccessProfileRef": *"\([^"]*\)".*/\1/p' | head -n 1)
+run delegation issue --to "urn:srcos:user:$(id -un)" --operation execution.start \
+    --workspace urn:srcos:workspace:personal --profile urn:srcos:agent-machine-profile:personal \
+    --provider urn:srcos:model-profile:another \
+    --network "$network" \
+    --ceiling wallClockSeconds=600,cpuSeconds=600,agentConcurrency=4 \
+    --id urn:srcos:delegation:another
+check "a delegation may give another provider" exits 0
+run model test --delegation urn:srcos:delegation:another
+check "then this one is not asked" exits 1
+check "and that is said" out_has "The delegation under which this runs does not give"
+check "the provider knows nothing of it" calls $((before + 1))
+
 # ---- another origin ----
 
 before=$(wc -l <"$scratch/log")
@@ -115,6 +139,8 @@ check "by name" out_has "models.test"
 layers "$scratch/cert.pem" elsewhere.test
 run run -- ./ask big hello
 check "nor what no layer allows" out_matches ' 403$'
+run model test
+check "and is not asked whether it answers" out_has "refused by policy"
 check "the provider is not asked" calls $((before + 1))
 layers "$scratch/cert.pem" models.test
 run run -- curl -sS -m 5 "https://models.test:$port/v1/models"

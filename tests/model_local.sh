@@ -47,6 +47,8 @@ check "a server without the model makes none available" out_has "answers, and ha
 check "so that the test fails" exits 1
 run model test --json
 check "for programs too" out_has '"service":"Ollama","runtime":"ollama","endpoint":"http://127.0.0.1:11434"'
+run ledger export --jsonl
+check "the look is an operation" out_has '"message":"Nobody beyond this machine was asked."'
 pulls() { # COUNT
     [ "$(grep -c /api/pull "$scratch/ollama/log")" -eq "$1" ]
 }

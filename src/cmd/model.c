@@ -166,7 +166,7 @@ static int run_list(const struct invocation *invocation)
     _cleanup_(cleanup_free) struct model_health *health = calloc(routes.count + 1, sizeof(*health));
     int r = health ? 0 : err_set(&err, ERR_MEMORY, "list models", "there is not enough memory");
     if (r == 0 && !json)
-        r = model_health_read(plane, &routes, false, health, &err);
+        r = model_health_read(plane, &routes, NULL, health, &err);
     if (r < 0)
         return tell_error(invocation, &err);
     for (size_t i = 0; i < routes.count; i++) {
@@ -399,8 +399,9 @@ static const struct verb verbs[] = {
         .summary = "Ask whether models could answer, and find servers of this machine",
         .description =
             "Asks the servers of this machine which models they have, and hosted providers, where "
-            "the layers let anybody go there, whether they answer at all: without a prompt and "
-            "without a credential. Then lists the servers of models that are found at their usual "
+            "they may be used, whether they answer at all: without a prompt and without a "
+            "credential. It is an operation: who is asked is delegated, gated and on record. Then "
+            "lists the servers of models that are found at their usual "
             "ports on loopback (Ollama, llama.cpp, LM Studio and others). Where no binding could "
             "answer the exit status is 1.",
         .options = model_test_options,

@@ -32,7 +32,7 @@ int run_model_pull(const struct invocation *invocation);
 extern const struct option_row model_pull_options[MODEL_PULL_OPTION_COUNT];
 
 int run_model_test(const struct invocation *invocation);
-#define MODEL_TEST_OPTION_COUNT 3
+#define MODEL_TEST_OPTION_COUNT 5
 extern const struct option_row model_test_options[MODEL_TEST_OPTION_COUNT];
 
 int run_model_usage(const struct invocation *invocation);

@@ -1,14 +1,19 @@
 /* model test: whether the models of a profile could answer now, and which servers are here. */
 #include "base/json.h"
 #include "cmd/model.h"
+#include "cmd/own_run.h"
 #include "cmd/tell.h"
-#include "plane/model_health.h"
+#include "plane/model_check.h"
 
-enum { TEST_MODEL, TEST_PROFILE, TEST_JSON };
+#define TEST_SECONDS_MAX 30 /* far more than a look takes */
+
+enum { TEST_MODEL, TEST_PROFILE, TEST_DELEGATION, TEST_REASON, TEST_JSON };
 
 const struct option_row model_test_options[MODEL_TEST_OPTION_COUNT] = {
     [TEST_MODEL] = { "model", 'm', "NAME", "of the bindings that answer this model alone" },
     [TEST_PROFILE] = { "profile", 'p', "NAME", "the machine profile (personal)" },
+    [TEST_DELEGATION] = { "delegation", 'd', "ID", "under which delegation" },
+    [TEST_REASON] = { "reason", 'r', "TEXT", "why, for the record" },
     [TEST_JSON] = { "json", 'j', NULL, "print each binding and each server as a line of JSON" },
 };
 
@@ -117,37 +122,54 @@ static size_t print_routes(const struct invocation *invocation, const struct mod
     return usable;
 }
 
-static int tell(const struct invocation *invocation, struct plane *plane,
-                const struct model_routes *routes)
+static int tell(const struct invocation *invocation, const struct model_check *check)
 {
-    _cleanup_(cleanup_free) struct model_health *health =
-        calloc(routes->count + 1, sizeof(*health));
-    _cleanup_(model_services_release) struct model_services services = { 0 };
-    struct err err = { 0 };
-    int r = health ? model_health_read(plane, routes, true, health, &err)
-                   : err_set(&err, ERR_MEMORY, "test models", "there is not enough memory");
-    if (r == 0 && !invocation->values[TEST_MODEL])
-        r = model_services_read(&services, &err);
-    if (r < 0)
-        return tell_error(invocation, &err);
-    size_t usable = print_routes(invocation, routes, health);
-    for (size_t i = 0; i < services.count; i++) {
+    size_t usable = print_routes(invocation, &check->routes, check->health);
+    for (size_t i = 0; i < check->services.count; i++) {
         if (invocation->values[TEST_JSON])
-            print_service_json(&services.services[i]);
+            print_service_json(&check->services.services[i]);
         else
-            print_service(routes, &services.services[i]);
+            print_service(&check->routes, &check->services.services[i]);
     }
     if (!usable && !invocation->values[TEST_JSON])
         puts("no model could answer");
     return usable ? EXIT_OK : EXIT_NEGATIVE;
 }
 
+/* It makes no call of a model, and takes a moment. */
+static void lower(int64_t ceiling[DIMENSION_COUNT])
+{
+    static const int64_t most[DIMENSION_COUNT] = { [DIMENSION_WALL_CLOCK_SECONDS] =
+                                                       TEST_SECONDS_MAX,
+                                                   [DIMENSION_CPU_SECONDS] = TEST_SECONDS_MAX,
+                                                   [DIMENSION_AGENT_CONCURRENCY] = 1 };
+    for (size_t i = 0; i < DIMENSION_COUNT; i++)
+        if (ceiling[i] > most[i])
+            ceiling[i] = most[i];
+}
+
 int run_model_test(const struct invocation *invocation)
 {
-    _cleanup_(cleanup_plane) struct plane *plane = NULL;
-    _cleanup_(model_routes_release) struct model_routes routes = { 0 };
+    static const char *const arguments[] = { "model", "test" };
+    const struct own_run_command command = { .arguments = arguments,
+                                             .argument_count = ARRAY_LEN(arguments),
+                                             .delegation = invocation->values[TEST_DELEGATION],
+                                             .reason = invocation->values[TEST_REASON] };
+    struct model_check check = { .finds_services = !invocation->values[TEST_MODEL] };
+    struct plane_options plug = { 0 };
+    struct own_run run = { 0 };
+    struct outcome outcome = { 0 };
     struct err err = { 0 };
-    if (model_open_routes(invocation->values[TEST_PROFILE], &plane, &routes, &err) < 0)
-        return tell_error(invocation, &err);
-    return tell(invocation, plane, &routes);
+    model_check_plug(&check, &plug);
+    int r = own_run_open(&run, &plug, invocation->values[TEST_PROFILE], &err);
+    check.profile = str_from(run.urn);
+    lower(run.ceiling);
+    if (r == 0)
+        r = own_run_submit(&run, &command, &outcome, &err);
+    int status = r < 0                  ? tell_error(invocation, &err)
+                 : outcome.failure.code ? tell_error(invocation, &outcome.failure)
+                                        : tell(invocation, &check);
+    model_check_release(&check);
+    own_run_release(&run);
+    return status;
 }

@@ -4,16 +4,18 @@
  * Theory of operation. What documents and layers refuse is known without asking
  * anybody. Of the rest all are asked at once: a server of this machine for the models
  * that it has, a hosted provider for any answer at all, since what it would say of
- * its models wants a credential, and a look is no call. A model that is not there and
- * whose fallback is, is a cached fallback.
+ * its models wants a credential. A model that is not there and whose fallback is, is a
+ * cached fallback.
  *
- * Nothing is recorded: what a call met is in its event, and this is for whoever looks.
+ * A look at this machine is no action and is not recorded. To go to a hosted provider is
+ * one: its permission is the plane's, and durable before (model_check.c).
  */
 #include "plane/model_health.h"
 
 #include "contract/rules.h"
 #include "doors/model/look.h"
 #include "plane/gate_layers.h"
+#include "plane/model_record.h"
 #include "plane/work.h"
 
 #define STEP_HEALTH "look after models"
@@ -71,19 +73,17 @@ static void destination_of(const struct model_origin *origin, struct policy_dest
                                         .of_door = true };
 }
 
+/* A hosted route that is asked; each address that its name leads to is permitted too. */
 struct place {
-    const struct policy *policy;
-    const struct model_origin *origin;
+    struct model_record *record;
+    const struct model_route *route;
 };
 
 static bool may_connect(void *context, const struct address_range *address)
 {
     const struct place *place = context;
-    struct policy_destination destination;
-    struct verdict verdict;
-    destination_of(place->origin, &destination);
-    return policy_decide_address(place->policy, &destination, address, &verdict, NULL) == 0 &&
-           verdict.answer == ANSWER_ALLOW;
+    const struct model_call call = { .route = place->route };
+    return model_record_address(place->record, &call, address);
 }
 
 /* Whether the layers let anybody go to the place of a hosted route. */
@@ -99,9 +99,27 @@ static int ask_layers(const struct policy *policy, const struct model_origin *or
     return r;
 }
 
+/* Whether the plane lets it be asked now, as it would a call; the verdict is durable by then. */
+static int ask_plane(struct model_record *record, const struct model_route *route,
+                     struct model_health *health, struct err *err)
+{
+    const struct model_call call = {
+        .number = 1,
+        .endpoint = endpoint_first(route->protocol),
+        .model = route->model_count ? route->models[0].name : STR(""),
+        .route = route,
+        .route_reason = "Whether it answers is asked, without a prompt.",
+    };
+    char reason[MODEL_REASON_SIZE] = "";
+    int r = record->sink.permit(record->sink.context, &call, reason, err);
+    if (r == 0)
+        set(health, MODEL_REFUSED, "%s", reason);
+    return r < 0 ? r : 0;
+}
+
 static int prepare(const struct model_routes *routes, size_t index, const struct policy *policy,
-                   bool asks_hosted, struct place *place, struct look *look, struct buf *url,
-                   struct model_health *health, struct err *err)
+                   struct model_record *record, struct place *place, struct look *look,
+                   struct buf *url, struct model_health *health, struct err *err)
 {
     const struct model_route *route = &routes->routes[index];
     *health = (struct model_health){ .state = MODEL_UNAVAILABLE };
@@ -110,17 +128,18 @@ static int prepare(const struct model_routes *routes, size_t index, const struct
         return 0;
     }
     if (route->is_hosted) {
-        int r = ask_layers(policy, &routes->origins[index], health, err);
+        int r = record ? ask_plane(record, route, health, err)
+                       : ask_layers(policy, &routes->origins[index], health, err);
         if (r < 0 || health->state == MODEL_REFUSED)
             return r;
-        if (!asks_hosted) {
+        if (!record) {
             set(health, MODEL_UNASKED, "`agent-machine model test` asks it");
             return 0;
         }
     }
     add_root(url, route->base_url);
     buf_add_text(url, local_list_path(form_of(route)));
-    *place = (struct place){ policy, &routes->origins[index] };
+    *place = (struct place){ record, route };
     look->request.url = url->data;
     look->request.proxy = route->proxy;
     look->request.addresses = route->addresses;
@@ -196,8 +215,8 @@ static void find_fallbacks(const struct model_routes *routes, struct model_healt
     }
 }
 
-int model_health_read(struct plane *plane, const struct model_routes *routes, bool asks_hosted,
-                      struct model_health *ret, struct err *err)
+int model_health_read(struct plane *plane, const struct model_routes *routes,
+                      struct model_record *record, struct model_health *ret, struct err *err)
 {
     size_t count = routes->count, asked = 0;
     _cleanup_(cleanup_free) struct look *looks = calloc(count + 1, sizeof(*looks));
@@ -207,11 +226,10 @@ int model_health_read(struct plane *plane, const struct model_routes *routes, bo
     const struct policy *policy = NULL;
     if (!looks || !urls || !places || !of)
         return no_memory(err);
-    int r = count ? gate_layers_policy(plane, STR(""), &policy, err) : 0;
+    int r = count && !record ? gate_layers_policy(plane, STR(""), &policy, err) : 0;
     for (size_t i = 0; i < count && r == 0; i++) {
         urls[i] = BUF_INIT;
-        r = prepare(routes, i, policy, asks_hosted, &places[i], &looks[asked], &urls[i], &ret[i],
-                    err);
+        r = prepare(routes, i, policy, record, &places[i], &looks[asked], &urls[i], &ret[i], err);
         if (r == 0 && looks[asked].request.url)
             of[asked++] = i;
     }

@@ -2,8 +2,8 @@
  * model_health: how the models of a machine profile stand at this moment, and which servers of
  * models this machine has.
  *
- * Servers on loopback are asked for their lists; a hosted provider only where
- * the layers allow its place, and then without a credential.
+ * Servers on loopback are asked for their lists; a hosted provider only within an
+ * operation, where it is permitted as a call would be, and then without a credential.
  */
 #ifndef AM_PLANE_MODEL_HEALTH_H
 #define AM_PLANE_MODEL_HEALTH_H
@@ -32,9 +32,11 @@ struct model_health {
     char why[512]; /* in a sentence, with what would help; empty where it is well */
 };
 
-/* Of each route. */
-int model_health_read(struct plane *plane, const struct model_routes *routes, bool asks_hosted,
-                      struct model_health *ret, struct err *err) MUST_CHECK;
+struct model_record;
+/* Of each route. Hosted providers are asked only where `record`, which may be NULL, permits it. */
+int model_health_read(struct plane *plane, const struct model_routes *routes,
+                      struct model_record *record, struct model_health *ret,
+                      struct err *err) MUST_CHECK;
 
 /* A server that answers at its usual port. */
 struct model_service_found {
