@@ -125,9 +125,21 @@ struct table {
     const struct storm *storm;
     const size_t *slots;
     size_t count;
-    bool *printed; /* by place in slots */
+    bool *printed;  /* by place in slots */
+    size_t *caused; /* places of storms that go back to another one */
+    size_t caused_count;
     uint64_t rows;
 };
+
+static void find_caused(struct table *table)
+{
+    struct storm_view view;
+    for (size_t i = 0; i < table->count; i++) {
+        storm_view(table->storm, table->slots[i], &view);
+        if (view.parent_id[0])
+            table->caused[table->caused_count++] = i;
+    }
+}
 
 static bool has_parent_in(const struct table *table, const struct storm_view *view, size_t *ret)
 {
@@ -149,12 +161,11 @@ static int print_family(struct table *table, size_t place, size_t depth, struct 
     table->printed[place] = true;
     table->rows++;
     int r = print_row(table->output, table->storm, table->slots[place], depth, err);
-    for (size_t i = 0; r == 0 && depth < INDENT_MAX && i < table->count; i++) {
-        if (table->printed[i])
-            continue;
-        storm_view(table->storm, table->slots[i], &other);
-        if (other.parent_id[0] && strcmp(other.parent_id, view.id) == 0)
-            r = print_family(table, i, depth + 1, err);
+    for (size_t i = 0; r == 0 && depth < INDENT_MAX && i < table->caused_count; i++) {
+        size_t child = table->caused[i];
+        storm_view(table->storm, table->slots[child], &other);
+        if (!table->printed[child] && strcmp(other.parent_id, view.id) == 0)
+            r = print_family(table, child, depth + 1, err);
     }
     return r;
 }
@@ -167,8 +178,13 @@ static int print_table(struct storm_output *output, const struct storm *storm, c
     int r = 0;
     size_t parent;
     table.printed = calloc(count + 1, sizeof(*table.printed));
-    if (!table.printed)
+    table.caused = calloc(count + 1, sizeof(*table.caused));
+    if (!table.printed || !table.caused) {
+        free(table.printed);
+        free(table.caused);
         return memory(err);
+    }
+    find_caused(&table);
     if (count)
         printf("%10s  %-8s  %6s  %s\n", "EVENTS", "SEVERITY", "PEAK/S", "COMPONENT: TEMPLATE");
     for (size_t i = 0; r == 0 && i < count && table.rows < output->top; i++) {
@@ -185,6 +201,7 @@ static int print_table(struct storm_output *output, const struct storm *storm, c
         r = print_family(&table, top, 0, err);
     }
     free(table.printed);
+    free(table.caused);
     *ret_rows = table.rows;
     return r;
 }

@@ -70,8 +70,9 @@ int storm_new(const struct storm_config *config, struct storm **ret, struct err 
     storm->free_slots = malloc(max * sizeof(*storm->free_slots));
     storm->buckets = malloc(buckets * sizeof(*storm->buckets));
     storm->shapes = calloc(sets * STORM_SHAPE_WAYS, sizeof(*storm->shapes));
+    storm->shape_tags = calloc(sets, sizeof(*storm->shape_tags));
     if (!storm->groups || !storm->index || !storm->free_slots || !storm->buckets ||
-        !storm->shapes) {
+        !storm->shapes || !storm->shape_tags) {
         storm_free(storm);
         return err_set(err, ERR_MEMORY, STEP, "there is not enough memory");
     }
@@ -98,19 +99,35 @@ void storm_free(struct storm *storm)
     free(storm->free_slots);
     free(storm->buckets);
     free(storm->shapes);
+    free(storm->shape_tags);
     free(storm);
 }
 
 /* --- shapes --------------------------------------------------------------------------------- */
 
+static size_t set_of(const struct storm *storm, uint64_t shape)
+{
+    return shape >> 20 & storm->shape_mask;
+}
+
 static struct storm_shape_entry *shape_set(struct storm *storm, uint64_t shape)
 {
-    return &storm->shapes[(shape >> 20 & storm->shape_mask) * STORM_SHAPE_WAYS];
+    return &storm->shapes[set_of(storm, shape) * STORM_SHAPE_WAYS];
+}
+
+/* Whether a set has the tag of a shape: one of its four bytes. */
+static bool may_be_known(const struct storm *storm, uint64_t shape)
+{
+    uint32_t tag = (uint32_t)(shape >> 56) * 0x01010101u;
+    uint32_t apart = storm->shape_tags[set_of(storm, shape)] ^ tag;
+    return (apart - 0x01010101u) & ~apart & 0x80808080u;
 }
 
 static uint32_t shape_get(struct storm *storm, uint64_t shape)
 {
     const struct storm_shape_entry *set = shape_set(storm, shape);
+    if (!may_be_known(storm, shape))
+        return STORM_NO_SLOT;
     for (size_t i = 0; i < STORM_SHAPE_WAYS; i++)
         if (set[i].shape == shape)
             return storm->index[set[i].slot].generation == set[i].generation ? set[i].slot
@@ -129,6 +146,8 @@ static void shape_put(struct storm *storm, uint64_t shape, uint32_t slot)
     if (way == STORM_SHAPE_WAYS)
         way = storm->way++ % STORM_SHAPE_WAYS;
     set[way] = (struct storm_shape_entry){ shape, slot, storm->index[slot].generation };
+    uint32_t *tags = &storm->shape_tags[set_of(storm, shape)], shift = (uint32_t)way * 8;
+    *tags = (*tags & ~(0xffu << shift)) | (uint32_t)(shape >> 56) << shift;
 }
 
 /* --- counting ------------------------------------------------------------------------------- */
@@ -301,7 +320,8 @@ int storm_line(struct storm *storm, struct str line, enum storm_action *ret, str
     struct storm_event event = { 0 };
     uint64_t shape = shape_of(storm, line);
     size_t end;
-    __builtin_prefetch(shape_set(storm, shape)); /* while the time is read */
+    if (may_be_known(storm, shape))
+        __builtin_prefetch(shape_set(storm, shape)); /* while the time is read */
     storm->totals.lines++;
     storm->totals.bytes += line.len + 1;
     event.has_time = storm_header_time(&storm->time, line, &event.time_ms, &end);

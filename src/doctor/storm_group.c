@@ -126,9 +126,10 @@ static void masks_add(struct storm *storm, uint64_t base, const uint64_t *places
     storm->mask_count++;
 }
 
-static uint32_t find(struct storm *storm, const struct storm_form *form, uint64_t base)
+/* The signature of a form whose key is that. */
+static uint32_t find(struct storm *storm, const struct storm_form *form, uint64_t base,
+                     uint64_t key)
 {
-    uint64_t key = key_of(base, form->tokens, form->count);
     uint32_t slot = index_find(storm, key);
     uint64_t blank = storm_blank_hash();
     size_t i = base % STORM_MASKS_MAX;
@@ -157,7 +158,8 @@ size_t storm_component_text(struct str component, char ret[STORM_COMPONENT_MAX])
 
 uint32_t storm_group_find(struct storm *storm, const struct storm_form *form, struct str component)
 {
-    return find(storm, form, base_of(component, form->count));
+    uint64_t base = base_of(component, form->count);
+    return find(storm, form, base, key_of(base, form->tokens, form->count));
 }
 
 /* --- life and death ------------------------------------------------------------------------- */
@@ -235,7 +237,7 @@ static enum storm_role role_of(enum storm_class class, enum storm_severity sever
 }
 
 static int make_group(struct storm *storm, const struct storm_event *event, struct str component,
-                      uint64_t base, uint32_t *ret, struct err *err)
+                      uint64_t key, uint32_t *ret, struct err *err)
 {
     const struct storm_form *form = &storm->form;
     size_t tokens_size = form->count * sizeof(*form->tokens);
@@ -254,7 +256,7 @@ static int make_group(struct storm *storm, const struct storm_event *event, stru
     memcpy(group->tokens, form->tokens, tokens_size);
     memcpy(group->text, form->text, form->text_len);
     memcpy(group->text + form->text_len, component.ptr, component.len);
-    storm->index[slot].key = key_of(base, form->tokens, form->count);
+    storm->index[slot].key = key;
     storm_classify_text(component, event->message, &group->class, &group->severity);
     group->severity = event->has_severity ? event->severity : group->severity;
     group->role = role_of(group->class, group->severity);
@@ -311,8 +313,8 @@ int storm_group_of(struct storm *storm, const struct storm_event *event, uint32_
     struct str component = str_make(name, storm_component_text(event->component, name));
     storm_mask(event->message, &storm->form);
     uint64_t base = base_of(component, storm->form.count);
-    uint32_t slot = find(storm, &storm->form, base);
     uint64_t key = key_of(base, storm->form.tokens, storm->form.count);
+    uint32_t slot = find(storm, &storm->form, base, key);
     *ret_before = slot == STORM_NO_SLOT ? take_parked(storm, key) : (struct storm_sample){ 0 };
     if (slot == STORM_NO_SLOT && !ret_before->number && is_flood(storm) &&
         next_random(storm) % FLOOD_ADMITTED) {
@@ -325,10 +327,10 @@ int storm_group_of(struct storm *storm, const struct storm_event *event, uint32_
         int r = make_room(storm, err);
         if (r < 0)
             return r;
-        slot = find(storm, &storm->form, base); /* drawing together may have made its place */
+        slot = find(storm, &storm->form, base, key); /* drawing together may have made its place */
     }
     if (slot == STORM_NO_SLOT)
-        return make_group(storm, event, component, base, ret, err);
+        return make_group(storm, event, component, key, ret, err);
     *ret = slot;
     return 0;
 }

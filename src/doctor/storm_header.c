@@ -36,10 +36,20 @@ static const struct {
     { "fault", STORM_CRITICAL },
 };
 
+/* The letters that levels begin with, as bits from 'a' on. */
+#define LETTER(c) (1u << ((c) - 'a'))
+#define LEVEL_LETTERS                                                                              \
+    (LETTER('a') | LETTER('c') | LETTER('d') | LETTER('e') | LETTER('f') | LETTER('i') |           \
+     LETTER('n') | LETTER('p') | LETTER('s') | LETTER('t') | LETTER('v') | LETTER('w'))
+
 bool storm_severity_read(struct str word, enum storm_severity *ret)
 {
-    bool is_long = word.len < LEVEL_MIN || word.len > LEVEL_MAX;
-    for (size_t i = 0; !is_long && i < ARRAY_LEN(level_words); i++) {
+    if (word.len < LEVEL_MIN || word.len > LEVEL_MAX)
+        return false;
+    unsigned letter = (unsigned)(word.ptr[0] | 0x20) - 'a';
+    if (letter >= 26 || !(LEVEL_LETTERS >> letter & 1))
+        return false;
+    for (size_t i = 0; i < ARRAY_LEN(level_words); i++) {
         if ((word.ptr[0] | 0x20) == level_words[i].word[0] &&
             strncasecmp(level_words[i].word, word.ptr, word.len) == 0 &&
             !level_words[i].word[word.len]) {
@@ -103,8 +113,10 @@ static uint32_t number_of(struct str text)
 /* "<34>" and, in RFC 5424, the version behind it. */
 static size_t priority_end(struct str line, unsigned *ret)
 {
-    size_t close = str_index(line, '>', 0);
-    if (line.len < 3 || line.ptr[0] != '<' || close < 2 || close > 4)
+    if (line.len < 3 || line.ptr[0] != '<')
+        return 0;
+    size_t close = str_index(str_make(line.ptr, line.len < 5 ? line.len : 5), '>', 0);
+    if (close < 2 || close == line.len || close > 4)
         return 0;
     struct str digits = str_make(line.ptr + 1, close - 1);
     uint32_t number = number_of(digits);
@@ -143,6 +155,10 @@ static bool take_component(struct str *rest, struct storm_event *event)
     return true;
 }
 
+static const bool level_ends[256] = {
+    [']'] = true, ['>'] = true, [':'] = true, ['|'] = true, [','] = true,
+};
+
 /* A level, bare or in brackets, with a colon, a bar or a dash behind it or without. */
 static bool take_level(struct str *rest, struct storm_event *event)
 {
@@ -150,7 +166,7 @@ static bool take_level(struct str *rest, struct storm_event *event)
     size_t used = word.len;
     if (word.len > 2 && (word.ptr[0] == '[' || word.ptr[0] == '<'))
         word = str_make(word.ptr + 1, word.len - 1);
-    while (word.len && strchr("]>:|,", word.ptr[word.len - 1]))
+    while (word.len && level_ends[(unsigned char)word.ptr[word.len - 1]])
         word.len--;
     size_t dot = str_index(word, ':', 0); /* Apache: "[core:error]" */
     if (dot < word.len)
@@ -226,14 +242,15 @@ static void read_5424(struct str rest, struct storm_event *event)
 static bool read_unified(struct str rest, struct storm_event *event)
 {
     struct str part[5];
+    if (!str_starts(rest, STR("0x")))
+        return false;
     for (size_t i = 0; i < ARRAY_LEN(part); i++) {
         skip_blanks(&rest);
         part[i] = next_word(rest);
         rest = str_from_offset(rest, part[i].len);
     }
     skip_blanks(&rest);
-    if (!str_starts(part[0], STR("0x")) || !str_starts(part[2], STR("0x")) ||
-        !storm_severity_read(part[1], &event->severity))
+    if (!str_starts(part[2], STR("0x")) || !storm_severity_read(part[1], &event->severity))
         return false;
     event->has_severity = true;
     event->pid = number_of(part[3]);

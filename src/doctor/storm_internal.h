@@ -112,7 +112,8 @@ struct storm {
     uint32_t *buckets;
     size_t bucket_mask;
     struct storm_shape_entry *shapes;
-    size_t shape_mask; /* of sets */
+    uint32_t *shape_tags; /* of each set: a byte of each way's shape, to look no further for most */
+    size_t shape_mask;    /* of sets */
     struct storm_wild_mask masks[STORM_MASKS_MAX];
     size_t mask_count;
     uint64_t contexts[STORM_CONTEXTS_MAX]; /* what stands before places that vary */

@@ -25,6 +25,10 @@
 
 #include "doctor/storm_hash.h"
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 #define PERIOD_TOKENS_MAX 12           /* the longest group of tokens that is found repeated */
 #define BINARY_BYTES      ((size_t)64) /* of a message that are looked at to tell */
 #define BINARY_SHARE      16           /* one in so many may be a control character */
@@ -177,6 +181,31 @@ static bool is_state(struct str text)
     return letters > 1;
 }
 
+/* As memcpy; most words are short. */
+static inline void copy_text(char *to, struct str text)
+{
+    uint64_t first, last;
+    uint32_t head, tail;
+    if (text.len > sizeof(first) + sizeof(last)) {
+        memcpy(to, text.ptr, text.len);
+    } else if (text.len >= sizeof(first)) {
+        memcpy(&first, text.ptr, sizeof(first));
+        memcpy(&last, text.ptr + text.len - sizeof(last), sizeof(last));
+        memcpy(to, &first, sizeof(first));
+        memcpy(to + text.len - sizeof(last), &last, sizeof(last));
+    } else if (text.len >= sizeof(head)) {
+        memcpy(&head, text.ptr, sizeof(head));
+        memcpy(&tail, text.ptr + text.len - sizeof(tail), sizeof(tail));
+        memcpy(to, &head, sizeof(head));
+        memcpy(to + text.len - sizeof(tail), &tail, sizeof(tail));
+    } else if (text.len) {
+        char middle = text.ptr[text.len / 2], end = text.ptr[text.len - 1];
+        to[0] = text.ptr[0];
+        to[text.len / 2] = middle;
+        to[text.len - 1] = end;
+    }
+}
+
 static void push(struct masker *masker, struct str text, char end)
 {
     struct storm_form *form = masker->form;
@@ -185,19 +214,23 @@ static void push(struct masker *masker, struct str text, char end)
         form->cut = true;
         return;
     }
-    struct storm_token *token = &form->tokens[form->count++];
-    *token = (struct storm_token){ .offset = form->text_len,
-                                   .len = (uint8_t)len,
-                                   .spaced = masker->spaced };
-    memcpy(form->text + token->offset, text.ptr, text.len);
+    char *copy = form->text + form->text_len;
+    bool word = false;
+    copy_text(copy, text);
     if (end)
-        form->text[token->offset + text.len] = end;
+        copy[text.len] = end;
+    for (size_t i = 0; i < text.len && !word; i++)
+        word = class_of(text.ptr[i]) & IS_ALPHA;
+    form->tokens[form->count++] = (struct storm_token){
+        .hash = storm_hash(end ? copy : text.ptr, len),
+        .offset = form->text_len,
+        .len = (uint8_t)len,
+        .spaced = masker->spaced,
+        .word = word,
+        .state = word && !end && is_state(text),
+    };
     form->text_len = (uint16_t)(form->text_len + len);
     masker->spaced = false;
-    for (size_t i = 0; i < text.len && !token->word; i++)
-        token->word = class_of(text.ptr[i]) & IS_ALPHA;
-    token->state = token->word && is_state(token_text(form, token));
-    token->hash = storm_hash(form->text + token->offset, len);
 }
 
 /* "< 1 sec" is a value too, "<1>" is one in brackets. */
@@ -575,26 +608,56 @@ static void fold_repeats(struct storm_form *form)
             fold_period(form, period);
 }
 
-/* Whether one of eight bytes is below a blank. */
-static bool has_control(const char *bytes)
+/* How many of eight bytes are control characters; those that logs have are none. */
+static unsigned controls_in(const char *bytes)
 {
+    const uint64_t ones = 0x0101010101010101ull, tops = ones << 7;
     uint64_t word;
     memcpy(&word, bytes, sizeof(word));
-    return (word - 0x2020202020202020ull) & ~word & 0x8080808080808080ull;
+    if (!((word - ones * ' ') & ~word & tops)) /* none is below a blank */
+        return 0;
+    /* A byte's top bit, where its other seven are below a blank, are a tab, or an escape. */
+    uint64_t low = word & ~tops;
+    uint64_t below = tops & ~(low + ones * (0x80 - ' ')) & ~word;
+    uint64_t tab = tops & ~((low ^ ones * '\t') + ones * 0x7f);
+    uint64_t escape = tops & ~((low ^ ones * ESCAPE) + ones * 0x7f);
+    return (unsigned)(((below & ~tab & ~escape) >> 7) * ones >> 56);
 }
 
 bool storm_is_binary(struct str message)
 {
-    size_t len = message.len < BINARY_BYTES ? message.len : BINARY_BYTES, controls = 0;
-    for (size_t i = 0, end; i < len; i = end) {
-        end = i + 8 < len ? i + 8 : len;
-        if (end - i == 8 && !has_control(message.ptr + i))
-            continue;
-        for (; i < end; i++)
-            controls += class_of(message.ptr[i]) & IS_SPACE && message.ptr[i] != ' ' &&
-                        message.ptr[i] != '\t' && message.ptr[i] != ESCAPE;
+    size_t len = message.len < BINARY_BYTES ? message.len : BINARY_BYTES, controls = 0, i = 0;
+    char last[8];
+    for (; i + sizeof(last) <= len; i += sizeof(last))
+        controls += controls_in(message.ptr + i);
+    if (i < len) {
+        memset(last, ' ', sizeof(last));
+        memcpy(last, message.ptr + i, len - i);
+        controls += controls_in(last);
     }
     return controls * BINARY_SHARE > len;
+}
+
+/*
+ * The length of a word of letters alone with a blank behind it; 0 where it is not that simple, or
+ * where the message ends too soon to look at 16 bytes at once.
+ */
+static inline size_t plain_word(struct str message, size_t from)
+{
+#ifdef __SSE2__
+    if (message.len - from < sizeof(__m128i))
+        return 0;
+    __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)(message.ptr + from));
+    __m128i letter = _mm_sub_epi8(_mm_or_si128(bytes, _mm_set1_epi8(0x20)), _mm_set1_epi8('a'));
+    __m128i is_letter = _mm_cmpeq_epi8(_mm_min_epu8(letter, _mm_set1_epi8(25)), letter);
+    unsigned others = ~(unsigned)_mm_movemask_epi8(is_letter) & 0xffff;
+    size_t len = others ? (size_t)__builtin_ctz(others) : 0;
+    return len && message.ptr[from + len] == ' ' ? len : 0;
+#else
+    (void)message;
+    (void)from;
+    return 0;
+#endif
 }
 
 void storm_mask(struct str message, struct storm_form *ret)
@@ -611,8 +674,12 @@ void storm_mask(struct str message, struct storm_form *ret)
         message.len = STORM_MESSAGE_BYTES_MAX;
     for (size_t i = 0, end; i < message.len && ret->count < STORM_TOKENS_MAX; i = end) {
         unsigned class = class_of(message.ptr[i]);
+        size_t plain = class & IS_ALPHA ? plain_word(message, i) : 0;
         end = i + 1;
-        if (message.ptr[i] == ESCAPE) {
+        if (plain) {
+            end = i + plain;
+            add_word(&masker, str_make(message.ptr + i, plain));
+        } else if (message.ptr[i] == ESCAPE) {
             end = escape_end(message, i);
         } else if (class & IS_SPACE) {
             masker.spaced = true;

@@ -94,3 +94,59 @@ TEST(junk_is_told_as_junk)
     CHECK_INT(form.count, 1);
     CHECK_STR(str_make(form.text, form.text_len), STR("(binary)"));
 }
+
+TEST(junk_is_told_from_text_wherever_it_stands)
+{
+    char text[70];
+    for (size_t len = 1; len <= sizeof(text); len++) {
+        memset(text, 'a', sizeof(text));
+        CHECK(!storm_is_binary(str_make(text, len)));
+        memset(text, '\t', len);
+        CHECK(!storm_is_binary(str_make(text, len)));
+        memset(text, 0x1b, len);
+        CHECK(!storm_is_binary(str_make(text, len)));
+        memset(text, 0xff, len);
+        CHECK(!storm_is_binary(str_make(text, len)));
+        memset(text, 0x01, len);
+        CHECK(storm_is_binary(str_make(text, len)));
+        memset(text, 0x1f, len);
+        CHECK(storm_is_binary(str_make(text, len)));
+    }
+    /* One control character in sixteen is not yet junk, two are. */
+    memset(text, 'a', sizeof(text));
+    text[3] = 0x02;
+    CHECK(!storm_is_binary(str_make(text, 16)));
+    text[15] = 0x02;
+    CHECK(storm_is_binary(str_make(text, 16)));
+}
+
+/* Words are found many letters at once where there is room, and one by one where there is not. */
+TEST(a_form_does_not_depend_on_what_stands_behind)
+{
+    static const char *const texts[] = {
+        "user gone",
+        "User ROOT gone",
+        "a b c d",
+        "fifteenlettersx y",
+        "sixteenletters_xy z",
+        "word, word",
+        "x9 y",
+        "caf\xc3\xa9 x",
+        "tab\tx",
+        "END",
+    };
+    static const char more[] = " and thirty more letters behind it";
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+        struct storm_form with = { 0 }, without = { 0 };
+        char text[128];
+        snprintf(text, sizeof(text), "%s%s", texts[i], more);
+        storm_mask(str_from(texts[i]), &without);
+        storm_mask(str_from(text), &with);
+        CHECK(with.count == without.count + 6);
+        for (size_t token = 0; token < without.count; token++) {
+            const struct storm_token *a = &with.tokens[token], *b = &without.tokens[token];
+            CHECK(a->hash == b->hash && a->len == b->len && a->spaced == b->spaced &&
+                  a->word == b->word && a->state == b->state && a->blank == b->blank);
+        }
+    }
+}
