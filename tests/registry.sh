@@ -149,6 +149,45 @@ check "a type whose program is gone" verdict degraded file:/usr/share/applicatio
 check "is named" record_is "codes == ['DESKTOP_ENTRY_MISSING']"
 again
 
+# ---- MIME types ----
+
+# shellcheck disable=SC2317 # check calls it
+types() { # XML, as the package's
+    put "$root/usr/share/mime/packages/viewer.xml" "<?xml version=\"1.0\"?>\n$1\n"
+}
+mime='<mime-info xmlns="http://www.freedesktop.org/standards/shared-mime-info">'
+stray=file:/usr/share/mime/packages/viewer.xml
+types "$mime<mime-type type=\"text/x-VIEW\"/><mime-type type=\"text/x-look\"/></mime-info>"
+run doctor registry --json "$stray"
+check "types that no database was made of are not looked for" exits 1
+put "$root/usr/share/mime/mime.cache" ''
+put "$root/usr/share/mime/text/x-view.xml" '<mime-type/>'
+check "a type that the database has not" verdict degraded "$stray"
+check "is missing" record_is "codes == ['TYPE_NOT_REGISTERED'] and [r['state'] for r in record['extensionRecords']] == ['missing']"
+check "with the command that makes it known" record_is "record['remediationHint'].startswith('sudo update-mime-database /usr/share/mime (text/x-look')"
+put "$root/usr/share/mime/text/x-look.xml" '<mime-type/>'
+run doctor registry --json "$stray"
+check "with all of its types a package is whole" exits 1
+types "$mime<mime-type type=\"text/x-view\">"
+check "XML that is cut off" verdict degraded "$stray"
+check "is named" record_is "codes == ['MANIFEST_UNREADABLE'] and record['registryRecords'][0]['state'] == 'invalid'"
+types '<mime-info><mime-type type="text/x-view"/></mime-info>'
+check "another namespace" verdict degraded "$stray"
+check "is named" record_is "codes == ['MANIFEST_INCOMPLETE']"
+types "<!DOCTYPE mime-info [<!ENTITY a \"aaaaaaaaaa\"><!ENTITY b \"&a;&a;&a;&a;&a;\">]>$mime&b;</mime-info>"
+check "a package that declares entities" verdict degraded "$stray"
+check "is not read" record_is "codes == ['MANIFEST_UNREADABLE']"
+again
+here=$scratch/looker
+put "$here/usr/share/mime/packages/looker.xml" "<?xml version=\"1.0\"?>\n$mime<mime-type type=\"text/x-look\"/></mime-info>\n"
+check "a package that brings types is installed" package looker
+check "it is valid" verdict valid looker
+check "with its types" record_is "'file:/usr/share/mime/packages/looker.xml' in [r['recordRef'] for r in record['extensionRecords']]"
+put "$root/usr/share/mime/mime.cache" ''
+check "one whose types nobody registered is degraded" verdict degraded looker
+check "and says so" record_is "codes == ['TYPE_NOT_REGISTERED']"
+again
+
 # ---- what is not there at all, and what cannot be read ----
 
 if [ "$(id -u)" -eq 0 ]; then

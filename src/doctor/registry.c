@@ -16,8 +16,8 @@ const char *const registry_verdict_names[REGISTRY_VERDICT_COUNT] = { REGISTRY_VE
     REGISTRY_NAME) };
 #undef REGISTRY_NAME
 
-static registry_source *const sources[] = { registry_dpkg, registry_entries, registry_node,
-                                            registry_own, registry_surfaces };
+static registry_source *const sources[] = { registry_dpkg, registry_entries, registry_mime,
+                                            registry_node, registry_own,     registry_surfaces };
 
 /* --- components and records ----------------------------------------------------------------- */
 

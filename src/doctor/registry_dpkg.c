@@ -44,9 +44,8 @@ struct dpkg_reading {
 
 /* Where a path of a manifest may lie; whose these are is remembered. */
 static const char *const manifest_places[] = {
-    "/applications/",        "/dbus-1/", "/systemd/",
-    "/xdg-desktop-portal/",  "/webext/", "native-messaging-hosts/",
-    "/chromium/extensions/",
+    "/applications/",       "/dbus-1/", "/mime/packages/",         "/systemd/",
+    "/xdg-desktop-portal/", "/webext/", "native-messaging-hosts/", "/chromium/extensions/",
 };
 
 static bool is_manifest(struct str path)

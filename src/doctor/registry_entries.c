@@ -19,13 +19,8 @@
 #include "doctor/registry_entry.h"
 #include "doctor/registry_internal.h"
 
-#define FOLDER_FILES_MAX 20000
-
-/* Where a folder lies: below the root, or in this user's home. */
-enum base { BASE_ROOT, BASE_DATA, BASE_CONFIG, BASE_HOME };
-
 static const struct folder_row {
-    enum base base;
+    enum registry_base base;
     const char *path, *suffix;
     const char *within; /* the manifest's name in a folder of its own; NULL: plain files */
     enum registry_entry_kind kind;
@@ -76,7 +71,7 @@ static const char *const policy_folders[] = { "/etc/chromium/policies/managed",
                                               "/etc/opt/chrome/policies/managed" };
 
 static const struct {
-    enum base base;
+    enum registry_base base;
     const char *path;
 } mime_lists[] = {
     { BASE_ROOT, "/usr/share/applications/mimeinfo.cache" },
@@ -96,8 +91,7 @@ struct entries {
 
 /* --- places --------------------------------------------------------------------------------- */
 
-/* False where there is no such place: another root has no homes. */
-static bool find_place(enum base base, const char *path, char ret[PATH_MAX])
+bool registry_place(enum registry_base base, const char *path, char *ret)
 {
     static const struct {
         const char *variable, *usual;
@@ -154,8 +148,7 @@ static bool has_program(const char *program)
 
 /* --- one manifest --------------------------------------------------------------------------- */
 
-/* Its path as the system has it, without another root. */
-static const char *name_of(const char *path)
+const char *registry_name(const char *path)
 {
     return path + strlen(dpkg_root());
 }
@@ -212,19 +205,17 @@ static bool find_fault(struct entries *entries, const struct registry_entry *ent
     return true;
 }
 
-/* The component of a manifest, and that it is there or how it is broken. */
-static void tell_entry(struct entries *entries, const char *path, enum record_state state,
-                       const struct record_fault *fault)
+void registry_tell_file(struct registry *registry, const char *path, enum record_kind kind,
+                        enum record_state state, const struct record_fault *fault)
 {
-    struct registry *registry = entries->registry;
-    const char *name = name_of(path);
+    const char *name = registry_name(path);
     const char *ref = registry_text(registry, "file:%s", name);
     struct registry_component *owner = registry_owner(registry, name);
     if (!owner && state == RECORD_PRESENT)
         return;
     if (!owner)
         owner = registry_component(registry, ref, name);
-    registry_add(registry, owner, entries->row->record, state, ref, fault);
+    registry_add(registry, owner, kind, state, ref, fault);
 }
 
 /* A unit that leads nowhere on purpose; the one that it masks says whose it is. */
@@ -246,9 +237,9 @@ static bool is_masked(struct entries *entries, const char *path)
              folder + strlen("/etc"), name);
     struct registry *registry = entries->registry;
     struct registry_component *owner = registry_owner(registry, masked);
-    const char *ref = registry_text(registry, "file:%s", name_of(path));
+    const char *ref = registry_text(registry, "file:%s", registry_name(path));
     if (!owner)
-        owner = registry_component(registry, ref, name_of(path));
+        owner = registry_component(registry, ref, registry_name(path));
     registry_add(registry, owner, RECORD_LAUNCH, RECORD_QUARANTINED, ref, &fault);
     return true;
 }
@@ -281,7 +272,7 @@ static void look_at(struct entries *entries, const char *path)
         if (entry->is_hidden || !find_fault(entries, entry, &state, &fault))
             state = RECORD_PRESENT;
     }
-    tell_entry(entries, path, state, &fault);
+    registry_tell_file(entries->registry, path, entries->row->record, state, &fault);
     free(entry);
 }
 
@@ -296,7 +287,7 @@ static void look_into(struct entries *entries, const char *folder)
         struct str name = str_from(file->d_name);
         if (name.ptr[0] == '.' || !str_ends(name, str_from(row->suffix)))
             continue;
-        if (count++ == FOLDER_FILES_MAX) {
+        if (count++ == REGISTRY_FOLDER_FILES_MAX) {
             entries->registry->is_full = true;
             break;
         }
@@ -351,10 +342,10 @@ static void look_at_associations(struct entries *entries)
     char path[PATH_MAX];
     for (size_t i = 0; i < ARRAY_LEN(mime_lists); i++) {
         _cleanup_(buf_release) struct buf text = BUF_INIT_LIMIT(ENTRY_BYTES_MAX);
-        if (!find_place(mime_lists[i].base, mime_lists[i].path, path) ||
+        if (!registry_place(mime_lists[i].base, mime_lists[i].path, path) ||
             file_read(path, &text, NULL) < 0)
             continue;
-        entries->list = registry_text(entries->registry, "%s", name_of(path));
+        entries->list = registry_text(entries->registry, "%s", registry_name(path));
         (void)registry_mime_read(buf_str(&text), take_association, entries);
     }
 }
@@ -365,11 +356,11 @@ int registry_entries(struct registry *registry, struct err *err)
     char path[PATH_MAX];
     int r = 0;
     for (size_t i = 0; i < ARRAY_LEN(policy_folders) && r == 0; i++)
-        if (find_place(BASE_ROOT, policy_folders[i], path) && access(path, F_OK) == 0)
+        if (registry_place(BASE_ROOT, policy_folders[i], path) && access(path, F_OK) == 0)
             r = file_walk(path, take_policy, &entries, err);
     for (size_t i = 0; i < ARRAY_LEN(rows) && r == 0; i++) {
         entries.row = &rows[i];
-        if (find_place(rows[i].base, rows[i].path, path))
+        if (registry_place(rows[i].base, rows[i].path, path))
             look_into(&entries, path);
     }
     if (r == 0)

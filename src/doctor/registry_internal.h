@@ -25,7 +25,17 @@ struct registry {
 
 /* A source of components. */
 typedef int registry_source(struct registry *registry, struct err *err);
-registry_source registry_dpkg, registry_entries, registry_node, registry_own, registry_surfaces;
+registry_source registry_dpkg, registry_entries, registry_mime, registry_node, registry_own,
+    registry_surfaces;
+
+/* Where a folder lies: below the root, or in this user's home. */
+enum registry_base { BASE_ROOT, BASE_DATA, BASE_CONFIG, BASE_HOME };
+#define REGISTRY_FOLDER_FILES_MAX 20000
+
+/* PATH_MAX bytes. False where there is no such place: another root has no homes. */
+bool registry_place(enum registry_base base, const char *path, char *ret);
+/* A file's path as the system has it, without another root. */
+const char *registry_name(const char *path);
 
 /* The component with this reference, made where it is new; NULL without memory or past the limit.
  */
@@ -44,6 +54,12 @@ void registry_add(struct registry *registry, struct registry_component *componen
 int registry_carry(struct registry *registry, struct registry_component *own,
                    const struct layers *layers, const char *ledger_folder,
                    struct err *err) MUST_CHECK;
+/*
+ * The component of a file by which a program registers itself, and that it is there or how it is
+ * broken. One that nobody brought is told only where something is wrong with it.
+ */
+void registry_tell_file(struct registry *registry, const char *path, enum record_kind kind,
+                        enum record_state state, const struct record_fault *fault);
 /* A text that lasts as long as the registry. */
 const char *registry_text(struct registry *registry, const char *format, ...) PRINTF_LIKE(2, 3);
 /* The component to which a file belongs by its package's list; NULL where it belongs to none. */
