@@ -245,6 +245,10 @@ check "trusted, it is valid" verdict valid agent-machine
 missing() { # of the URN
     record_is "codes == ['REFERENCE_NOT_FOUND'] and [r['recordRef'] for r in record['registryRecords'] if r['state'] == 'missing'] == ['urn:srcos:model-profile:$1']"
 }
+# shellcheck disable=SC2317
+missing_is() {
+    verdict degraded agent-machine && missing "$1"
+}
 cp "$tree/examples/local-model-profile.llama32-1b.json" .agent-machine/
 run policy trust
 check "a model whose fallback is not here is degraded" verdict degraded agent-machine
@@ -254,6 +258,26 @@ cp "$tree/examples/local-model-profile.llama32-3b.json" .agent-machine/
 run policy trust
 check "with its fallback it is valid" verdict valid agent-machine
 check "and the reference is told" record_is "'urn:srcos:model-profile:llama32-3b' in [r['recordRef'] for r in record['registryRecords']]"
+rm .agent-machine/local-model-profile.llama32-3b.json
+run policy trust
+ledger=$HOME/.local/state/agent-machine/ledger.db
+mkdir "$scratch/ledger"
+mv "$ledger"* "$scratch/ledger"
+head -c 8192 /dev/urandom >"$ledger"
+check "with a ledger that cannot be read nobody can say whether it is here" verdict degraded agent-machine
+check "which is told from one that is missing" record_is "codes == ['LEDGER_UNREADABLE'] and [r['state'] for r in record['registryRecords'] if 'errorCode' in r] == ['unknown']"
+check "with what to do" record_is "'agent-machine ledger verify' in record['remediationHint']"
+rm "$ledger"
+mv "$scratch/ledger/"* "$(dirname "$ledger")"
+check "with the ledger it is missing again" missing_is llama32-3b
+cp -r "$(dirname "$ledger")" "$scratch/damaged"
+python3 -c 'import sqlite3, sys
+with sqlite3.connect(sys.argv[1]) as ledger:
+    ledger.execute("UPDATE document SET json = ? WHERE type = ?", ("{", "AgentMachineProfile"))' "$ledger"
+check "a document of it that is damaged" verdict degraded agent-machine
+check "is told beside what is missing" record_is "sorted(codes) == ['LEDGER_UNREADABLE', 'REFERENCE_NOT_FOUND']"
+rm -r "$(dirname "$ledger")"
+mv "$scratch/damaged" "$(dirname "$ledger")"
 rm .agent-machine/local-model-profile.*
 run policy trust
 check "without both too" verdict valid agent-machine
@@ -288,6 +312,18 @@ check "and says so, without calling it broken" record_is "codes == ['PROGRAM_CHA
 run doctor registry surface:codex
 check "for people too" out_matches "PROGRAM_CHANGED"
 check "and is no" exits 1
+chmod 711 "$scratch/tools/codex"
+if [ "$(id -u)" -eq 0 ]; then
+    try env PATH="$search" runuser -u nobody -- env HOME=/nonexistent PATH="$PATH" "$program" doctor registry --json surface:codex
+else
+    chmod 111 "$scratch/tools/codex"
+    run doctor registry --json surface:codex
+fi
+check "a program that may be run and not read is unknown" \
+    record_is "codes == ['PROGRAM_UNREADABLE'] and record['extensionRecords'][0]['state'] == 'unknown'"
+check "and not called changed or broken" record_is "record['verificationVerdict'] == 'degraded'"
+check "with who may read it" record_is "'See who may read it' in record['remediationHint']"
+chmod 755 "$scratch/tools/codex"
 run doctor registry surface:nobody
 check "a surface that is not known is not found" err_matches "surface:NAME"
 PATH=$search

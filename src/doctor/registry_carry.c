@@ -37,17 +37,24 @@ static bool is_carried(struct str type)
     return false;
 }
 
-static bool is_here(const struct carry *carry, struct str id)
+/* Or that nobody can say: the ledger is not there to be asked, or has no answer. */
+static enum record_state state_of(const struct carry *carry, struct str id)
 {
     _cleanup_(buf_release) struct buf text = BUF_INIT_LIMIT(LAYERS_FILE_BYTES_MAX);
     int64_t revision;
     for (size_t i = 0; i < layers_count(carry->layers); i++) {
         struct layer_document document = layers_at(carry->layers, i);
         if (document.root && str_equal(catalogue_id_of(document.root), id))
-            return true;
+            return RECORD_PRESENT;
     }
-    return carry->ledger && ledger_get_document(carry->ledger, id, &text, &revision, NULL) == 0;
+    int r = carry->ledger ? ledger_get_document(carry->ledger, id, &text, &revision, NULL) : -EIO;
+    return r == 0 ? RECORD_PRESENT : r == -ENOENT ? RECORD_MISSING : RECORD_UNKNOWN;
 }
+
+static const struct record_fault unseen = { "LEDGER_UNREADABLE",
+                                            "Nobody can say whether it is here.",
+                                            "See who may read the ledger, and whether it is whole: "
+                                            "agent-machine ledger verify" };
 
 static int take_reference(void *context, struct str pointer, const yyjson_val *string,
                           struct err *err)
@@ -71,14 +78,9 @@ static int take_reference(void *context, struct str pointer, const yyjson_val *s
                       "workspace), or take it out of %s, %.*s",
                       schema->type, carry->document, STR_ARG(pointer))
     };
-    const struct record_fault unseen = { "LEDGER_UNREADABLE", "Nobody can say whether it is here.",
-                                         "See who may read the ledger: ls -l" };
-    bool here = is_here(carry, id);
-    registry_add(registry, carry->own, RECORD_PROFILE,
-                 here            ? RECORD_PRESENT
-                 : carry->ledger ? RECORD_MISSING
-                                 : RECORD_UNKNOWN,
-                 ref, carry->ledger ? &missing : &unseen);
+    enum record_state state = state_of(carry, id);
+    registry_add(registry, carry->own, RECORD_PROFILE, state, ref,
+                 state == RECORD_MISSING ? &missing : &unseen);
     return 0;
 }
 
@@ -92,6 +94,21 @@ static int take_stored(void *context, struct str id, struct str json, int64_t re
     carry->id = id;
     int r = json_read(json, &json_limits_default, &doc, err);
     return r < 0 ? r : visit_strings(yyjson_doc_get_root(doc), take_reference, carry, err);
+}
+
+/* A ledger that is damaged there is told; what else is here is looked at all the same. */
+static int take_all_stored(struct carry *carry, const char *type, struct err *err)
+{
+    struct err why = { 0 };
+    int r = ledger_each_document(carry->ledger, str_from(type), STR(""), take_stored, carry, &why);
+    if (r < 0 && why.code != ERR_MEMORY) {
+        registry_add(carry->registry, carry->own, RECORD_PROFILE, RECORD_UNKNOWN,
+                     registry_text(carry->registry, "ledger:%s", type), &unseen);
+        return 0;
+    }
+    if (r < 0 && err)
+        *err = why;
+    return r;
 }
 
 int registry_carry(struct registry *registry, struct registry_component *own,
@@ -111,8 +128,7 @@ int registry_carry(struct registry *registry, struct registry_component *own,
         r = visit_strings(document.root, take_reference, &carry, err);
     }
     for (size_t i = 0; carry.ledger && r == 0 && i < ARRAY_LEN(stored); i++)
-        r = ledger_each_document(carry.ledger, str_from(stored[i]), STR(""), take_stored, &carry,
-                                 err);
+        r = take_all_stored(&carry, stored[i], err);
     map_release(&carry.seen);
     ledger_close(carry.ledger);
     return r;
