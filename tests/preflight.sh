@@ -43,7 +43,7 @@ narrow() {
 }
 # As somebody to whom root's rights do not speak.
 as_user() { # COMMAND…
-    [ "$(id -u)" -ne 0 ] || set -- runuser -u nobody -- "$@"
+    [ "$(id -u)" -ne 0 ] || set -- runuser -u nobody -- env HOME="$scratch/nobody" "$@"
     try "$@"
 }
 me=$(id -un)
@@ -309,6 +309,35 @@ unlock_keyring opensesame
 check "and when it is open again" told granted
 check "one line for each change" test "$(grep -c '^  secret' "$scratch/told")" -eq 3
 kill "$watching"
+
+# In a network of its own: without a way out, with one, and without again.
+asks network.connect:api.example.com:443
+cat >"$scratch/network.sh" <<'SH'
+"$program" doctor preflight --json --watch "$scratch/contract.json" >"$scratch/told" 2>&1 &
+watching=$!
+told() { # DECISION, as the last that was told
+    timeout 20 sh -c "until tail -n 1 '$scratch/told' | grep -q '\"decision\":\"$1\"'; do :; done"
+}
+sleeps() { # in a poll of seven descriptors without an end
+    timeout 20 sh -c "until grep -q ' 0x7 0xffffffff' /proc/$watching/syscall; do :; done"
+}
+ip link set lo up
+told unavailable && sleeps && echo "cut off"
+ip link add near type veth peer name far && ip address add 10.9.0.1/24 dev near &&
+    ip link set far up && ip link set near up && ip route add default via 10.9.0.2
+told granted && sleeps && echo "a way"
+ip route del default
+told unavailable && sleeps && echo "none again"
+kill "$watching"
+SH
+own='--net'
+[ "$(id -u)" -eq 0 ] || own='--net --user --map-root-user'
+# shellcheck disable=SC2086
+try unshare $own sh "$scratch/network.sh"
+check "without a network the first answer is broken" out_has "cut off"
+check "when a way appears that is told, without polling" out_has "a way"
+check "and when it goes" out_has "none again"
+check "one answer for each change" test "$(wc -l <"$scratch/told")" -le 4
 session_end
 
 run doctor preflight "$scratch/no-such.json"

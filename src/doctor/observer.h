@@ -30,6 +30,9 @@ const struct bus *observer_buses(const struct observer *observer);
  */
 void observer_add_path(struct observer *observer, const char *path);
 
+/* The same of the network: links, addresses, routes, radios, leases and name servers. */
+void observer_add_network(struct observer *observer);
+
 /* Returns when something may be otherwise than it was seen last; ERR_LIMIT, ERR_MEMORY, ERR_IO. */
 int observer_wait(struct observer *observer, struct err *err) MUST_CHECK;
 

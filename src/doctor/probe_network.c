@@ -60,6 +60,7 @@ void probe_network(const struct surroundings *around, const struct capability_ro
     struct verdict verdict;
     struct err err = { 0 };
     (void)row;
+    observer_add_network(around->observer);
     if (!around->policy) {
         capability_set(ret, FOUND_GRANTED, SOURCE_AMBIENT_HOST,
                        "no layer says anything about networks");

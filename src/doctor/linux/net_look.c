@@ -8,42 +8,26 @@
  * last record: what they themselves stir up (a gateway that was found) leads to
  * no new ones.
  *
- * Waiting listens to the kernel's groups, to the switches of radios and to the
- * folders of the files that are read. Much happens at once when a network
- * changes: a wait ends when nothing more has come for SETTLE_MS, or after
- * SETTLE_MOST_MS.
+ * Waiting is for what net_events hears, and ends when that has settled.
  */
 #include "doctor/net_look.h"
 
-#include <libgen.h>
-#include <limits.h>
-#include <linux/nl80211.h>
-#include <linux/rtnetlink.h>
 #include <poll.h>
-#include <sys/inotify.h>
 
 #include "base/clock.h"
-#include "base/netlink_read.h"
+#include "doctor/linux/net_events.h"
 #include "doctor/linux/net_files.h"
 #include "doctor/linux/net_kernel.h"
 #include "doctor/net_probe.h"
 
-#define STEP_LOOK      "look at the network"
-#define LOOKS          3
-#define SETTLE_MS      60
-#define SETTLE_MOST_MS 1000
-#define EVENTS_KEPT    32
-#define RECEIVE_BYTES  65536
-#define FOLDER_EVENTS  (IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_CLOSE_WRITE)
-
-enum source { SOURCE_ROUTES, SOURCE_RADIOS, SOURCE_SWITCHES, SOURCE_FOLDERS, SOURCES };
+#define STEP_LOOK   "look at the network"
+#define LOOKS       3
+#define EVENTS_KEPT 32
 
 struct net_looking {
     const struct net_targets *targets;
     const char *wish;
-    bool listens;
-    int fds[SOURCES];
-    uint16_t radio_family;
+    struct net_events *heard; /* NULL: nobody will wait */
     /* The last things that happened to radios, the oldest first. */
     struct {
         char *bytes;
@@ -58,66 +42,35 @@ struct net_looking {
 
 /* --- opening -------------------------------------------------------------------------------- */
 
-static int listen_to_routes(void)
+static void keep_event(void *context, struct str bytes)
 {
-    struct sockaddr_nl self = { .nl_family = AF_NETLINK };
-    static const int groups[] = { RTNLGRP_LINK,       RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR,
-                                  RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE,  RTNLGRP_IPV4_RULE,
-                                  RTNLGRP_IPV6_RULE,  RTNLGRP_NEIGH };
-    int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
-    if (fd < 0)
-        return -errno;
-    /* A socket that has no number of its own is passed over, as if the news were its own. */
-    if (bind(fd, (struct sockaddr *)&self, sizeof(self)) < 0)
-        goto failed;
-    for (size_t i = 0; i < ARRAY_LEN(groups); i++)
-        if (setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &groups[i], sizeof(groups[i])) < 0)
-            goto failed;
-    return fd;
-failed:;
-    int error = errno;
-    close(fd);
-    return -error;
-}
-
-static int watch_folders(void)
-{
-    const struct lease_place *place;
-    char folder[] = NET_RESOLVERS_FILE, target[PATH_MAX];
-    int fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-    if (fd < 0)
-        return -errno;
-    (void)inotify_add_watch(fd, dirname(folder), FOLDER_EVENTS);
-    if (realpath(NET_RESOLVERS_FILE, target))
-        (void)inotify_add_watch(fd, dirname(target), FOLDER_EVENTS);
-    for (size_t i = 0; (place = lease_place_at(i)); i++)
-        (void)inotify_add_watch(fd, place->folder, FOLDER_EVENTS);
-    return fd;
+    struct net_looking *looking = context;
+    char *copy = malloc(bytes.len + 1);
+    if (!copy)
+        return;
+    memcpy(copy, bytes.ptr, bytes.len);
+    if (looking->event_count == EVENTS_KEPT) {
+        free(looking->events[0].bytes);
+        memmove(&looking->events[0], &looking->events[1],
+                sizeof(looking->events) - sizeof(looking->events[0]));
+        looking->event_count--;
+    }
+    looking->events[looking->event_count].bytes = copy;
+    looking->events[looking->event_count].len = bytes.len;
+    looking->events[looking->event_count++].at_ms = clock_now_ms();
 }
 
 int net_look_new(bool listens, const struct net_targets *targets, const char *wish,
                  struct net_looking **ret, struct err *err)
 {
-    static const char *const groups[] = { NL80211_MULTICAST_GROUP_CONFIG,
-                                          NL80211_MULTICAST_GROUP_MLME };
     _cleanup_(cleanup_net_looking) struct net_looking *looking = calloc(1, sizeof(*looking));
     if (!looking)
         return err_set(err, ERR_MEMORY, STEP_LOOK, "there is not enough memory");
     looking->targets = targets;
     looking->wish = wish;
-    looking->listens = listens;
-    for (size_t i = 0; i < SOURCES; i++)
-        looking->fds[i] = -1;
-    if (listens) {
-        looking->fds[SOURCE_ROUTES] = listen_to_routes();
-        looking->fds[SOURCE_RADIOS] =
-            net_kernel_listen(NL80211_GENL_NAME, groups, ARRAY_LEN(groups), &looking->radio_family);
-        looking->fds[SOURCE_SWITCHES] = open("/dev/rfkill", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-        looking->fds[SOURCE_FOLDERS] = watch_folders();
-        if (looking->fds[SOURCE_ROUTES] < 0)
-            return err_set_errno(err, -looking->fds[SOURCE_ROUTES], STEP_LOOK,
-                                 "listen to the kernel's routing tables");
-    }
+    int r = listens ? net_events_new(keep_event, looking, &looking->heard, err) : 0;
+    if (r < 0)
+        return r;
     *ret = TAKE_PTR(looking);
     return 0;
 }
@@ -126,9 +79,7 @@ void net_look_free(struct net_looking *looking)
 {
     if (!looking)
         return;
-    for (size_t i = 0; i < SOURCES; i++)
-        if (looking->fds[i] >= 0)
-            close(looking->fds[i]);
+    net_events_free(looking->heard);
     for (size_t i = 0; i < looking->event_count; i++)
         free(looking->events[i].bytes);
     net_record_release(&looking->probed);
@@ -250,81 +201,23 @@ int net_look(struct net_looking *looking, struct net_record *ret, struct err *er
 
 /* --- waiting -------------------------------------------------------------------------------- */
 
-static void keep_event(struct net_looking *looking, struct str bytes)
-{
-    char *copy = malloc(bytes.len + 1);
-    if (!copy)
-        return;
-    memcpy(copy, bytes.ptr, bytes.len);
-    if (looking->event_count == EVENTS_KEPT) {
-        free(looking->events[0].bytes);
-        memmove(&looking->events[0], &looking->events[1],
-                sizeof(looking->events) - sizeof(looking->events[0]));
-        looking->event_count--;
-    }
-    looking->events[looking->event_count].bytes = copy;
-    looking->events[looking->event_count].len = bytes.len;
-    looking->events[looking->event_count++].at_ms = clock_now_ms();
-}
-
-/* Whether a datagram of the routing tables says more than that a neighbour is being looked for. */
-static bool tells_more(struct str bytes)
-{
-    struct netlink_message message;
-    while (netlink_take(&bytes, &message)) {
-        struct ndmsg header;
-        bool is_neighbour = message.type == RTM_NEWNEIGH || message.type == RTM_DELNEIGH;
-        if (!is_neighbour || (netlink_take_header(&message.body, &header, sizeof(header)) &&
-                              header.ndm_state & (NUD_FAILED | NUD_REACHABLE)))
-            return true;
-    }
-    return false;
-}
-
-/* Takes all that waits; whether any of it says that something has changed. */
-static bool drain(struct net_looking *looking, enum source source)
-{
-    _cleanup_(cleanup_free) char *bytes = malloc(RECEIVE_BYTES);
-    bool changed = false;
-    ssize_t len;
-    if (!bytes)
-        return true;
-    bool is_socket = source == SOURCE_ROUTES || source == SOURCE_RADIOS;
-    while ((len = is_socket ? recv(looking->fds[source], bytes, RECEIVE_BYTES, MSG_DONTWAIT)
-                            : read(looking->fds[source], bytes, RECEIVE_BYTES)) > 0) {
-        struct str got = str_make(bytes, (size_t)len);
-        changed |= source != SOURCE_ROUTES || tells_more(got);
-        if (source == SOURCE_RADIOS)
-            keep_event(looking, got);
-    }
-    return changed || errno == ENOBUFS; /* some were lost */
-}
-
 /* 1: something has changed; 0: the time is over. */
 static int wait_once(struct net_looking *looking, int timeout_ms, struct err *err)
 {
-    struct pollfd fds[SOURCES];
-    bool changed = false;
-    for (size_t i = 0; i < SOURCES; i++)
-        fds[i] = (struct pollfd){ .fd = looking->fds[i], .events = POLLIN };
-    int n = poll(fds, SOURCES, timeout_ms);
+    struct pollfd fds[NET_EVENTS_SOURCES];
+    net_events_fds(looking->heard, fds);
+    int n = poll(fds, ARRAY_LEN(fds), timeout_ms);
     if (n < 0 && errno != EINTR)
         return err_set_errno(err, errno, STEP_LOOK, "wait for a change");
-    for (size_t i = 0; n > 0 && i < SOURCES; i++) {
-        if (fds[i].revents & (POLLERR | POLLHUP | POLLNVAL) && !(fds[i].revents & POLLIN) &&
-            i != SOURCE_ROUTES) {
-            close(looking->fds[i]); /* it has nothing to tell any more */
-            looking->fds[i] = -1;
-        } else if (fds[i].revents)
-            changed |= drain(looking, (enum source)i);
-    }
-    return changed ? 1 : n == 0 ? 0 : -EAGAIN;
+    if (n > 0 && net_events_take(looking->heard, fds))
+        return 1;
+    return n == 0 ? 0 : -EAGAIN;
 }
 
 int net_look_wait(struct net_looking *looking, int64_t until_ms, struct err *err)
 {
     int r;
-    assert(looking->listens);
+    assert(looking->heard);
     do {
         int64_t left = until_ms ? until_ms - clock_now_ms() : -1;
         r = wait_once(looking,
@@ -335,11 +228,7 @@ int net_look_wait(struct net_looking *looking, int64_t until_ms, struct err *err
         if (r == 0 && until_ms && clock_now_ms() < until_ms)
             r = -EAGAIN;
     } while (r == -EAGAIN);
-    if (r <= 0)
-        return r;
-    int64_t end = clock_passed_ms() + SETTLE_MOST_MS;
-    do
-        r = wait_once(looking, SETTLE_MS, err);
-    while ((r == 1 || r == -EAGAIN) && clock_passed_ms() < end);
-    return r < 0 && r != -EAGAIN ? r : 0;
+    if (r > 0)
+        net_events_settle(looking->heard);
+    return r < 0 ? r : 0;
 }

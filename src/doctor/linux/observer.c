@@ -7,6 +7,8 @@
  * in which its socket will appear: of every path that matters, the nearest
  * folder that exists is watched, and anew after each change.
  *
+ * The network is listened to from the first time that somebody asks about it.
+ *
  * A socket exists a moment before anybody listens at it, and no event tells
  * when they do: such a socket is tried a few times more, SETTLE_MS apart, and
  * then only when something else happens.
@@ -18,6 +20,7 @@
 #include <sys/inotify.h>
 
 #include "doctor/linux/bus.h"
+#include "doctor/linux/net_events.h"
 #include "doctor/linux/phase_look.h"
 
 #define STEP_OBSERVE "observe this host"
@@ -34,8 +37,9 @@ struct observer {
     int inotify;
     char *paths[OBSERVER_PATHS_MAX];
     size_t path_count;
-    struct err failure; /* of watching a path; kept for who waits */
-    int settling;       /* times left for a socket where nobody listens yet */
+    struct net_events *network; /* NULL: nobody asked about it */
+    struct err failure;         /* of watching something; kept for who waits */
+    int settling;               /* times left for a socket where nobody listens yet */
 };
 
 /* What may change the phase; by bus. */
@@ -100,6 +104,7 @@ void observer_free(struct observer *observer)
         bus_close(&observer->buses[i]);
     for (size_t i = 0; i < observer->path_count; i++)
         free(observer->paths[i]);
+    net_events_free(observer->network);
     if (observer->listens && observer->inotify >= 0)
         close(observer->inotify);
     free(observer);
@@ -162,6 +167,13 @@ void observer_add_path(struct observer *observer, const char *path)
     }
     observer->paths[observer->path_count++] = copy;
     watch_path(observer, str_from(copy));
+}
+
+void observer_add_network(struct observer *observer)
+{
+    if (observer->listens && !observer->network &&
+        net_events_new(NULL, NULL, &observer->network, &observer->failure) < 0)
+        observer->network = NULL;
 }
 
 static bool drain_folders(struct observer *observer)
@@ -230,6 +242,23 @@ static bool process_buses(struct observer *observer)
     return heard;
 }
 
+/* What the network's sources are polled with; none where nobody asked about it. */
+static size_t network_fds(const struct observer *observer, struct pollfd *ret)
+{
+    if (!observer->network)
+        return 0;
+    net_events_fds(observer->network, ret);
+    return NET_EVENTS_SOURCES;
+}
+
+static bool has_network_changed(struct observer *observer, const struct pollfd *fds)
+{
+    if (!observer->network || !net_events_take(observer->network, fds))
+        return false;
+    net_events_settle(observer->network);
+    return true;
+}
+
 int observer_wait(struct observer *observer, struct err *err)
 {
     for (;;) {
@@ -239,13 +268,15 @@ int observer_wait(struct observer *observer, struct err *err)
         watch_all(observer);
         if (process_buses(observer) || (has_socket_come(observer) && open_again(observer)))
             return 0;
-        struct pollfd fds[BUS_KIND_COUNT + 1];
+        struct pollfd fds[BUS_KIND_COUNT + 1 + NET_EVENTS_SOURCES] = { 0 };
         for (size_t i = 0; i < BUS_KIND_COUNT; i++)
             fds[i] = (struct pollfd){ .fd = bus_fd(&observer->buses[i]),
                                       .events = (short)bus_events(&observer->buses[i]) };
         fds[BUS_KIND_COUNT] = (struct pollfd){ .fd = observer->inotify, .events = POLLIN };
+        struct pollfd *network = &fds[BUS_KIND_COUNT + 1];
+        nfds_t count = BUS_KIND_COUNT + 1 + network_fds(observer, network);
         bool settles = observer->settling > 0 && is_socket_refused(observer);
-        int n = poll(fds, ARRAY_LEN(fds), settles ? SETTLE_MS : -1);
+        int n = poll(fds, count, settles ? SETTLE_MS : -1);
         if (n < 0 && errno != EINTR)
             return err_set_errno(err, errno, STEP_OBSERVE, "wait for a change");
         if (settles)
@@ -255,7 +286,7 @@ int observer_wait(struct observer *observer, struct err *err)
             observer->settling = SETTLE_TIMES;
         if ((moved || settles) && open_again(observer))
             return 0;
-        if (moved)
+        if (moved || (n > 0 && has_network_changed(observer, network)))
             return 0;
     }
 }

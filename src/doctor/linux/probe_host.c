@@ -44,6 +44,7 @@ void probe_radio(const struct surroundings *around, const struct capability_row 
     (void)row;
     (void)object;
     observer_add_path(around->observer, RADIO_FOLDER);
+    observer_add_network(around->observer); /* that folder tells nobody of its changes */
     if (access(RADIO_FOLDER "/phy0", F_OK) == 0) {
         capability_set(ret, FOUND_GRANTED, SOURCE_KERNEL, "the kernel has a radio");
         return;
