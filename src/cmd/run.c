@@ -7,6 +7,7 @@
  */
 #include "authority/key.h"
 #include "base/digest.h"
+#include "base/own_code.h"
 #include "cmd/detach.h"
 #include "cmd/first.h"
 #include "cmd/op.h"
