@@ -16,7 +16,7 @@
 #include "machine/git_index.h"
 
 #define ZLIB_FUNCTIONS(X) X(inflateInit_) X(inflate) X(inflateEnd)
-LAZY_LIBRARY(zlib, "libz.so.1", ZLIB_FUNCTIONS)
+LIBRARY(AM_EMBEDS_Z, zlib, "libz.so.1", ZLIB_FUNCTIONS)
 
 #define PACKED_BYTES   1024 /* read of a commit: its first lines need a tenth of it */
 #define INFLATED_BYTES 256

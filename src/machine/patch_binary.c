@@ -11,7 +11,7 @@
 #include "machine/patch.h"
 
 #define ZLIB_FUNCTIONS(X) X(deflateInit_) X(deflate) X(deflateEnd)
-LAZY_LIBRARY(zlib, "libz.so.1", ZLIB_FUNCTIONS)
+LIBRARY(AM_EMBEDS_Z, zlib, "libz.so.1", ZLIB_FUNCTIONS)
 
 #define STEP       "write a patch"
 #define LINE_BYTES 52
