@@ -43,8 +43,8 @@
 #define LOG_FRAMES_MAX   4000  /* of 4 KiB */
 #define LOG_FRAMES_LATE  16000 /* whoever was to move it has died, or is too slow */
 #define LOG_FRAMES_RETRY 1000  /* more, where readers have kept it from being moved */
-#define LOG_FRAMES_LEFT  192   /* how long it may be when a process ends */
-#define LOG_FRAMES_SPARE 128   /* how long, when there is a moment to spare */
+#define LOG_FRAMES_LEFT  400   /* how long it may be when a process ends */
+#define LOG_FRAMES_SPARE 320   /* how long, when there is a moment to spare */
 #define WATCH_MS         250
 #define WRITTEN_MS       10000 /* what was written counts by then, or nobody commits it */
 
