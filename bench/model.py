@@ -15,29 +15,22 @@ a round.
 Goals are printed beside the figures; they are meant for a machine that does nothing else.
 """
 
-import contextlib
 import json
 import os
-import pathlib
-import resource
 import shutil
 import statistics
 import subprocess
-import tempfile
 import time
 
-from network import Contestant, descendants, free_port, started
-from run_peers import PROGRAM, ROOT, remove
+from relays import Contestant, free_port, held_kib, in_a_folder, started, take_rounds
+from run_peers import PROGRAM, ROOT
 
 ROUNDS = int(os.environ.get("AM_BENCH_ROUNDS", "5"))
 SECONDS = 2
 CLIENTS = 32
 STREAMS = (1, 64, 512)
-DESCRIPTORS = 20000
-READY_SECONDS = 20
 P50_GOAL_US, P99_GOAL_US = 100, 400
 
-DATA = ROOT / "build" / "bench"
 BENCH = ROOT / "build" / "model_bench"
 PORTKEY = ROOT / "build/peers/node_modules/@portkey-ai/gateway/build/start-server.js"
 DIRECT, OURS, NGINX, HAPROXY, GATEWAY = "direct", "agent-machine", "nginx", "HAProxy", "Portkey"
@@ -67,16 +60,6 @@ backend provider
   http-reuse always
   server provider 127.0.0.1:{server}
 """
-
-
-def held_kib(pid):
-    total = 0
-    for one in descendants(pid):
-        with contextlib.suppress(OSError):
-            rollup = pathlib.Path(f"/proc/{one}/smaps_rollup").read_text(encoding="utf8")
-            total += next(int(line.split()[1]) for line in rollup.splitlines()
-                          if line.startswith("Pss:"))
-    return total
 
 
 # ---- contestants --------------------------------------------------------------------------------
@@ -154,21 +137,6 @@ def begin(servers, stack, left_out, starts):
 
 # ---- measures -----------------------------------------------------------------------------------
 
-def take_rounds(found, left_out, verb, *numbers):
-    results = {one.name: [] for one in found}
-    for _ in range(ROUNDS):
-        for one in found:
-            if one.name not in results:
-                continue
-            try:
-                # The client's words are HOST PORT SECONDS CLIENTS and headers.
-                results[one.name].append(one.measure(verb, *numbers))
-            except (RuntimeError, ValueError) as error:
-                left_out[f"{one.name} ({verb} {numbers[-1]})"] = str(error)
-                del results[one.name]
-    return results
-
-
 def print_latency(results):
     print("\nLatency of a call, one at a time (microseconds)")
     for name, taken in results.items():
@@ -223,28 +191,15 @@ def measure_all(folder, stack):
     for name, took in starts.items():
         print(f"  {name:14} {took:10.0f}")
     print_memory(pairs, left_out)
-    print_latency(take_rounds(found, left_out, "ask", SECONDS, 1))
-    print_rates("Calls on connections that stay", take_rounds(found, left_out, "ask", SECONDS, CLIENTS),
-                "done")
+    print_latency(take_rounds(ROUNDS, found, left_out, "ask", SECONDS, 1))
+    print_rates("Calls on connections that stay",
+                take_rounds(ROUNDS, found, left_out, "ask", SECONDS, CLIENTS), "done")
     for streams in STREAMS:
         print_rates(f"Streamed events, {streams} at once",
-                    take_rounds(found, left_out, "stream", SECONDS, streams), "events")
+                    take_rounds(ROUNDS, found, left_out, "stream", SECONDS, streams), "events")
     for name, why in sorted(left_out.items()):
         print(f"left out: {name}: {why[:200]}")
 
 
-def main():
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, DESCRIPTORS)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-    DATA.mkdir(parents=True, exist_ok=True)
-    folder = pathlib.Path(tempfile.mkdtemp(dir=DATA))
-    try:
-        with contextlib.ExitStack() as stack:
-            measure_all(folder, stack)
-    finally:
-        remove(folder)
-
-
 if __name__ == "__main__":
-    main()
+    in_a_folder(measure_all)

@@ -2,23 +2,18 @@
  * model_bench: the two ends of measured calls of models.
  *
  *     serve PORT                                  answers on loopback, until it is ended
- *     ask HOST PORT SECONDS CLIENTS [HEADER...]   chats on connections that stay, and how long they
- * take stream HOST PORT SECONDS CLIENTS [HEADER...] streams at once, again and again: events in all
- *     hold HOST PORT CLIENTS [HEADER...]          streams that go on; says so, and ends with its
- * input
+ *     ask HOST PORT SECONDS CLIENTS [HEADER...]
+ *                     chats on connections that stay, and how long they take
+ *     stream HOST PORT SECONDS CLIENTS [HEADER...]
+ *                     streams at once, again and again: events in all
+ *     hold HOST PORT CLIENTS [HEADER...]
+ *                     streams that go on; says so, and ends with its input
  *
  * The server speaks OpenAI's chat. A stream has EVENTS of one word, each written by itself; one
  * whose limit is HELD words has no end. Prints JSON.
  */
-#include <netdb.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <sys/epoll.h>
-#include <sys/resource.h>
-#include <sys/socket.h>
-#include <time.h>
-
-#include "base/base.h"
+#define ENDS_NAME "model_bench"
+#include "ends.h"
 
 #define EVENTS       200
 #define HELD         7777
@@ -44,35 +39,6 @@
 #define BODY(stream, limit)                                                                        \
     "{\"model\":\"bench\",\"stream\":" stream ",\"max_tokens\":" limit ",\"messages\":[{\"role\":" \
     "\"user\",\"content\":\"Say hello to whoever is there, please.\"}]}"
-
-static void die(const char *what)
-{
-    fprintf(stderr, "model_bench: %s: %s\n", what, strerror(errno));
-    exit(1);
-}
-
-static int64_t now_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
-
-static long number(const char *text)
-{
-    char *end;
-    long value = strtol(text, &end, 10);
-    if (end == text || *end)
-        die(text);
-    return value;
-}
-
-static void watch(int epoll, int how, int fd, uint32_t events)
-{
-    struct epoll_event event = { .events = events, .data.fd = fd };
-    if (epoll_ctl(epoll, how, fd, &event) < 0)
-        die("epoll_ctl");
-}
 
 /* --- serve ---------------------------------------------------------------------------------- */
 
@@ -192,15 +158,8 @@ static void take(int epoll, int listener)
 
 static void serve(long port)
 {
-    struct sockaddr_in at = { .sin_family = AF_INET,
-                              .sin_port = htons((uint16_t)port),
-                              .sin_addr = { htonl(INADDR_LOOPBACK) } };
     struct epoll_event batch[BATCH];
-    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), on = 1;
-    int epoll = epoll_create1(EPOLL_CLOEXEC);
-    (void)setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-    if (bind(listener, (struct sockaddr *)&at, sizeof(at)) < 0 || listen(listener, 4096) < 0)
-        die("listen");
+    int listener = listen_at(port), epoll = epoll_create1(EPOLL_CLOEXEC);
     watch(epoll, EPOLL_CTL_ADD, listener, EPOLLIN);
     for (;;) {
         int count = epoll_wait(epoll, batch, BATCH, -1);
@@ -233,12 +192,7 @@ static uint32_t samples[SAMPLES_MAX];
 
 static void prepare(char **words, int count, const char *body)
 {
-    struct addrinfo want = { .ai_socktype = SOCK_STREAM, .ai_family = AF_INET }, *found;
-    if (getaddrinfo(words[0], words[1], &want, &found) != 0)
-        die(words[0]);
-    memcpy(&address, found->ai_addr, found->ai_addrlen);
-    address_len = found->ai_addrlen;
-    freeaddrinfo(found);
+    address_len = find_address(words[0], words[1], &address);
     size_t len = (size_t)snprintf(request, sizeof(request),
                                   "POST /v1/chat/completions HTTP/1.1\r\nHost: %s\r\n"
                                   "Content-Type: application/json\r\nContent-Length: %zu\r\n",
@@ -320,12 +274,6 @@ static bool take_answer(struct client *client, const char *bytes, size_t len, ui
                               : client->len >= client->need;
 }
 
-static int by_size(const void *a, const void *b)
-{
-    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-    return x < y ? -1 : x > y;
-}
-
 /* One core sees to all clients, until the time is over. */
 static void run(long seconds, long clients, bool holds)
 {
@@ -371,11 +319,7 @@ static void run(long seconds, long clients, bool holds)
 
 int main(int argc, char **argv)
 {
-    struct rlimit files;
-    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
-        files.rlim_cur = files.rlim_max;
-        (void)setrlimit(RLIMIT_NOFILE, &files);
-    }
+    raise_descriptors();
     if (argc == 3 && strcmp(argv[1], "serve") == 0) {
         serve(number(argv[2]));
     } else if (argc >= 6 && (strcmp(argv[1], "ask") == 0 || strcmp(argv[1], "stream") == 0)) {

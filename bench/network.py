@@ -14,19 +14,14 @@ turns in rounds, and a ratio is the median of ratios within a round.
 Goals are printed beside the figures; they are meant for a machine that does nothing else.
 """
 
-import contextlib
 import json
 import os
-import pathlib
-import resource
 import shutil
-import socket
 import statistics
 import subprocess
-import tempfile
-import time
 
-from run_peers import PROGRAM, ROOT, SRT, remove
+from relays import Contestant, free_port, held_kib, in_a_folder, started, take_rounds
+from run_peers import PROGRAM, ROOT, SRT
 
 ROUNDS = 5
 SECONDS = 2
@@ -34,11 +29,7 @@ MINUTE = 60
 CLIENTS = 32
 CONNECTING = 16
 IDLE = 1000
-TRIAL_SECONDS = 60
-READY_SECONDS = 10
-DESCRIPTORS = 20000
 
-DATA = ROOT / "build" / "bench"
 BENCH = ROOT / "build" / "network_bench"
 NAME = "bench.test"
 DIRECT, OURS, HAPROXY, TINYPROXY = "direct", "agent-machine", "HAProxy", "tinyproxy"
@@ -75,77 +66,9 @@ SRT_CLIENT = ('export PROXY_AUTHORIZATION="Basic $(printf %s "$CLOUDSDK_PROXY_US
               '$CLOUDSDK_PROXY_PASSWORD" | base64 -w0)"; exec ./network_bench {words}')
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-@contextlib.contextmanager
-def started(command, port, **options):
-    """A program that listens at a port, for as long as it is needed."""
-    process = subprocess.Popen([str(word) for word in command], stdin=subprocess.DEVNULL,
-                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **options)
-    try:
-        until = time.monotonic() + READY_SECONDS
-        while True:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
-                break
-            if process.poll() is not None or time.monotonic() > until:
-                raise RuntimeError(f"{command[0]} does not listen")
-            time.sleep(0.02)
-        yield process
-    finally:
-        process.terminate()
-        process.wait()
-
-
-class Contestant:
-    """How a client's words become a command, and which processes are the relay."""
-
-    def __init__(self, name, command_of, relay=None, options=None):
-        self.name, self.command_of = name, command_of
-        self.relay, self.options = relay, options or {}
-
-    def start(self, verb, *numbers, **streams):
-        return subprocess.Popen([str(word) for word in self.command_of(verb, *numbers)],
-                                **self.options, **streams)
-
-    def measure(self, verb, *numbers):
-        client = self.start(verb, *numbers, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                            stderr=subprocess.PIPE, text=True)
-        try:
-            out, errors = client.communicate(timeout=TRIAL_SECONDS + int(numbers[0]))
-        except subprocess.TimeoutExpired:
-            client.kill()
-            client.communicate()
-            raise RuntimeError("it took too long") from None
-        if client.returncode:
-            raise RuntimeError((errors.strip().splitlines() or ["it failed"])[-1])
-        return json.loads(out)
-
-
-def descendants(pid):
-    found = [pid]
-    for one in found:
-        with contextlib.suppress(OSError):
-            for task in pathlib.Path(f"/proc/{one}/task").iterdir():
-                found += [int(child) for child in (task / "children").read_text().split()]
-    return found
-
-
-def held_kib(contestant, client):
+def relay_kib(contestant, client):
     """PSS of the relay's processes; of a sandbox, of all but the client in it."""
-    pids = descendants(contestant.relay.pid if contestant.relay else client.pid)
-    total = 0
-    for pid in pids:
-        with contextlib.suppress(OSError):
-            if os.readlink(f"/proc/{pid}/exe").endswith("network_bench"):
-                continue
-            rollup = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text()
-            total += next(int(line.split()[1]) for line in rollup.splitlines()
-                          if line.startswith("Pss:"))
-    return total
+    return held_kib(contestant.relay.pid if contestant.relay else client.pid, but="network_bench")
 
 
 def idle_kib(contestant):
@@ -157,7 +80,7 @@ def idle_kib(contestant):
         try:
             if not client.stdout.readline():
                 raise RuntimeError("not that many connections")
-            held.append(held_kib(contestant, client))
+            held.append(relay_kib(contestant, client))
         finally:
             client.communicate()
     return (held[1] - held[0]) * 1000 / IDLE
@@ -237,21 +160,6 @@ def rate(result):
     return result.get("bytes", result.get("done")) / result["seconds"]
 
 
-def take_rounds(found, left_out, verb, *numbers, rounds=ROUNDS):
-    """Results of each contestant, by round; one that fails in a round is left out of the measure."""
-    results = {one.name: [] for one in found}
-    for _ in range(rounds):
-        for one in found:
-            if one.name not in results:
-                continue
-            try:
-                results[one.name].append(one.measure(verb, *numbers))
-            except (RuntimeError, ValueError) as error:
-                left_out[f"{one.name} ({verb})"] = str(error)
-                del results[one.name]
-    return results
-
-
 def ratio(results, name, other):
     return statistics.median(rate(ours) / rate(theirs)
                              for ours, theirs in zip(results[name], results[other]))
@@ -299,33 +207,20 @@ def measure_all(folder, stack):
     stack.enter_context(started([BENCH, "serve", server], server))
     found = contestants(folder, server, stack, left_out)
     print(f"{ROUNDS} rounds of {SECONDS} s each; load {os.getloadavg()[0]:.1f}")
-    print_rates("Bulk", take_rounds(found, left_out, "bulk", SECONDS), "GB/s", 1e9, 1.8)
-    print_rates("New connections", take_rounds(found, left_out, "connect", SECONDS, CONNECTING),
-                "a second", 1, 1)
+    print_rates("Bulk", take_rounds(ROUNDS, found, left_out, "bulk", SECONDS), "GB/s", 1e9, 1.8)
+    print_rates("New connections",
+                take_rounds(ROUNDS, found, left_out, "connect", SECONDS, CONNECTING), "a second", 1, 1)
     print_rates("Requests on connections that stay",
-                take_rounds(found, left_out, "ask", SECONDS, CLIENTS), "a second", 1, 1)
-    print_latency(take_rounds(found, left_out, "ask", SECONDS, 1))
+                take_rounds(ROUNDS, found, left_out, "ask", SECONDS, CLIENTS), "a second", 1, 1)
+    print_latency(take_rounds(ROUNDS, found, left_out, "ask", SECONDS, 1))
     steady = [one for one in found if one.name in (OURS, HAPROXY)]
     print_rates("New connections, for a minute",
-                take_rounds(steady, left_out, "connect", MINUTE, CONNECTING, rounds=1),
+                take_rounds(1, steady, left_out, "connect", MINUTE, CONNECTING),
                 "a second", 1)
     print_memory(found, left_out)
     for name, why in sorted(left_out.items()):
         print(f"left out: {name}: {why[:100]}")
 
 
-def main():
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, DESCRIPTORS)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-    DATA.mkdir(parents=True, exist_ok=True)
-    folder = pathlib.Path(tempfile.mkdtemp(dir=DATA))
-    try:
-        with contextlib.ExitStack() as stack:
-            measure_all(folder, stack)
-    finally:
-        remove(folder)
-
-
 if __name__ == "__main__":
-    main()
+    in_a_folder(measure_all)

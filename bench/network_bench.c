@@ -11,15 +11,8 @@
  * shown what stands in PROXY_AUTHORIZATION. A request and an answer are 64 bytes; the first of a
  * request says what is wanted. Prints JSON.
  */
-#include <netdb.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <sys/epoll.h>
-#include <sys/resource.h>
-#include <sys/socket.h>
-#include <time.h>
-
-#include "base/base.h"
+#define ENDS_NAME "network_bench"
+#include "ends.h"
 
 #define MESSAGE_BYTES 64
 #define BULK_BYTES    (256 << 10)
@@ -31,48 +24,7 @@ enum { ASK_ECHO = 'E', ASK_ONCE = 'C', ASK_BULK = 'B' };
 
 static char bulk[BULK_BYTES];
 
-static void die(const char *what)
-{
-    fprintf(stderr, "network_bench: %s: %s\n", what, strerror(errno));
-    exit(1);
-}
-
-static int64_t now_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
-
-static long number(const char *text)
-{
-    char *end;
-    long value = strtol(text, &end, 10);
-    if (end == text || *end)
-        die(text);
-    return value;
-}
-
-static int listen_at(long port)
-{
-    struct sockaddr_in at = { .sin_family = AF_INET,
-                              .sin_port = htons((uint16_t)port),
-                              .sin_addr = { htonl(INADDR_LOOPBACK) } };
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), one = 1;
-    (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-    if (bind(fd, (struct sockaddr *)&at, sizeof(at)) < 0 || listen(fd, 4096) < 0)
-        die("listen");
-    return fd;
-}
-
 /* --- serve ---------------------------------------------------------------------------------- */
-
-static void watch(int epoll, int how, int fd, uint32_t events)
-{
-    struct epoll_event event = { .events = events, .data.fd = fd };
-    if (epoll_ctl(epoll, how, fd, &event) < 0)
-        die("epoll_ctl");
-}
 
 static void serve_one(int epoll, int fd, uint32_t events)
 {
@@ -127,18 +79,10 @@ struct to {
 
 static void find(struct to *to, char **words, bool by_proxy)
 {
-    struct addrinfo want = { .ai_socktype = SOCK_STREAM, .ai_family = AF_INET }, *found;
     to->host = words[0];
     to->port = words[1];
     to->by_proxy = by_proxy;
-    int r = getaddrinfo(words[by_proxy ? 2 : 0], words[by_proxy ? 3 : 1], &want, &found);
-    if (r != 0) {
-        fprintf(stderr, "network_bench: %s: %s\n", words[0], gai_strerror(r));
-        exit(1);
-    }
-    memcpy(&to->address, found->ai_addr, found->ai_addrlen);
-    to->len = found->ai_addrlen;
-    freeaddrinfo(found);
+    to->len = find_address(words[by_proxy ? 2 : 0], words[by_proxy ? 3 : 1], &to->address);
 }
 
 static void ask_proxy(const struct to *to, int fd)
@@ -192,16 +136,10 @@ static void take_bulk(const struct to *to, long seconds)
            (double)(now_ns() - begin) / 1e9);
 }
 
-static int compare(const void *a, const void *b)
-{
-    uint32_t left = *(const uint32_t *)a, right = *(const uint32_t *)b;
-    return (left > right) - (left < right);
-}
-
 static void report(size_t done, int64_t begin, uint32_t *samples)
 {
     size_t count = done < SAMPLES_MAX ? done : SAMPLES_MAX;
-    qsort(samples, count, sizeof(*samples), compare);
+    qsort(samples, count, sizeof(*samples), by_size);
     printf("{\"done\": %zu, \"seconds\": %.6f, \"p50_us\": %.1f, \"p99_us\": %.1f}\n", done,
            (double)(now_ns() - begin) / 1e9, count ? samples[count / 2] / 1e3 : 0,
            count ? samples[count * 99 / 100] / 1e3 : 0);
@@ -260,13 +198,9 @@ static void hold(const struct to *to, long clients)
 
 int main(int argc, char **argv)
 {
-    struct rlimit files;
     struct to to;
     const char *verb = argc > 1 ? argv[1] : "";
-    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
-        files.rlim_cur = files.rlim_max < 20000 ? files.rlim_max : 20000;
-        (void)setrlimit(RLIMIT_NOFILE, &files);
-    }
+    raise_descriptors();
     if (argc == 3 && strcmp(verb, "serve") == 0)
         serve(number(argv[2]));
     int numbers = strcmp(verb, "bulk") == 0 || strcmp(verb, "hold") == 0 ? 1 : 2;
