@@ -140,6 +140,32 @@ TEST(prompts_leave_by_tls_alone_and_local_routes_lead_here_alone)
     beyond_close(&beyond);
 }
 
+/* The model stands in the path, the version in the query, the key in a header of its own. */
+TEST(azure_is_asked_at_its_deployment)
+{
+    struct beyond beyond;
+    struct scene *scene = &beyond.scene;
+    setenv("AM_TEST_AZURE_KEY", KEY, 1);
+    beyond_prepare(&beyond);
+    scene_start_provider(scene, beyond.certificate, beyond.key);
+    beyond_route(&beyond, "https", scene->provider_port);
+    scene->routes[0].provider = provider_class_find(STR("azure-openai"), false);
+    scene->routes[0].credential_ref = STR("secret://test/azure");
+    snprintf(beyond.references, sizeof(beyond.references),
+             "{'authorities':['%s'],'secrets':{'secret://test/azure':{'env':'AM_TEST_AZURE_KEY'}}}",
+             beyond.certificate);
+    scene_refer(scene, beyond.references);
+    scene_listen(scene);
+    CHECK_INT(ask(scene, CHAT, BODY("echo"), "-H", "api-key: of-the-client"), 200);
+    CHECK(strstr(scene_log(scene),
+                 "{\"path\": \"/openai/deployments/echo/chat/completions?api-version=20"));
+    CHECK(strstr(scene_log(scene), "\"api-key\": \"" KEY "\""));
+    CHECK(!strstr(scene_log(scene), "of-the-client"));
+    CHECK(!strstr(scene_log(scene), "Authorization"));
+    beyond_close(&beyond);
+    unsetenv("AM_TEST_AZURE_KEY");
+}
+
 TEST(secrets_do_not_leave)
 {
     struct beyond beyond;
