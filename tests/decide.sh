@@ -179,6 +179,22 @@ run op import "$scratch/let-in.json"
 check "its record holds" exits 0
 rm "$user_layer/gates.yaml"
 
+# ---- a person who is asked too often ----
+
+sed -i 's/"destination": "four.asked.test"/"destination": "*.many.test"/' "$user_layer/asking.json"
+run run -- sh -c 'for i in $(seq 30); do getent hosts n$i.many.test; done; true'
+many=$("$program" op list --json | sed -n 's/.*"id":"\([^"]*\)".*execution\.start.*/\1/p' | tail -n 1)
+check "a run that asks about everything is heard so often" test \
+    "$("$program" op pending --json | grep -c many.test)" -eq 20
+run op show "$many"
+check "and then denied by a rule" out_has built-in.asked-too-often
+check "which its record names for each" test "$(grep -c asked-too-often "$scratch/out")" -eq 10
+run op export "$many"
+cp "$scratch/out" "$scratch/many.json"
+run op import "$scratch/many.json"
+check "and holds" exits 0
+sed -i 's/"destination": "[*].many.test"/"destination": "four.asked.test"/' "$user_layer/asking.json"
+
 # ---- what is held apart ----
 
 git init -q .

@@ -12,6 +12,11 @@
 #define STEP_RECORD "write down what the network door decided"
 #define LOCAL_SIZE  40
 
+/* Of what a layer leaves to a person, where the run has made one be asked too often. */
+#define WEARY_RULE   "built-in.asked-too-often"
+#define WEARY_REASON "A layer leaves it to a person, whom this run has had asked too often already."
+#define WEARY_CHANGE "Answer what is asked, or write a rule: agent-machine policy suggest"
+
 static int take_verdict(void *context, const struct target *target, const struct verdict *verdict,
                         size_t *ret_record, struct err *err);
 static bool is_answered(void *context, size_t record);
@@ -115,10 +120,17 @@ static enum answer answer_of(const struct verdict *verdict, const struct card_fo
                                            : ANSWER_ASK;
 }
 
+/* What a person was not asked is denied, and by a rule of the program's own. */
+static bool is_weary(const struct verdict *verdict, const struct card_found *card)
+{
+    return verdict->answer == ANSWER_ASK && card->says == CARD_SAYS_DENY && !card->card[0];
+}
+
 static int write_decision(struct buf *json, const struct network_record *record, const char *id,
                           const struct target *target, const struct verdict *verdict,
                           const struct card_found *card, struct err *err)
 {
+    bool weary = is_weary(verdict, card);
     struct work *work = record->work;
     char now[CLOCK_TEXT_SIZE], policy[DIGEST_TEXT_SIZE];
     int r = gate_layers_digest(work_plane(work), policy, err);
@@ -134,16 +146,19 @@ static int write_decision(struct buf *json, const struct network_record *record,
     r = add_resource(json, record, target, err);
     json_add_name(json, "decidedBy");
     buf_addf(json, "{\"layer\":\"%s\"",
-             verdict->built_in ? "built-in" : layer_names[verdict->layer]);
-    add_rule(json, verdict->rule, verdict->document_id, verdict->pointer);
+             verdict->built_in || weary ? "built-in" : layer_names[verdict->layer]);
+    add_rule(json, weary ? STR(WEARY_RULE) : verdict->rule, weary ? STR("") : verdict->document_id,
+             weary ? "" : verdict->pointer);
     buf_add_text(json, "},\"smallestChange\":{\"summary\":");
-    json_add_string(json, str_from(record->redacts               ? "Change the rule."
+    json_add_string(json, str_from(weary                         ? WEARY_CHANGE
+                                   : record->redacts             ? "Change the rule."
                                    : verdict->smallest_change[0] ? verdict->smallest_change
                                                                  : "Deny it: --deny, or a rule."));
     buf_add_char(json, '}');
-    json_add_text(
-        json, "reason",
-        str_from(record->redacts ? "The rule decided; where to is not told." : verdict->reason));
+    json_add_text(json, "reason",
+                  str_from(weary             ? WEARY_REASON
+                           : record->redacts ? "The rule decided; where to is not told."
+                                             : verdict->reason));
     add_answers(json, verdict);
     json_add_text(json, "conflictPolicy", str_from(record->conflict));
     if (card->card[0])
@@ -183,6 +198,23 @@ static void make_question(const struct network_record *record, const struct targ
     ret->card = (struct card_question){ &ret->gate, &ret->answer, record->profile };
 }
 
+/* Whether one more may be asked; an agent could wear a person down until there is any answer. */
+static bool may_ask(struct network_record *record)
+{
+    int64_t now = clock_passed_ms(), passed = (now - record->asks_from_ms) / NETWORK_ASKS_MS;
+    if (!record->asks || passed >= (int64_t)record->asks) {
+        record->asks = 0;
+        record->asks_from_ms = now;
+    } else {
+        record->asks -= (size_t)passed;
+        record->asks_from_ms += passed * NETWORK_ASKS_MS;
+    }
+    if (record->asks == NETWORK_ASKS_MAX)
+        return false;
+    record->asks++;
+    return true;
+}
+
 /* --- the sink ------------------------------------------------------------------------------ */
 
 static int add_verdict(struct network_record *record, const struct target *target,
@@ -199,6 +231,10 @@ static int add_verdict(struct network_record *record, const struct target *targe
         /* Who is there to answer answers for this operation. */
         is_new = r == 0 && (card->says == CARD_SAYS_ASK ||
                             (card->says == CARD_SAYS_QUEUED && !card->own && record->offer));
+        if (is_new && !may_ask(record)) {
+            *card = (struct card_found){ .says = CARD_SAYS_DENY };
+            is_new = false;
+        }
         if (is_new)
             r = card_name(card, err);
     }
@@ -228,7 +264,11 @@ static void keep_verdict(struct network_record *record, const struct card_found 
     if (is_permitted && card->says == CARD_SAYS_ALLOW &&
         !clock_parse(str_from(card->until), &kept->until_ms))
         kept->until_ms = 1; /* what cannot be read has ended */
-    kept->remedy = is_permitted ? NULL : strdup(verdict->smallest_change);
+    if (is_weary(verdict, card))
+        kept->until_ms = clock_now_ms() + NETWORK_ASKS_MS;
+    kept->remedy = is_permitted
+                       ? NULL
+                       : strdup(is_weary(verdict, card) ? WEARY_CHANGE : verdict->smallest_change);
 }
 
 /* What was in the batch before, the effect's own, goes along or stays in it. */

@@ -11,13 +11,18 @@
 #include "doors/network/door.h"
 #include "plane/plane.h"
 
+/* How often a run may make a person be asked: so many at once, and then one in so long a time. */
+#define NETWORK_ASKS_MAX 20
+#define NETWORK_ASKS_MS  30000
+
 /* One verdict that was written down. */
 struct network_verdict {
     char decision[40]; /* the local part of its URN */
     char card[40]; /* of the card on which a person is asked; empty: of none, or it is answered */
-    int64_t until_ms; /* of a permission that a person gave; 0: for good */
-    bool once;        /* it is used up by being used */
-    char *remedy;     /* of a denial; else NULL */
+    int64_t
+        until_ms; /* of a permission that a person gave, or of what was not asked; 0: for good */
+    bool once;    /* it is used up by being used */
+    char *remedy; /* of a denial; else NULL */
 };
 
 struct network_record {
@@ -29,6 +34,8 @@ struct network_record {
     /* Whether somebody is there who is asked now, by the card's id; NULL: nobody is. */
     bool (*offer)(void *context, const char *card);
     void *offer_context;
+    size_t asks; /* since a moment, so far as they count still */
+    int64_t asks_from_ms;
     int64_t connector_calls;
     struct network_verdict *verdicts;
     size_t count, capacity;
