@@ -329,6 +329,16 @@ else
     skip "another runtime" "there is no runc"
 fi
 
+# ---- without control groups ----
+
+if [ "$(id -u)" -eq 0 ]; then
+    try unshare -m sh -c "mount -t tmpfs none /sys/fs/cgroup &&
+        exec '$program' run --image '$base' -- cat a.txt"
+    check "a container needs no control groups" out_is one
+    document AgentMachineFingerprint
+    check "and then says by what its limits hold" out_matches '"sandboxMemoryBytes","value":[0-9]+,"mechanism":"metering"'
+fi
+
 # ---- an image by its tag, by the profile's leave ----
 
 "$program" profile create --kind personal --name lenient >/dev/null

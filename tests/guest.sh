@@ -24,13 +24,20 @@ while read -r module; do
     cp "$module" "$first/modules/"
     basename "$module"
 done <"$scratch/modules" >"$first/modules/order"
+mkdir -p "$scratch/layer/bin"
+cp "$(command -v busybox)" "$scratch/layer/bin/"
+for name in sh cat head tr mkdir; do
+    ln -s busybox "$scratch/layer/bin/$name"
+done
+pin=$(python3 -B "$tree/tests/image/make.py" "$scratch/image" latest "$scratch/layer")
 cat >"$first/begin" <<END
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin AM_PROGRAM=$program
 exec >/dev/ttyS1 2>&1
 modprobe loop && modprobe ext4 && truncate -s 1G /dev/shm/disk && mkfs.ext4 -q /dev/shm/disk &&
     mount -o loop /dev/shm/disk /mnt
 chmod 1777 /mnt
-export TMPDIR=/mnt
+cp -r $scratch/image /mnt/image && chmod -R a+rX /mnt/image
+export TMPDIR=/mnt AM_TEST_IMAGE=oci:/mnt/image@$pin
 echo "as root"
 sh $tree/tests/guest/groups.sh
 group=/sys/fs/cgroup/delegated

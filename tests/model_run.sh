@@ -63,12 +63,34 @@ run run --budget tokens=300 -- ./ask tiny 4000
 check "nor does a call go out that could cost more tokens than there are" out_has '"dimension":"tokens"'
 check "so that the provider knows nothing of it" calls 3
 
+# ---- from inside an image ----
+
+if command -v crun >/dev/null && command -v busybox >/dev/null; then
+    mkdir -p "$scratch/layer/bin"
+    cp "$(command -v busybox)" "$scratch/layer/bin/busybox"
+    ln -s busybox "$scratch/layer/bin/sh"
+    ln -s busybox "$scratch/layer/bin/wget"
+    image=oci:$scratch/image@$(python3 -B "$tree/tests/image/make.py" "$scratch/image" latest "$scratch/layer")
+    question='{"model":"tiny","max_tokens":20,"messages":[{"role":"user","content":"hi"}]}'
+    for alone in '' --alone; do
+        run run $alone --image "$image" -- wget -q -O - --header 'Content-Type: application/json' \
+            --post-data "$question" http://127.0.0.1:11434/v1/chat/completions
+        check "a model answers in a container${alone:+ of its own}" out_has '"content": "ok"'
+    done
+    check "by the same door, each paid" calls 5
+    run op show "$("$program" op list --json | sed -n 's/.*"id":"\([^"]*\)".*container\.run.*/\1/p' | tail -n 1)"
+    check "and its record tells of it" out_matches '^models +1 call, 10 tokens'
+else
+    skip "a model in an image" "there is no crun, or no busybox"
+    calls_before_unbinding=3
+fi
+
 # ---- and no longer ----
 
 run model unbind urn:srcos:model-profile:llama32-1b
 run run -- ./ask tiny
 check "what is unbound answers no more" out_matches ' 40[34]$'
-check "and is not asked" calls 3
+check "and is not asked" calls "${calls_before_unbinding:-5}"
 run ledger verify
 check "the ledger is whole" exits 0
 

@@ -33,6 +33,22 @@ if [ "$(id -u)" -eq 0 ]; then
 fi
 run run --json -- sh -c 'mkdir /sys/fs/cgroup/mine || echo 1000 >/sys/fs/cgroup/pids.max'
 check "nobody inside can change a group" exits 2
+
+# ---- the same in an image, by each runtime ----
+
+for runtime in crun runc; do
+    command -v $runtime >/dev/null || continue
+    run run --runtime $runtime --image "$AM_TEST_IMAGE" -- cat /proc/self/cgroup
+    check "an image runs by $runtime, in a namespace of groups too" out_is "0::/"
+    run run --json --runtime $runtime --budget sandboxMemoryBytes=64000000 \
+        --image "$AM_TEST_IMAGE" -- sh -c "(sh -c '$hog'); exit 3"
+    check "what it takes of memory has its ceiling" exits 124
+    check "which is named" err_has sandboxMemoryBytes
+    check "and held" out_lacks survived
+    run run --runtime $runtime --image "$AM_TEST_IMAGE" -- \
+        sh -c 'mkdir /sys/fs/cgroup/mine || echo 1000 >/sys/fs/cgroup/pids.max'
+    check "nobody in it can change a group" exits 1
+done
 left=$(find /sys/fs/cgroup -type d -name "agent-machine*" | wc -l)
 check "no group is left" test "$left" -eq 0
 finish
