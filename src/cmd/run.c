@@ -315,6 +315,7 @@ static int find_own_places(struct running *run, struct err *err)
 {
     const char *const places[PLAN_OWN_PLACES] = { run->first.config, run->first.state };
     int r = 0;
+    snprintf(run->digests, sizeof(run->digests), "%s/digests", run->first.state);
     for (size_t i = 0; i < PLAN_OWN_PLACES && r == 0; i++) {
         r = facts_resolve(places[i], run->own_places[i], err);
         run->facts.plan.own_places[i] = run->own_places[i];
@@ -419,7 +420,9 @@ static int make_plan(struct running *run, struct err *err)
         r = open_image(run, err);
     if (r == 0)
         r = plan_build(&run->facts.plan, &run->request, &run->plan, err);
-    if (r == 0 && run->plan->minimum_tier < run->plan->tier && !facts_try_tier(&run->facts)) {
+    /* An image has no lesser tier to go to: there the launch itself is the try. */
+    if (r == 0 && !run->plan->image && run->plan->minimum_tier < run->plan->tier &&
+        !facts_try_tier(&run->facts)) {
         plan_free(TAKE_PTR(run->plan));
         r = plan_build(&run->facts.plan, &run->request, &run->plan, err);
     }
@@ -620,7 +623,6 @@ static int execute(struct running *run, struct err *err)
     if (was_given(run)) /* its folder is there, and what it has left in it */
         return submit(run, buf_str(&command), err);
     snprintf(run->secret, sizeof(run->secret), "%s/" KEY_FILE, run->first.config);
-    snprintf(run->digests, sizeof(run->digests), "%s/digests", run->first.state);
     struct launch_options launch = { .plan = run->plan,
                                      .state_folder = state,
                                      .name = run->name,
