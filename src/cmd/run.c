@@ -760,7 +760,8 @@ int run_carry_out(const struct invocation *invocation, struct str command)
         free(run);
         return status;
     }
-    if (r == 0 && !invocation->values[OPTION_DRY_RUN])
+    /* A container's first process has other ids than this one could be given. */
+    if (r == 0 && !invocation->values[OPTION_DRY_RUN] && !invocation->values[OPTION_IMAGE])
         run->ahead = launch_ahead();
     if (r == 0)
         r = make_plan(run, &err);
