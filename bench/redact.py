@@ -5,7 +5,9 @@ Accuracy is over the sample table of tests/redact/samples.py: credentials by the
 and what only looks like them. secretlint has its recommended rules; grep has the formats of the
 table as extended regular expressions, which know no surroundings, checksums or entropy. Speed is
 in GB/s of processor time, the medians of rounds in which contestants take turns: log lines without a
-secret, the sources of this tree, and log lines of which every hundredth holds one.
+secret, the sources of this tree, and log lines of which every hundredth holds one. A bundle scans
+for more (what is encoded, names, words), packs what it made, and records it: its row is what each
+further byte of a file costs, beside the peers' rows of the same text.
 """
 
 import json
@@ -16,6 +18,7 @@ import resource
 import statistics
 import subprocess
 import sys
+import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests" / "redact"))
@@ -26,6 +29,8 @@ import samples  # noqa: E402
 ROUNDS = 5
 SAMPLES = 200
 BYTES = 400_000_000
+BYTES_BUNDLE = 6_000_000  # of each file: no larger one may be in a bundle
+FILES_BUNDLE = 8
 BYTES_GREP = 20_000_000
 BYTES_SECRETLINT = 4_000_000
 PROGRAM = pathlib.Path(os.environ.get("AM_PROGRAM", ROOT / "build" / "agent-machine"))
@@ -156,7 +161,7 @@ def write_inputs():
     inputs = {"log lines": logs, "program code": code, "log with secrets": mixed}
     paths = {}
     for name, text in inputs.items():
-        for size in (BYTES, BYTES_GREP, BYTES_SECRETLINT):
+        for size in (BYTES, BYTES_GREP, BYTES_SECRETLINT, BYTES_BUNDLE):
             path = DATA / f"redact-{name.replace(' ', '-')}-{size}"
             with path.open("wb") as file:
                 data = text.encode()
@@ -168,13 +173,46 @@ def write_inputs():
 
 
 def timed(command, size):
+    return size / processor_seconds(command) / 1e9
+
+
+def processor_seconds(command, **environment):
     with open("/dev/zero", "wb") as nowhere:  # where output is /dev/null, grep stops at its first line
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         subprocess.run(command, stdout=nowhere, stderr=subprocess.DEVNULL, check=False, cwd=DATA,
-                       env={**os.environ, "LC_ALL": "C"})
+                       env={**os.environ, "LC_ALL": "C", **environment})
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    seconds = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
-    return size / seconds / 1e9
+    return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+
+
+def bundled(path, home):
+    """What a bundle takes for files that are all others, beyond what it takes without any."""
+    environment = {"HOME": str(home), "XDG_STATE_HOME": str(home / "state"),
+                   "XDG_CONFIG_HOME": str(home / "config")}
+    command = [PROGRAM, "diagnostics", "export", "--max-size", "200000000", "--output"]
+    copies = []
+    for i in range(FILES_BUNDLE):
+        copy = home / f"{i}.log"
+        copy.write_bytes(f"{home} {i} {random.random()}\n".encode() + path.read_bytes())
+        copies += ["--file", str(copy)]
+    made = home / "bundle"
+    without = processor_seconds([*command, made], **environment)
+    made.unlink()
+    seconds = processor_seconds([*command, made, *copies], **environment) - without
+    made.unlink()
+    return FILES_BUNDLE * path.stat().st_size / seconds / 1e9
+
+
+def report_bundle(names, paths):
+    with tempfile.TemporaryDirectory() as folder:
+        home = pathlib.Path(folder)
+        subprocess.run([PROGRAM, "init"], stdout=subprocess.DEVNULL, check=True,
+                       env={**os.environ, "HOME": folder, "XDG_STATE_HOME": str(home / "state"),
+                            "XDG_CONFIG_HOME": str(home / "config")})
+        print(f"\n{'GB/s':18}{'a bundle':>15}")
+        for name in names:
+            figures = [bundled(paths[name, BYTES_BUNDLE], home) for _ in range(ROUNDS)]
+            print(f"{name:18}{statistics.median(figures):15.4f}", flush=True)
 
 
 def report_speed():
@@ -193,6 +231,7 @@ def report_speed():
                 figures[contestant].append(timed(command(paths[name, size]), size))
         print(f"{name:18}" + "".join(f"{statistics.median(figures[c]):15.4f}" for c in contestants),
               flush=True)
+    report_bundle(names, paths)
     for path in paths.values():
         path.unlink()
 

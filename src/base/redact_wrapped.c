@@ -26,6 +26,17 @@ struct unwrapping {
     const struct redact_rule *found;
 };
 
+/* Bytes of which base64 is made, and of which a query or a form is; one look for each. */
+static const bool of_base64[256] = {
+    ['A' ... 'Z'] = true, ['a' ... 'z'] = true, ['0' ... '9'] = true, ['+'] = true,
+    ['-'] = true,         ['/'] = true,         ['_'] = true
+};
+static const bool of_percent[256] = { ['!'] = true,         ['#' ... '%'] = true,
+                                      ['(' ... ';'] = true, ['='] = true,
+                                      ['?' ... '['] = true, [']' ... '_'] = true,
+                                      ['a' ... 0x7f] = true };
+
+/* Of a byte of base64. */
 static int digit_of(char c)
 {
     if (c >= 'A' && c <= 'Z')
@@ -102,17 +113,17 @@ static void decode_percent(struct str run, struct buf *ret)
 static size_t base64_run(struct str text, size_t at)
 {
     size_t end = at;
-    while (end < text.len && end - at < REDACT_WRAPPED_BYTES_MAX && digit_of(text.ptr[end]) >= 0)
+    while (end < text.len && end - at < REDACT_WRAPPED_BYTES_MAX &&
+           of_base64[(unsigned char)text.ptr[end]])
         end++;
     return end;
 }
 
-/* What a query or a form is made of. */
 static size_t percent_run(struct str text, size_t at)
 {
     size_t end = at;
-    while (end < text.len && end - at < REDACT_WRAPPED_BYTES_MAX && text.ptr[end] > ' ' &&
-           !strchr("\"'<>`\\&", text.ptr[end]))
+    while (end < text.len && end - at < REDACT_WRAPPED_BYTES_MAX &&
+           of_percent[(unsigned char)text.ptr[end]])
         end++;
     return end;
 }
