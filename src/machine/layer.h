@@ -50,6 +50,20 @@ int layer_find_parent(int root, struct layer_place *place, const char *path,
 /* Copies what a run wrote into an empty directory, with the overlay's own marks. */
 int layer_copy(int from, int to, struct err *err) MUST_CHECK;
 
+/* Whether a new file has another's blocks from now on: not every file system shares them. */
+bool layer_share(int from, int to);
+/*
+ * Copies contents to a new file, holes as holes; by shared blocks where the file system has them,
+ * which it says. `piece` is for the way.
+ */
+int layer_copy_contents(int from, int to, char *piece, bool *ret_shared) MUST_CHECK;
+
+/*
+ * Removes the files below a large folder, as far as that is simple; the folders stay, and are for
+ * file_remove_tree.
+ */
+void layer_empty(const char *path);
+
 /* Fills a piece as far as the file goes; how many bytes, or -errno. */
 ssize_t layer_read_piece(int fd, char *piece);
 /* Adds the contents of a file, or the target of a link, to a stream; `piece` is for the way. */

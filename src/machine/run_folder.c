@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "machine/control.h"
 #include "machine/kept.h"
+#include "machine/layer.h"
 
 #define PATH_BYTES_MAX (RUN_FOLDER_SIZE + NAME_MAX + 16)
 #define FIRST_LAYER    "0"
@@ -136,6 +137,7 @@ static bool clear_layer(const char *folder, const char *layer, bool discard)
     char path[PATH_BYTES_MAX];
     if (discard) {
         snprintf(path, sizeof(path), "%s/%s", folder, layer);
+        layer_empty(path);
         return file_remove_tree(path, NULL) == 0;
     }
     snprintf(path, sizeof(path), "%s/%s/work", folder, layer);

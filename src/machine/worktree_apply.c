@@ -20,7 +20,10 @@
 
 #include "base/file.h"
 #include "machine/beneath.h"
+#include "machine/layer.h"
 #include "machine/worktree_apply_internal.h"
+
+#define STAGED_FEW 512 /* that one thread removes as fast */
 
 void (*worktree_apply_step_hook)(size_t step);
 
@@ -30,7 +33,7 @@ void (*worktree_apply_step_hook)(size_t step);
 static bool in_staging(const struct applying *applying, size_t index, bool *ret_is_staged)
 {
     struct stat status;
-    char name[24];
+    char name[STAGED_NAME_SIZE];
     staged_name(index, name);
     if (fstatat(applying->staging, name, &status, AT_SYMLINK_NOFOLLOW) < 0)
         return false;
@@ -43,7 +46,7 @@ static bool is_expected(const struct applying *applying, size_t index)
 {
     const struct apply_step *step = &applying->steps.items[index];
     struct stat status;
-    char name[24];
+    char name[STAGED_NAME_SIZE];
     staged_name(index, name);
     return fstatat(applying->staging, name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
            status.st_ino == step->seen_inode && apply_mtime_ns(&status) == step->seen_mtime_ns;
@@ -81,7 +84,7 @@ static int do_step(const struct applying *applying, size_t index)
     bool puts = step->kind == STEP_PUT || step->kind == STEP_SWAP;
     bool is_staged = puts, there = puts; /* so it was left, unless somebody died meanwhile */
     const char *name;
-    char staged[24];
+    char staged[STAGED_NAME_SIZE];
     staged_name(index, staged);
     if (step->kind == STEP_CHMOD)
         return change_mode(applying, step->path, step->mode);
@@ -115,7 +118,7 @@ static int undo_step(const struct applying *applying, size_t index)
     const struct apply_step *step = &applying->steps.items[index];
     bool is_staged = false, there = in_staging(applying, index, &is_staged);
     const char *name;
-    char staged[24];
+    char staged[STAGED_NAME_SIZE];
     staged_name(index, staged);
     if (step->kind == STEP_CHMOD)
         return change_mode(applying, step->path, step->mode_before);
@@ -155,6 +158,8 @@ static int remove_staging(struct applying *applying, struct err *err)
     applying->staging = -1;
     /* By the descriptor: nobody can put another tree in its place. */
     buf_addf(&path, "/proc/self/fd/%d/%s", applying->root, applying->staging_name);
+    if (applying->steps.count > STAGED_FEW)
+        layer_empty(path.data);
     return file_remove_tree(path.data, err);
 }
 

@@ -96,7 +96,8 @@ static inline uint64_t apply_mtime_ns(const struct stat *status)
 }
 
 /* The name of a step's file in the staging folder. */
-void staged_name(size_t step, char ret[24]);
+#define STAGED_NAME_SIZE 64
+void staged_name(size_t step, char ret[STAGED_NAME_SIZE]);
 /* Contents that are put or swapped, into the staging folder; durable when it returns. */
 int stage_all(struct applying *applying, const struct worktree *worktree,
               struct err *err) MUST_CHECK;

@@ -19,11 +19,10 @@
 static void snapshot(const char *root, struct buf *ret)
 {
     char script[512];
-    snprintf(
-        script, sizeof(script),
-        "cd %s && find . -mindepth 1 -printf '%%P|%%y|%%m|%%l|' -type f -exec sha256sum {} \\; "
-        "-o -printf '\\n' | sort",
-        root);
+    snprintf(script, sizeof(script),
+             "cd %s && { find . -mindepth 1 -printf '%%P|%%y|%%m|%%l\\n'; "
+             "find . -type f -exec sha256sum {} +; } | sort",
+             root);
     FILE *out = popen(script, "r");
     char line[4096];
     while (out && fgets(line, sizeof(line), out))
@@ -238,6 +237,48 @@ TEST(all_of_it_is_the_tree_that_the_run_saw)
     }
 }
 
+/* Whatever the run did: thrown away, the host's tree is byte for byte what it was. */
+static int discard_anything(const char *number)
+{
+    struct buf tree = BUF_INIT, edits = BUF_INIT, seen = BUF_INIT, before = BUF_INIT;
+    struct worktree worktree;
+    struct err err = { 0 };
+    bool gone = false;
+    seed = (unsigned)strtoul(number, NULL, 10);
+    any_script(&tree, 25);
+    any_script(&edits, 25);
+    if (!make_layers(tree.data))
+        return 2;
+    snapshot(HOST, &before);
+    if (!fill(VIEW, edits.data) || !end_run(&seen, &err))
+        return 3;
+    int r = worktree_open(LAYER, HOST, false, &worktree, &err);
+    if (r < 0 || (r > 0 && worktree_discard(&worktree, always, NULL, &gone, &err) < 0))
+        return tell(&err);
+    if (r > 0)
+        worktree_close(&worktree);
+    /* And is not offered again. */
+    r = r > 0 ? worktree_open(LAYER, HOST, false, &worktree, &err) : 0;
+    bool good =
+        r >= 0 && (r == 0 || (gone && worktree.changes.count == 0)) && is_like(HOST, &before);
+    if (r > 0)
+        worktree_close(&worktree);
+    buf_release(&tree);
+    buf_release(&edits);
+    buf_release(&seen);
+    buf_release(&before);
+    return good ? 0 : 5;
+}
+
+TEST(nothing_of_what_is_thrown_away_is_on_the_host)
+{
+    char number[16];
+    for (unsigned i = 0; i < ROUNDS / 2; i++) {
+        snprintf(number, sizeof(number), "%u", 1000 + i);
+        tree_in_child(i % 2, discard_anything, number);
+    }
+}
+
 /* --- crashes ------------------------------------------------------------------------------- */
 
 #define TREE                                                                                       \
@@ -269,16 +310,16 @@ static bool crash_at(size_t step)
     return waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 42;
 }
 
-static int recover_once(const char *text)
+static int recover_from(const char *tree, const char *edits, const char *text)
 {
     struct buf before = BUF_INIT, seen = BUF_INIT;
     enum apply_recovered recovered;
     struct err err = { 0 };
     size_t conflicts;
-    if (!make_layers(TREE))
+    if (!make_layers(tree))
         return 2;
     snapshot(HOST, &before);
-    if (!fill(VIEW, EDITS) || !end_run(&seen, &err))
+    if (!fill(VIEW, edits) || !end_run(&seen, &err))
         return 3;
     if (!crash_at(strtoul(text, NULL, 10)))
         return 77; /* there are no more steps */
@@ -292,6 +333,27 @@ static int recover_once(const char *text)
     if (apply(&everything, &conflicts, &err) < 0)
         return tell(&err);
     return is_like(HOST, &seen) ? 0 : 7;
+}
+
+static int recover_once(const char *text)
+{
+    return recover_from(TREE, EDITS, text);
+}
+
+/* More than one part of what is staged, by more than one thread. */
+static int recover_many(const char *text)
+{
+    return recover_from("i=0; while [ $i -lt 400 ]; do echo $i >f$i; i=$((i+1)); done",
+                        "for f in f*; do echo more >>$f; done; rm f7*; i=0; "
+                        "while [ $i -lt 200 ]; do echo $i >n$i; i=$((i+1)); done",
+                        text);
+}
+
+TEST(nor_does_it_matter_that_much_was_staged)
+{
+    static const char *const steps[] = { "0", "1", "30", "256", "257", "599", "601", "602" };
+    for (size_t i = 0; i < ARRAY_LEN(steps); i++)
+        tree_in_child(i % 2, recover_many, steps[i]);
 }
 
 TEST(a_crash_at_any_step_is_completed_or_undone)

@@ -3,6 +3,8 @@
 #include "machine/layer.h"
 
 #include <dirent.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
 
 #define DIRENT_BYTES ((size_t)32 << 10)
 
@@ -190,4 +192,68 @@ int layer_digest(int directory, const char *name, const struct stat *status, cha
     while ((n = layer_read_piece(fd, piece)) > 0)
         digest_stream_add(stream, str_make(piece, (size_t)n));
     return n < 0 ? (int)n : 0;
+}
+
+/* --- copying ------------------------------------------------------------------------------- */
+
+bool layer_share(int from, int to)
+{
+    return ioctl(to, FICLONE, from) == 0;
+}
+
+static int write_at(int to, const char *bytes, size_t len, off_t at)
+{
+    while (len) {
+        ssize_t n = pwrite(to, bytes, len, at);
+        if (n < 0 && errno != EINTR)
+            return -errno;
+        n = n < 0 ? 0 : n;
+        bytes += n;
+        len -= (size_t)n;
+        at += n;
+    }
+    return 0;
+}
+
+/* By the kernel where it can, else by way of the piece; a file that is shorter by now ends it. */
+static int copy_range(int from, int to, off_t at, off_t end, char *piece)
+{
+    off_t out = at;
+    ssize_t n = 1;
+    while (at < end && (n = copy_file_range(from, &at, to, &out, (size_t)(end - at), 0)) > 0)
+        ;
+    if (n >= 0 || (errno != EXDEV && errno != EINVAL && errno != EOPNOTSUPP && errno != ENOSYS))
+        return n < 0 ? -errno : 0;
+    for (int r = 0; at < end; at += n) {
+        size_t len =
+            (size_t)(end - at) < LAYER_PIECE_BYTES ? (size_t)(end - at) : LAYER_PIECE_BYTES;
+        n = pread(from, piece, len, at);
+        if (n <= 0)
+            return n < 0 ? -errno : 0;
+        r = write_at(to, piece, (size_t)n, at);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+int layer_copy_contents(int from, int to, char *piece, bool *ret_shared)
+{
+    struct stat status;
+    off_t data, hole = 0;
+    int r = 0;
+    *ret_shared = layer_share(from, to);
+    if (*ret_shared)
+        return 0;
+    if (fstat(from, &status) < 0)
+        return -errno;
+    while (r == 0 && hole < status.st_size && (data = lseek(from, hole, SEEK_DATA)) >= 0) {
+        hole = lseek(from, data, SEEK_HOLE);
+        if (hole < 0)
+            return -errno;
+        r = copy_range(from, to, data, hole, piece);
+    }
+    if (r == 0 && hole < status.st_size && errno != ENXIO) /* behind the last of its data */
+        return -errno;
+    return r == 0 && ftruncate(to, status.st_size) < 0 ? -errno : r;
 }

@@ -13,7 +13,6 @@
 #define STEP       "copy a change set"
 #define NAMES_MAX  ((size_t)64 << 10)
 #define VALUE_MAX  ((size_t)64 << 10)
-#define AT_ONCE    ((size_t)1 << 30)
 #define ATTRIBUTES "user."
 
 struct copying {
@@ -59,22 +58,6 @@ static int finish(const struct copying *copying, int from, int to, const struct 
 
 /* --- each kind ----------------------------------------------------------------------------- */
 
-static int copy_contents(const struct copying *copying, int from, int to)
-{
-    ssize_t n;
-    while ((n = copy_file_range(from, NULL, to, NULL, AT_ONCE, 0)) > 0)
-        ;
-    if (n == 0 || (errno != EXDEV && errno != EINVAL && errno != EOPNOTSUPP && errno != ENOSYS))
-        return n < 0 ? -errno : 0;
-    while ((n = layer_read_piece(from, copying->piece)) > 0)
-        for (ssize_t at = 0, written; at < n; at += written) {
-            written = write(to, copying->piece + at, (size_t)(n - at));
-            if (written < 0)
-                return -errno;
-        }
-    return (int)n;
-}
-
 static int copy_file(const struct copying *copying, int from, int to, const char *name,
                      const struct stat *status)
 {
@@ -83,7 +66,8 @@ static int copy_file(const struct copying *copying, int from, int to, const char
         return source;
     _cleanup_(cleanup_close) int target =
         openat(to, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-    int r = target < 0 ? -errno : copy_contents(copying, source, target);
+    bool shared;
+    int r = target < 0 ? -errno : layer_copy_contents(source, target, copying->piece, &shared);
     return r < 0 ? r : finish(copying, source, target, status);
 }
 

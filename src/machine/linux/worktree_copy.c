@@ -8,9 +8,7 @@
  */
 #include "machine/worktree_copy.h"
 
-#include <linux/fs.h>
 #include <sys/file.h>
-#include <sys/ioctl.h>
 #include <time.h>
 
 #include "base/file.h"
@@ -20,7 +18,6 @@
 
 #define STEP_COPY       "copy a directory for a run"
 #define COPIED_FILE     "copied"
-#define AT_ONCE         ((size_t)1 << 30)
 #define CLOCK_TRIES_MAX 5000 /* of a millisecond; coarse clocks take two seconds */
 
 struct copying {
@@ -42,25 +39,6 @@ static int fail(const struct copying *copying, int error)
 
 /* --- one file ------------------------------------------------------------------------------ */
 
-static int copy_contents(struct copying *copying, int from, int to)
-{
-    ssize_t n;
-    if (ioctl(to, FICLONE, from) == 0)
-        return 0;
-    copying->done.shared = false;
-    while ((n = copy_file_range(from, NULL, to, NULL, AT_ONCE, 0)) > 0)
-        ;
-    if (n == 0 || (errno != EXDEV && errno != EINVAL && errno != EOPNOTSUPP && errno != ENOSYS))
-        return n < 0 ? -errno : 0;
-    while ((n = layer_read_piece(from, copying->piece)) > 0)
-        for (ssize_t at = 0, written; at < n; at += written) {
-            written = write(to, copying->piece + at, (size_t)(n - at));
-            if (written < 0)
-                return -errno;
-        }
-    return (int)n;
-}
-
 static int finish(const struct copying *copying, int to, const struct stat *status)
 {
     const struct timespec times[2] = { status->st_atim, status->st_mtim };
@@ -79,7 +57,9 @@ static int copy_file(struct copying *copying, int from, int to, const char *name
         return -errno;
     _cleanup_(cleanup_close) int target =
         openat(to, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-    int r = target < 0 ? -errno : copy_contents(copying, source, target);
+    bool shared = false;
+    int r = target < 0 ? -errno : layer_copy_contents(source, target, copying->piece, &shared);
+    copying->done.shared = copying->done.shared && shared;
     copying->done.bytes += (uint64_t)status.st_size;
     return r < 0 ? r : finish(copying, target, &status);
 }
