@@ -49,7 +49,9 @@ for name in \
     tier \
     worktree \
     worktree_apply \
-    worktree_git; do
+    worktree_git \
+    worktree_hostile \
+    worktree_keep; do
     set -- env -u AM_TEST_COLLECT AM_PROGRAM="$prefix/bin/agent-machine" AM_ESCAPE="$scratch/tree" \
         sh "$scratch/tree/tests/$name.sh"
     [ -z "$user" ] || set -- runuser -u "$user" -- "$@"

@@ -9,7 +9,12 @@ fi
 # A home in an overlay, as in most containers: the kernel takes none of it as an upper layer.
 mkdir -p "$scratch/lower" "$scratch/upper" "$scratch/work" "$scratch/overlay"
 mount -t overlay -o "lowerdir=$scratch/lower,upperdir=$scratch/upper,workdir=$scratch/work" none "$scratch/overlay"
-trap 'umount -l "$scratch/overlay"; ended_early' EXIT
+unmount_all() {
+    for place in above disk served overlay; do
+        ! mountpoint -q "$scratch/$place" || umount -l "$scratch/$place"
+    done
+}
+trap 'unmount_all; ended_early' EXIT
 chmod 755 "$scratch" "$scratch/overlay"
 
 # As who, and where the repository lies.
@@ -26,7 +31,7 @@ scene() { # USER HOME STATE
     ln -s a.txt "$repository/link"
     chmod 755 "$repository/lib"
     git init -q "$repository"
-    chown -R "$user" "$home" "$state"
+    chown -R "$user:" "$home" "$state"
 }
 as_user() { # COMMAND…
     command_line=$*
@@ -45,13 +50,13 @@ last() {
     find "$runs" -mindepth 1 -maxdepth 1 -printf '%f\n' | sort | tail -n 1
 }
 
-try_copy() { # WHO
-    who=$1
+try_copy() { # WHO [BY]
+    who=$1 by=${2:-copy}
     before=$(tree_of "$repository")
     as_user "$program" run -- sh -c 'echo more >>a.txt; rm lib/old; mkdir new; echo n >new/n; mv from to
         chmod 600 lib/b.txt; ls -A; cat .env'
     check "$who: a run works in a copy" out_has a.txt
-    check "$who: which is said, with the reason" err_matches "was copied, [0-9]+ files .*no overlay can be made there"
+    [ "$by" = overlay ] || check "$who: which is said, with the reason" err_matches "was copied, [0-9]+ files .*(no overlay can be made|owners of files cannot be mapped) there"
     check "$who: what is hidden is not in it" out_lacks secret-of-the-host
     check "$who: the host's tree does not move" test "$(tree_of "$repository")" = "$before"
     id=$(last)
@@ -62,12 +67,15 @@ try_copy() { # WHO
     check "$who: or another mode" out_matches 'mode .* lib/b.txt'
     check "$who: and nothing else" test "$(grep -c . "$scratch/out")" -eq 7
     check "$who: what was not changed takes no room" test ! -e "$runs/$id/0/upper/same"
-    check "$who: the fingerprint says it" grep -aqs '"stagedBy":"copy"' "$state/agent-machine/ledger.db" \
+    [ "$by" = overlay ] ||
+        check "$who: the fingerprint says it" grep -aqs "\"stagedBy\":\"$by\"" "$state/agent-machine/ledger.db" \
         "$state/agent-machine/ledger.db-wal"
     as_user "$program" worktree diff "$id" a.txt
     check "$who: it can be shown" out_has '+more'
-    as_user "$program" run --continue "$id" -- true
-    check "$who: to go on from it is refused" err_has "apply it first"
+    if [ "$by" != overlay ]; then
+        as_user "$program" run --continue "$id" -- true
+        check "$who: to go on from it is refused" err_has "apply it first"
+    fi
     cp -a "$repository" "$scratch/seen"
     (cd "$scratch/seen" && echo more >>a.txt && rm lib/old && mkdir new && echo n >new/n && mv from to && chmod 600 lib/b.txt)
     as_user "$program" worktree apply "$id"
@@ -119,6 +127,66 @@ try_copy "a user, all of it in an overlay"
 scene nobody "$scratch/plain" "$scratch/overlay/state"
 try_copy "a user, the state in an overlay"
 
-umount -l "$scratch/overlay"
+# A file system that a process serves, as sshfs does and many others.
+if command -v bindfs >/dev/null && [ -c /dev/fuse ]; then
+    mkdir "$scratch/behind" "$scratch/served"
+    bindfs "$scratch/behind" "$scratch/served"
+    scene root "$scratch/served/root" "$scratch/served-state"
+    try_copy "root, the repository on FUSE"
+    scene nobody "$scratch/served/nobody" "$scratch/served-state-nobody"
+    try_copy "a user, the repository on FUSE" overlay
+else
+    skip "a file system that a process serves" "there is no bindfs or no /dev/fuse"
+fi
+
+# One that shares blocks: nothing is written twice, neither for a copy nor for what goes on from it.
+# shellcheck disable=SC2317 # called by check
+shares() { # FILE
+    filefrag -v "$1" | grep -q shared
+}
+try_shared() { # WHO
+    who=$1
+    as_user sh -c 'head -c 3000000 /dev/urandom >large; echo x >small'
+    as_user "$program" run -- sh -c 'head -c 3000000 /dev/urandom >first; echo x >other'
+    id=$(last)
+    as_user "$program" run --continue "$id" -- true
+    check "$who: a change set that is gone on from is not written twice" shares "$runs/$(last)/0/upper/first"
+    as_user "$program" worktree discard "$(last)"
+    as_user "$program" worktree apply --include-held "$id" first
+    check "$who: nor is what is applied" shares "$repository/first"
+    check "$who: and it is what the run left" cmp "$repository/first" "$runs/$id/0/upper/first"
+    echo more >>"$repository/first"
+    check "$who: while each is written to alone" test "$(stat -c %s "$runs/$id/0/upper/first")" -eq 3000000
+    as_user "$program" worktree discard "$id"
+}
+if command -v mkfs.xfs >/dev/null && [ -c /dev/loop-control ]; then
+    disk="$scratch/disk"
+    mkdir "$disk"
+    truncate -s 400M "$scratch/disk.image"
+    mkfs.xfs -q "$scratch/disk.image"
+    mount -o loop "$scratch/disk.image" "$disk"
+    chmod 755 "$disk"
+    scene root "$disk/root" "$disk/root/state"
+    try_shared "root, on xfs"
+    scene nobody "$disk/nobody" "$disk/nobody/state"
+    try_shared "a user, on xfs"
+    mkdir "$disk/lower" "$disk/upper" "$disk/work" "$scratch/above"
+    mount -t overlay -o "lowerdir=$disk/lower,upperdir=$disk/upper,workdir=$disk/work" none "$scratch/above"
+    chmod 755 "$scratch/above" "$disk/upper"
+    scene nobody "$scratch/above/nobody" "$scratch/above/nobody/state"
+    as_user sh -c 'head -c 3000000 /dev/urandom >large'
+    as_user "$program" run -d -- sh -c 'echo agent >>same; echo up; sleep 100'
+    id=$(cat "$scratch/out")
+    check "a copy is made of shared blocks where there are such" shares "$disk/upper/nobody/state/agent-machine/runs/$id/0/upper/large"
+    check "which the fingerprint says" grep -aqs '"stagedBy":"reflink"' "$state/agent-machine/ledger.db" \
+        "$state/agent-machine/ledger.db-wal"
+    as_user "$program" stop "$id"
+    as_user "$program" worktree apply "$id"
+    check "and is taken as any other" test "$(tail -n 1 "$repository/same")" = agent
+    try_copy "a user, in an overlay on xfs" reflink
+else
+    skip "a file system that shares blocks" "there is no mkfs.xfs or no loop device"
+fi
+unmount_all
 trap 'ended_early' EXIT
 finish

@@ -162,6 +162,35 @@ try timeout 20 "$program" worktree apply --include-held "$id"
 check "nor is a pipe there waited for" test "$status" -ne 0 -a "$status" -ne 124
 rm -r "${runs:?}/$id"
 
+# Devices that only root can make, while the run went on and behind it.
+if [ "$(id -u)" -eq 0 ]; then
+    run run -d -- sh -c 'echo n >behind; echo up; sleep 100'
+    id=$(cat "$scratch/out")
+    while ! "$program" logs "$id" 2>"$scratch/hint" | grep -q up; do :; done
+    mknod "$runs/$id/0/upper/block" b 7 0
+    mknod "$runs/$id/0/upper/character" c 1 3
+    check "devices can be made here" test -b "$runs/$id/0/upper/block" -a -c "$runs/$id/0/upper/character"
+    run stop "$id"
+    run worktree apply --include-held "$id"
+    check "a block device is never applied" err_matches "^held +block: devices, pipes and sockets"
+    check "nor one of characters" err_matches "^held +character: devices, pipes and sockets"
+    check "neither is there" test ! -e block -a ! -e character
+    for device in block character; do
+        run worktree apply "$id" $device
+        check "nor for being named" test ! -e $device
+    done
+    rm -f behind
+    run worktree discard "$id"
+    run run -- sh -c 'echo n >behind'
+    id=$(last)
+    rm "$runs/$id/0/upper/behind"
+    mknod "$runs/$id/0/upper/behind" b 7 0
+    run worktree apply --include-held "$id"
+    check "a device in the place of what the run left is not opened" err_has "not what the run left"
+    check "nor applied" test ! -e behind
+    rm -r "${runs:?}/$id"
+fi
+
 # ---- directories that get another name ----
 
 mkdir -p old/deep

@@ -1,11 +1,12 @@
 /*
  * worktree_apply: the steps, done or undone, by who planned them or by who found a journal.
  *
- * Theory of operation. Each step is one system call on a name in a directory that was opened
- * beneath the root, following no link. What is removed, or swapped out, goes to the staging folder,
- * so that all of it can be undone until the journal is gone. Whether a step was done can be seen:
- * what was staged has an inode of its own, and is either in the staging folder or not. So the steps
- * can be done again from the first after a crash, wherever it came.
+ * Theory of operation. Each step is one system call, where the file system can do it by one, on a
+ * name in a directory that was opened beneath the root, following no link. What is removed, or
+ * swapped out, goes to the staging folder, so that all of it can be undone until the journal is
+ * gone. Whether a step was done can be seen: what was staged has an inode of its own, and is either
+ * in the staging folder or not. So the steps can be done again from the first after a crash,
+ * wherever it came.
  *
  * What always holds:
  *   1. Before the journal is durable nothing is written to the tree, and before its commit nothing
@@ -28,29 +29,6 @@
 void (*worktree_apply_step_hook)(size_t step);
 
 /* --- one step ------------------------------------------------------------------------------ */
-
-/* Whether a step's file lies in the staging folder, and whether it is what was staged there. */
-static bool in_staging(const struct applying *applying, size_t index, bool *ret_is_staged)
-{
-    struct stat status;
-    char name[STAGED_NAME_SIZE];
-    staged_name(index, name);
-    if (fstatat(applying->staging, name, &status, AT_SYMLINK_NOFOLLOW) < 0)
-        return false;
-    *ret_is_staged = status.st_ino == applying->steps.items[index].inode;
-    return true;
-}
-
-/* Whether what went to the staging folder is what the plan had seen. */
-static bool is_expected(const struct applying *applying, size_t index)
-{
-    const struct apply_step *step = &applying->steps.items[index];
-    struct stat status;
-    char name[STAGED_NAME_SIZE];
-    staged_name(index, name);
-    return fstatat(applying->staging, name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
-           status.st_ino == step->seen_inode && apply_mtime_ns(&status) == step->seen_mtime_ns;
-}
 
 static int change_mode(const struct applying *applying, const char *path, unsigned mode)
 {
@@ -84,67 +62,72 @@ static int do_step(const struct applying *applying, size_t index)
     bool puts = step->kind == STEP_PUT || step->kind == STEP_SWAP;
     bool is_staged = puts, there = puts; /* so it was left, unless somebody died meanwhile */
     const char *name;
-    char staged[STAGED_NAME_SIZE];
-    staged_name(index, staged);
     if (step->kind == STEP_CHMOD)
         return change_mode(applying, step->path, step->mode);
     if (applying->resumed)
-        there = in_staging(applying, index, &is_staged);
+        there = staged_is_there(applying, index, &is_staged);
     if ((step->kind == STEP_REMOVE && there) || (step->kind == STEP_PUT && !there) ||
         (step->kind == STEP_SWAP && !is_staged))
         return 0; /* it was done before a crash */
     if (step->kind == STEP_PUT && !is_staged)
         return -ESTALE; /* somebody has put something else there */
     _cleanup_(cleanup_close) int parent = applying_open_parent(applying, step->path, &name);
-    int r = parent < 0 ? parent : 0;
-    if (r < 0)
-        return r;
-    if (step->kind == STEP_RMDIR)
+    if (parent < 0)
+        return parent;
+    switch (step->kind) {
+    case STEP_RMDIR:
         return unlinkat(parent, name, AT_REMOVEDIR) < 0 ? -errno : 0;
-    if (step->kind == STEP_MKDIR)
+    case STEP_MKDIR:
         return make_directory(applying, parent, name);
-    if (step->kind == STEP_PUT)
-        return renameat2(applying->staging, staged, parent, name, RENAME_NOREPLACE) < 0 ? -errno
-                                                                                        : 0;
-    unsigned how = step->kind == STEP_SWAP ? RENAME_EXCHANGE : RENAME_NOREPLACE;
-    if (renameat2(parent, name, applying->staging, staged, how) < 0)
-        return -errno;
-    return is_expected(applying, index) ? 0 : -ESTALE;
+    case STEP_PUT:
+        return staged_put(applying, index, parent, name);
+    case STEP_SWAP:
+        return staged_swap(applying, index, parent, name);
+    case STEP_REMOVE:
+        return staged_remove(applying, index, parent, name);
+    case STEP_CHMOD:
+    case APPLY_STEP_KIND_COUNT:
+        break;
+    }
+    return 0;
 }
 
 /* Takes back one that was done; of one that was not, nothing happens. */
 static int undo_step(const struct applying *applying, size_t index)
 {
     const struct apply_step *step = &applying->steps.items[index];
-    bool is_staged = false, there = in_staging(applying, index, &is_staged);
+    bool is_staged = false, there = staged_is_there(applying, index, &is_staged);
     const char *name;
-    char staged[STAGED_NAME_SIZE];
-    staged_name(index, staged);
     if (step->kind == STEP_CHMOD)
         return change_mode(applying, step->path, step->mode_before);
-    if ((step->kind == STEP_REMOVE && !there) || (step->kind == STEP_PUT && there) ||
-        (step->kind == STEP_SWAP && is_staged))
+    if ((step->kind == STEP_REMOVE && !there) || (step->kind == STEP_PUT && there))
         return 0;
     _cleanup_(cleanup_close) int parent = applying_open_parent(applying, step->path, &name);
     int r = parent < 0 ? parent : 0;
     if (r < 0)
         return r;
-    if (step->kind == STEP_RMDIR) {
+    switch (step->kind) {
+    case STEP_RMDIR:
         r = make_directory(applying, parent, name);
         return r < 0 ? r : change_mode(applying, step->path, step->mode_before);
-    }
-    if (step->kind == STEP_MKDIR)
+    case STEP_MKDIR:
         return unlinkat(parent, name, AT_REMOVEDIR) < 0 ? -errno : 0;
-    unsigned how = step->kind == STEP_SWAP ? RENAME_EXCHANGE : RENAME_NOREPLACE;
-    return (step->kind == STEP_PUT ? renameat2(parent, name, applying->staging, staged, how)
-                                   : renameat2(applying->staging, staged, parent, name, how)) < 0
-               ? -errno
-               : 0;
+    case STEP_PUT:
+        return staged_put_back(applying, index, parent, name);
+    case STEP_SWAP:
+        return staged_swap_back(applying, index, parent, name);
+    case STEP_REMOVE:
+        return staged_put(applying, index, parent, name);
+    case STEP_CHMOD:
+    case APPLY_STEP_KIND_COUNT:
+        break;
+    }
+    return 0;
 }
 
 /* --- all of them --------------------------------------------------------------------------- */
 
-static void tell_hook(size_t step)
+void apply_tell_hook(size_t step)
 {
     if (worktree_apply_step_hook)
         worktree_apply_step_hook(step);
@@ -202,9 +185,9 @@ static int end(struct applying *applying, struct err *err)
 {
     if (sync_steps(applying) < 0)
         return err_set_errno(err, errno, STEP_APPLY, "make %s durable", applying->root_path);
-    tell_hook(applying->steps.count + 2);
+    apply_tell_hook(applying->steps.count + 2);
     int r = remove_staging(applying, err);
-    tell_hook(applying->steps.count + 3);
+    apply_tell_hook(applying->steps.count + 3);
     return r < 0 ? r : journal_end(applying, err);
 }
 
@@ -227,17 +210,13 @@ static int refuse(const struct applying *applying, size_t index, int error, stru
         error == -ENOTDIR || error == -ELOOP || error == -EXDEV)
         return err_set(err, ERR_CONFLICT, STEP_APPLY,
                        "%s was changed just now by somebody else: nothing was applied", path);
-    if (error == -EINVAL)
-        return err_set(err, ERR_UNSUPPORTED, STEP_APPLY,
-                       "the file system of %s cannot exchange files: nothing was applied",
-                       applying->root_path);
     return err_set_errno(err, -error, STEP_APPLY, "%s; nothing was applied", path);
 }
 
 static int carry_out(struct applying *applying, struct err *err)
 {
     for (size_t i = 0; i < applying->steps.count; i++) {
-        tell_hook(i + 1);
+        apply_tell_hook(i + 1);
         int r = do_step(applying, i);
         if (r == 0)
             continue;
@@ -251,7 +230,7 @@ static int carry_out(struct applying *applying, struct err *err)
         }
         return refuse(applying, i, r, err);
     }
-    tell_hook(applying->steps.count + 1);
+    apply_tell_hook(applying->steps.count + 1);
     return end(applying, err);
 }
 
@@ -267,7 +246,7 @@ int worktree_apply_run(struct worktree_apply *apply, struct err *err)
     r = journal_begin(applying, err);
     if (r < 0)
         return r;
-    tell_hook(0);
+    apply_tell_hook(0);
     if (mkdirat(applying->root, applying->staging_name, 0700) < 0)
         r = err_set_errno(err, errno, STEP_APPLY, "make a folder in %s", applying->root_path);
     if (r == 0) {

@@ -89,5 +89,7 @@ int worktree_recover(const char *layer, enum apply_recovered *ret, struct err *e
 
 /* For tests: called before each step that changes the tree; a process may end itself in it. */
 extern void (*worktree_apply_step_hook)(size_t step);
+/* For tests: as where a file system can only rename. */
+extern bool worktree_apply_plain_renames;
 
 #endif

@@ -2,9 +2,9 @@
  * worktree_apply_internal: what the parts of an apply share.
  *
  * worktree_plan.c chooses and makes the steps, worktree_decide.c looks at the tree;
- * worktree_stage.c writes new contents where nobody looks; worktree_journal.c is what outlives a
- * crash; worktree_apply.c carries the steps out, undoes them, and does both again for a process
- * that died.
+ * worktree_stage.c writes new contents where nobody looks, worktree_move.c moves them from there;
+ * worktree_journal.c is what outlives a crash; worktree_apply.c carries the steps out, undoes them,
+ * and does both again for a process that died.
  */
 #ifndef AM_MACHINE_WORKTREE_APPLY_INTERNAL_H
 #define AM_MACHINE_WORKTREE_APPLY_INTERNAL_H
@@ -95,9 +95,31 @@ static inline uint64_t apply_mtime_ns(const struct stat *status)
     return (uint64_t)status->st_mtim.tv_sec * 1000000000u + (uint64_t)status->st_mtim.tv_nsec;
 }
 
+/* A moment at which a crash must not matter. */
+void apply_tell_hook(size_t step);
+
 /* The name of a step's file in the staging folder. */
 #define STAGED_NAME_SIZE 64
 void staged_name(size_t step, char ret[STAGED_NAME_SIZE]);
+/* Whether a step's file lies in the staging folder, and whether it is what was staged there. */
+bool staged_is_there(const struct applying *applying, size_t index, bool *ret_is_staged);
+/*
+ * What was staged, to a name of a directory of the tree where nothing is, or in the place of what
+ * is there; what is there, away. Each may have been begun before a crash. -ESTALE where what came
+ * out of the tree is not what was looked at.
+ */
+int staged_put(const struct applying *applying, size_t index, int parent,
+               const char *name) MUST_CHECK;
+int staged_remove(const struct applying *applying, size_t index, int parent,
+                  const char *name) MUST_CHECK;
+int staged_swap(const struct applying *applying, size_t index, int parent,
+                const char *name) MUST_CHECK;
+/* What was put to the staging folder again; what was swapped to where it was, as far as it was. */
+int staged_put_back(const struct applying *applying, size_t index, int parent,
+                    const char *name) MUST_CHECK;
+int staged_swap_back(const struct applying *applying, size_t index, int parent,
+                     const char *name) MUST_CHECK;
+
 /* Contents that are put or swapped, into the staging folder; durable when it returns. */
 int stage_all(struct applying *applying, const struct worktree *worktree,
               struct err *err) MUST_CHECK;

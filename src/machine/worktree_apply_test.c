@@ -287,11 +287,12 @@ TEST(nothing_of_what_is_thrown_away_is_on_the_host)
     "echo 9 >a; rm -r d; echo new >d; mkdir -p n/o; echo 5 >n/o/p; ln -sfn k l; chmod 755 k/x; "   \
     "chmod 700 k"
 
-static size_t dies_at;
+static size_t dies_at, moments;
 
 static void die(size_t step)
 {
-    if (step == dies_at)
+    (void)step;
+    if (moments++ == dies_at)
         _exit(42);
 }
 
@@ -356,7 +357,13 @@ TEST(nor_does_it_matter_that_much_was_staged)
         tree_in_child(i % 2, recover_many, steps[i]);
 }
 
-TEST(a_crash_at_any_step_is_completed_or_undone)
+static int recover_plain(const char *text)
+{
+    worktree_apply_plain_renames = true;
+    return recover_once(text);
+}
+
+static void crash_everywhere(int (*body)(const char *text))
 {
     char number[16];
     int status = 0;
@@ -365,12 +372,22 @@ TEST(a_crash_at_any_step_is_completed_or_undone)
         pid_t child = fork();
         if (child == 0) {
             snprintf(number, sizeof(number), "%zu", steps);
-            _exit(steps % 2 && !tree_drop() ? 120 : recover_once(number));
+            _exit(steps % 2 && !tree_drop() ? 120 : body(number));
         }
         CHECK(waitpid(child, &status, 0) == child);
     }
     CHECK_INT(WIFEXITED(status) ? WEXITSTATUS(status) : -1, 77);
     CHECK(steps > 15);
+}
+
+TEST(a_crash_at_any_step_is_completed_or_undone)
+{
+    crash_everywhere(recover_once);
+}
+
+TEST(also_where_a_file_system_can_only_rename)
+{
+    crash_everywhere(recover_plain);
 }
 
 /* --- a full disk --------------------------------------------------------------------------- */
@@ -483,4 +500,15 @@ TEST(links_swapped_in_meanwhile_lead_nowhere)
 {
     tree_in_child(true, apply_beside_swaps, NULL);
     tree_in_child(false, apply_beside_swaps, NULL);
+}
+
+static int apply_plainly_beside_swaps(const char *unused)
+{
+    worktree_apply_plain_renames = true;
+    return apply_beside_swaps(unused);
+}
+
+TEST(nor_where_a_file_system_can_only_rename)
+{
+    tree_in_child(true, apply_plainly_beside_swaps, NULL);
 }
