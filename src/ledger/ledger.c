@@ -183,7 +183,7 @@ static const enum statement warmed[] = {
     SQL_HEAD_WRITE,       SQL_COMMIT,
     SQL_RESERVATION_EACH, SQL_SHARE_READ,
     SQL_SHARE_REMOVE,     SQL_RESERVATION_REMOVE,
-    SQL_DOCUMENT_WRITE,
+    SQL_DOCUMENT_WRITE,   SQL_ID_READ,
 };
 
 void ledger_warm(struct ledger *ledger)
