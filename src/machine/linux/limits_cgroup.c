@@ -190,6 +190,18 @@ static unsigned long long pid_namespace(void)
     return stat("/proc/self/ns/pid", &status) == 0 ? (unsigned long long)status.st_ino : 0;
 }
 
+/* Of this process, which a launch asks for twice. */
+static int64_t own_start_ticks(void)
+{
+    static pid_t of;
+    static int64_t ticks;
+    if (of != getpid()) {
+        of = getpid();
+        ticks = start_ticks(of);
+    }
+    return ticks;
+}
+
 int cgroups_name(const char *run_name, char ret[GROUP_NAME_MAX], struct err *err)
 {
     static const char allowed[] =
@@ -200,7 +212,7 @@ int cgroups_name(const char *run_name, char ret[GROUP_NAME_MAX], struct err *err
                        "a run's name is 1 to %d letters, digits, hyphens and underscores",
                        LIMITS_NAME_MAX);
     snprintf(ret, GROUP_NAME_MAX, PREFIX "%llu.%d.%lld.%s", pid_namespace(), (int)getpid(),
-             (long long)start_ticks(getpid()), run_name);
+             (long long)own_start_ticks(), run_name);
     return 0;
 }
 
