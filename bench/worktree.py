@@ -10,12 +10,15 @@ files, and of one large file, and beside the same when it is made durable (`sync
 A run of `true` in a tree of a million files stands beside one of nothing; builds inside and outside
 are in bench/run.py. Everything is kept below a folder (TMPDIR) that goes at the end.
 
+An ext4 without a journal looks for a minute at each inode that was freed lately before it gives it
+away, which counts for whoever makes files next. So as root all of it lies on an ext4 of its own, in a
+file below that folder, where a loop device can be had; the first line says which it is.
+
 AM_PROGRAM names the program; else it is build/agent-machine.
 """
 
 import os
 import pathlib
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -26,6 +29,9 @@ PROGRAM = os.environ.get("AM_PROGRAM", str(TREE / "build/agent-machine"))
 COUNTS = (10, 10_000, 100_000)
 FILES_PER_FOLDER = 100
 LARGE_BYTES = 256 << 20
+DISK_BYTES = 12 << 30 # of holes, mostly
+DISK_FILES = 2_000_000
+SETTLE_SECONDS = 2
 STARTS = 20
 MILLION = 1_000_000
 CHANGE = "for f in d*/*; do echo changed >>$f; done"
@@ -38,6 +44,20 @@ def environment(home):
     for who in ("AUTHOR", "COMMITTER"):
         names |= {f"GIT_{who}_NAME": "bench", f"GIT_{who}_EMAIL": "bench@example"}
     return {**os.environ, **names}
+
+
+def mount_disk(folder):
+    """An ext4 with a journal for the folder, where that can be; whether it is there."""
+    image, disk = folder.with_suffix(".image"), str(folder)
+    with open(image, "wb") as file:
+        file.truncate(DISK_BYTES)
+    made = os.geteuid() == 0 and all(
+        subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0
+        for command in (["mkfs.ext4", "-q", "-N", str(DISK_FILES), str(image)],
+                        ["mount", "-o", "loop", str(image), disk]))
+    if not made:
+        image.unlink()
+    return made
 
 
 def call(arguments, folder, env):
@@ -56,17 +76,25 @@ def timed(arguments, folder, env, times=1):
     return best
 
 
+def text_of(number):
+    return "".join(f"line {line} of file {number}\n" for line in range(20))
+
+
 def make_repository(folder, count, env):
+    """One commit of that many files, in a pack, as a clone has it."""
     folder.mkdir(parents=True)
-    call(["git", "init", "-q", "."], folder, env)
+    call(["git", "init", "-q", "-b", "main", "."], folder, env)
+    importing = subprocess.Popen(["git", "fast-import", "--quiet"], cwd=folder, env=env,
+                                 stdin=subprocess.PIPE, text=True)
+    importing.stdin.write("commit refs/heads/main\ncommitter b <b@example> 0 +0000\ndata 5\nfirst\n")
     for number in range(count):
-        if number % FILES_PER_FOLDER == 0:
-            inner = folder / f"d{number // FILES_PER_FOLDER:05}"
-            inner.mkdir()
-        (inner / f"f{number % FILES_PER_FOLDER:02}").write_text(
-            "".join(f"line {line} of file {number}\n" for line in range(20)))
-    call(["git", "add", "-A"], folder, env)
-    call(["git", "commit", "-qm", "first"], folder, env)
+        name = f"d{number // FILES_PER_FOLDER:05}/f{number % FILES_PER_FOLDER:02}"
+        text = text_of(number)
+        importing.stdin.write(f"M 100644 inline {name}\ndata {len(text)}\n{text}\n")
+    importing.stdin.close()
+    if importing.wait():
+        raise subprocess.CalledProcessError(importing.returncode, "git fast-import")
+    call(["git", "reset", "-q", "--hard"], folder, env)
 
 
 def row(name, ours, theirs, peer, rate=""):
@@ -84,9 +112,9 @@ def timed_rsync(source, target, work, env, *options):
 
 
 def settle(folder):
-    """Nothing waits to be written, and what ext4 lately removed does not slow what is made."""
+    """Nothing waits to be written."""
     subprocess.run(["sync", "-f", str(folder)], check=True)
-    time.sleep(6)
+    time.sleep(SETTLE_SECONDS)
 
 
 def run(folder, env, script):
@@ -96,11 +124,11 @@ def run(folder, env, script):
 def measure(work, count, env):
     ours, theirs, target = work / f"home/ours-{count}", work / f"theirs-{count}", work / "target"
     make_repository(ours, count, env)
-    shutil.copytree(ours, theirs)
+    call(["cp", "-a", str(ours), str(theirs)], work, env)
     call(["git", "status"], theirs, env) # its index knows the copies
     run(ours, env, CHANGE)
     call(["sh", "-c", CHANGE], theirs, env)
-    shutil.copytree(ours, target)
+    call(["cp", "-a", str(ours), str(target)], work, env)
     times = 5 if count <= 1000 else 1
     print(f"{count} files changed" + " " * 14 + "   ours ms   their ms   ratio")
     row("worktree status", timed([PROGRAM, "worktree", "status"], ours, env, times),
@@ -113,9 +141,7 @@ def measure(work, count, env):
     rsync, durable = timed_rsync(f"{theirs}/", target, work, env, "--exclude=.git")
     row("worktree apply", taken, rsync, "rsync -a", f", {count / taken:.0f} files/s")
     row("worktree apply", taken, durable, "rsync -a; sync -f")
-    for folder in (theirs, target):
-        shutil.rmtree(folder)
-    return ours
+    call(["rm", "-rf", str(theirs), str(target), str(ours)], work, env)
 
 
 def measure_large(work, env):
@@ -148,16 +174,29 @@ def measure_start(work, empty, env):
     row("run true", timed([PROGRAM, "run", "true"], folder, env, STARTS), nothing, "of 1 file")
 
 
+def measure_all(work, counts):
+    env = environment(work / "home")
+    empty = work / "home/empty"
+    (work / "home").mkdir()
+    make_repository(empty, 1, env)
+    for count in counts:
+        measure(work, count, env)
+    measure_large(work, env)
+    measure_start(work, empty, env)
+
+
 def main(counts):
     with tempfile.TemporaryDirectory(dir=os.environ.get("TMPDIR")) as name:
-        work = pathlib.Path(name)
-        env = environment(work / "home")
-        empty = work / "home/empty"
-        (work / "home").mkdir()
-        make_repository(empty, 1, env)
-        for count in counts:
-            shutil.rmtree(measure(work, count, env))
-        measure_large(work, env)
-        measure_start(work, empty, env)
+        work = pathlib.Path(name) / "work"
+        work.mkdir()
+        own = mount_disk(work)
+        print("on an ext4 of its own" if own else f"below {work}", flush=True)
+        try:
+            measure_all(work, counts)
+        finally:
+            if own:
+                subprocess.run(["umount", "-l", str(work)], check=True)
+            else:
+                subprocess.run(["rm", "-rf", str(work)], check=True)
 
 main([int(count) for count in sys.argv[1:]] or COUNTS)

@@ -350,6 +350,32 @@ static int recover_many(const char *text)
                         text);
 }
 
+static int apply_closed(const char *unused)
+{
+    struct buf seen = BUF_INIT;
+    struct err err = { 0 };
+    size_t conflicts;
+    (void)unused;
+    if (!make_layers("true") ||
+        !fill(VIEW, "mkdir -p shut/a shut/b; i=0; while [ $i -lt 400 ]; do echo $i >shut/a/$i; "
+                    "echo $i >shut/b/$i; i=$((i+1)); done; chmod 600 shut") ||
+        !end_run(&seen, &err))
+        return 2;
+    if (apply(&everything, &conflicts, &err) < 0)
+        return tell(&err);
+    buf_release(&seen);
+    return fill(HOST, "[ $(stat -c %a shut) = 600 ]; chmod 700 shut; [ $(ls shut/a shut/b | wc -l) "
+                      "= 803 ]")
+               ? 0
+               : 4;
+}
+
+TEST(nor_that_much_of_it_lies_where_its_owner_cannot_look)
+{
+    for (int i = 0; i < 5; i++)
+        tree_in_child(true, apply_closed, NULL);
+}
+
 TEST(nor_does_it_matter_that_much_was_staged)
 {
     static const char *const steps[] = { "0", "1", "30", "256", "257", "599", "601", "602" };

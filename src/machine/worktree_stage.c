@@ -286,11 +286,23 @@ static void release(struct staging *staging)
     free(staging->piece);
 }
 
-static size_t thread_count(size_t steps)
+/* A directory that its owner cannot enter is opened for a moment, which two would do to each other.
+ */
+static bool has_closed(const struct changes *changes)
+{
+    for (size_t i = 0; i < changes->count; i++)
+        if (changes->items[i].kind == CHANGED_DIRECTORY && (changes->items[i].mode & 0700) != 0700)
+            return true;
+    return false;
+}
+
+static size_t thread_count(const struct crew *crew, const struct worktree *worktree)
 {
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
-    size_t parts = (steps + PART_STEPS - 1) / PART_STEPS;
+    size_t parts = (crew->applying->steps.count + PART_STEPS - 1) / PART_STEPS;
     size_t most = processors < 1 ? 1 : processors > THREADS_MAX ? THREADS_MAX : (size_t)processors;
+    if (parts > 1 && has_closed(&worktree->changes))
+        return 1;
     return parts < most ? parts : most;
 }
 
@@ -299,7 +311,7 @@ static int stage_steps(struct crew *crew, const struct worktree *worktree, struc
 {
     struct staging *all = calloc(THREADS_MAX, sizeof(*all));
     pthread_t threads[THREADS_MAX];
-    size_t wanted = thread_count(crew->applying->steps.count), ready = 0, started = 1;
+    size_t wanted = thread_count(crew, worktree), ready = 0, started = 1;
     bool good = all != NULL;
     while (good && ready < wanted)
         good = prepare(&all[ready++], crew, worktree);
