@@ -21,7 +21,6 @@
  * by reply.h, bodies by whoever takes them.
  */
 #include <arpa/inet.h>
-#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -29,29 +28,19 @@
 #include "base/clock.h"
 #include "doors/model/reply.h"
 #include "doors/model/upstream_internal.h"
+#include "doors/model/upstream_place.h"
 
-#define STEP_PLAIN      "reach the model provider"
-#define INPUT_SIZE      65536
-#define READS_MAX       16 /* of one connection in a turn */
-#define AUTHORITY_SIZE  72
-#define REQUEST_MAX     ((size_t)1 << 20) /* of a head, with a small body */
-#define PLACE_ADDRESSES 2
-
-/* Where a request goes. */
-struct place {
-    char authority[AUTHORITY_SIZE];
-    struct str path; /* a view of the url */
-    char addresses[PLACE_ADDRESSES][INET6_ADDRSTRLEN];
-    size_t address_count;
-    in_port_t port;
-};
+#define STEP_PLAIN  "reach the model provider"
+#define INPUT_SIZE  65536
+#define READS_MAX   16                /* of one connection in a turn */
+#define REQUEST_MAX ((size_t)1 << 20) /* of a head, with a small body */
 
 struct plain_call;
 
 struct connection {
     struct upstream_plain *plain;
     struct connection *before, *next; /* of those that are idle */
-    char authority[AUTHORITY_SIZE];
+    char authority[UPSTREAM_AUTHORITY_SIZE];
     int fd;
     struct loop_watch watch; /* none while its call rests */
     uint32_t events;
@@ -67,7 +56,7 @@ struct plain_call {
     struct plain_call *before, *next;
     const struct upstream_calls *calls;
     struct connection *connection;
-    struct place place;
+    struct upstream_place place;
     size_t address; /* the next that is tried */
     struct loop_timer timer;
     int64_t heard_ms;
@@ -92,74 +81,11 @@ struct upstream_plain {
 static void ready(struct loop_watch *watch, uint32_t events);
 static void open_next(struct plain_call *call);
 
-/* --- where it goes --------------------------------------------------------------------------- */
-
-static void add_address(struct place *place, struct str text)
-{
-    snprintf(place->addresses[place->address_count++], INET6_ADDRSTRLEN, "%.*s", STR_ARG(text));
-}
-
-/* An address of loopback, or the name that stands for both. */
-static bool read_host(struct str host, struct place *ret)
-{
-    struct in_addr ipv4;
-    if (str_equal(host, STR("localhost"))) {
-        add_address(ret, STR("127.0.0.1"));
-        add_address(ret, STR("::1"));
-    } else if (str_equal(host, STR("[::1]"))) {
-        add_address(ret, STR("::1"));
-    } else if (str_starts(host, STR("127.")) && host.len < INET_ADDRSTRLEN) {
-        add_address(ret, host);
-        return inet_pton(AF_INET, ret->addresses[0], &ipv4) == 1;
-    }
-    return ret->address_count > 0;
-}
-
-static bool read_port(struct str text, in_port_t *ret)
-{
-    uint32_t port = 0;
-    for (size_t i = 0; i < text.len; i++) {
-        if (text.ptr[i] < '0' || text.ptr[i] > '9' || port > UINT16_MAX)
-            return false;
-        port = port * 10 + (uint32_t)(text.ptr[i] - '0');
-    }
-    *ret = htons((uint16_t)port);
-    return port > 0 && port <= UINT16_MAX;
-}
-
-static bool read_place(const char *url, struct place *ret)
-{
-    struct str rest = str_from(url), port = STR("80");
-    *ret = (struct place){ .address_count = 0 };
-    for (size_t i = 0; i < rest.len; i++)
-        if ((unsigned char)rest.ptr[i] <= ' ' || (unsigned char)rest.ptr[i] >= 0x7f ||
-            rest.ptr[i] == '#')
-            return false;
-    if (!str_starts(rest, STR("http://")))
-        return false;
-    rest = str_from_offset(rest, 7);
-    size_t slash = str_index(rest, '/', 0);
-    struct str authority = str_make(rest.ptr, slash), host = authority;
-    size_t colon =
-        str_starts(host, STR("[")) ? str_index(host, ']', 0) + 1 : str_index(host, ':', 0);
-    ret->path = slash < rest.len ? str_from_offset(rest, slash) : STR("/");
-    if (authority.len >= AUTHORITY_SIZE || memchr(authority.ptr, '?', authority.len))
-        return false;
-    if (colon < host.len) {
-        port = str_from_offset(host, colon + 1);
-        if (host.ptr[colon] != ':')
-            return false;
-        host.len = colon;
-    }
-    snprintf(ret->authority, sizeof(ret->authority), "%.*s", STR_ARG(authority));
-    return read_port(port, &ret->port) && read_host(host, ret);
-}
-
 bool upstream_plain_takes(const struct upstream_request *request)
 {
-    struct place place;
+    struct upstream_place place;
     return (!request->proxy || request->proxy->kind == PROXY_DIRECT) && !request->address_count &&
-           read_place(request->url, &place);
+           upstream_place_read(request->url, &place);
 }
 
 /* --- life of a connection -------------------------------------------------------------------- */
@@ -567,7 +493,7 @@ static int write_request(struct plain_call *call, const struct upstream_request 
     struct buf *out = &call->out;
     const size_t body = request->is_get ? 0 : upstream_body_size(request);
     const bool joins = body <= UPSTREAM_JOINED_MAX;
-    size_t room = call->place.path.len + AUTHORITY_SIZE + 128 + (joins ? body : 0);
+    size_t room = call->place.path.len + UPSTREAM_AUTHORITY_SIZE + 128 + (joins ? body : 0);
     *out = BUF_INIT_LIMIT(REQUEST_MAX);
     for (size_t i = 0; i < request->header_count; i++)
         room += request->headers[i].len + 2;
@@ -615,7 +541,8 @@ int upstream_plain_start(struct upstream_plain *plain, const struct upstream_req
     if (call->next)
         call->next->before = call;
     plain->first = call;
-    int r = read_place(request->url, &call->place) ? write_request(call, request) : -EINVAL;
+    int r =
+        upstream_place_read(request->url, &call->place) ? write_request(call, request) : -EINVAL;
     call->place.path = STR(""); /* the url is the caller's */
     if (r == 0)
         r = loop_timer_set(plain->loop, &call->timer, call->heard_ms + UPSTREAM_CONNECT_MS);
