@@ -452,10 +452,12 @@ static void due(struct loop_timer *timer)
         call->heard_ms = now; /* nobody has listened */
     int64_t until =
         call->heard_ms + (is_connecting ? UPSTREAM_CONNECT_MS : UPSTREAM_SILENCE_S * INT64_C(1000));
+    /* Of one that is made again a part was sent before. */
+    const enum upstream_end failed = call->is_again ? UPSTREAM_CUT : UPSTREAM_UNREACHABLE;
     if (call->failure)
-        end(call, UPSTREAM_UNREACHABLE, call->failure, false);
+        end(call, failed, call->failure, false);
     else if (until <= now)
-        end(call, is_connecting ? UPSTREAM_UNREACHABLE : UPSTREAM_SILENT,
+        end(call, is_connecting ? failed : UPSTREAM_SILENT,
             is_connecting ? "no connection could be made in time" : "it has said nothing for long",
             false);
     else if (loop_timer_set(call->plain->loop, timer, until) < 0)

@@ -97,7 +97,8 @@ static void serve(struct server *server, const char *address, void (*script)(int
 static void server_end(struct server *server)
 {
     int status = -1;
-    close(server->listener);
+    if (server->listener >= 0)
+        close(server->listener);
     CHECK_INT(waitpid(server->pid, &status, 0), server->pid);
     CHECK_INT(status, 0);
 }
@@ -213,6 +214,33 @@ TEST(a_connection_that_ends_as_it_is_used_again_is_replaced)
         CHECK_TEXT(asker.body.data, "ok");
         CHECK_INT(asker.sent, 2);
     }
+    asker_close(&asker);
+    server_end(&server);
+}
+
+static void go_away_for_good(int listener)
+{
+    int fd = accept_one(listener);
+    read_request(fd);
+    say(fd, ANSWER);
+    close(listener);
+    read_request(fd);
+    close(fd);
+}
+
+/* Whoever hears that nothing was sent may send it to another provider. */
+TEST(what_was_sent_once_is_not_said_to_be_unsent)
+{
+    struct server server;
+    struct asker asker;
+    serve(&server, "127.0.0.1", go_away_for_good);
+    close(server.listener);
+    server.listener = -1;
+    asker_open(&asker);
+    ask(&asker, "127.0.0.1", server.port, STR("{"));
+    CHECK_INT(asker.end, UPSTREAM_WHOLE);
+    ask(&asker, "127.0.0.1", server.port, STR("{"));
+    CHECK_INT(asker.end, UPSTREAM_CUT);
     asker_close(&asker);
     server_end(&server);
 }
