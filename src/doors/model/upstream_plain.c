@@ -329,40 +329,66 @@ static void hold(struct plain_call *call, struct str body, struct str rest)
     loop_watch_stop(connection->plain->loop, &connection->watch);
 }
 
-/* Tells what stands in the bytes. Whether more of the answer is to be read. */
-static bool tell(struct connection *connection, struct str bytes)
+/* Tells a piece of the body; `rest` is not read yet. Whether the answer goes on. */
+static bool tell_body(struct connection *connection, struct str body, struct str rest)
 {
     struct plain_call *call = connection->call;
-    const struct upstream_calls *calls = call->calls;
-    struct upstream_answer answer;
+    bool is_taken = !body.len || call->calls->body(call->calls->context, body);
+    if (connection->call != call)
+        return false; /* it was cancelled */
+    if (!is_taken)
+        hold(call, body, rest);
+    return is_taken;
+}
+
+/* Whether there is more to be told. */
+static bool tell_head(struct connection *connection)
+{
+    const struct plain_call *call = connection->call;
+    const struct upstream_answer answer = { reply_status(&connection->reply),
+                                            reply_headers(&connection->reply) };
+    call->calls->head(call->calls->context, &answer);
+    return connection->call == call;
+}
+
+/*
+ * Tells what stands in the bytes, which are this file's own: the pieces of a body that came at
+ * once are moved together. Whether more of the answer is to be read.
+ */
+static bool tell(struct connection *connection, struct str bytes)
+{
+    struct str body = STR("");
     for (;;) {
         size_t taken;
         enum reply_reading reading = reply_feed(&connection->reply, bytes, &taken);
+        struct str piece = reply_body(&connection->reply);
         bytes = str_from_offset(bytes, taken);
+        if (reading == REPLY_BODY) {
+            if (body.len)
+                memmove((char *)body.ptr + body.len, piece.ptr, piece.len);
+            body = str_make(body.len ? body.ptr : piece.ptr, body.len + piece.len);
+            continue;
+        }
+        if (!tell_body(connection, body, bytes))
+            return false;
+        body = STR("");
         switch (reading) {
+        case REPLY_BODY: /* is told with what comes behind it */
+            break;
         case REPLY_MORE:
             return true;
         case REPLY_HEAD:
-            answer.status = reply_status(&connection->reply);
-            answer.headers = reply_headers(&connection->reply);
-            calls->head(calls->context, &answer);
-            break;
-        case REPLY_BODY:
-            if (!calls->body(calls->context, reply_body(&connection->reply)) &&
-                connection->call == call) {
-                hold(call, reply_body(&connection->reply), bytes);
+            if (!tell_head(connection))
                 return false;
-            }
             break;
         case REPLY_WHOLE:
-            end(call, UPSTREAM_WHOLE, "", !bytes.len && reply_keeps_connection(&connection->reply));
+            end(connection->call, UPSTREAM_WHOLE, "",
+                !bytes.len && reply_keeps_connection(&connection->reply));
             return false;
         case REPLY_WRONG:
-            end(call, UPSTREAM_CUT, "what it answers is no HTTP/1.1", false);
+            end(connection->call, UPSTREAM_CUT, "what it answers is no HTTP/1.1", false);
             return false;
         }
-        if (connection->call != call)
-            return false; /* it was cancelled */
     }
 }
 
@@ -420,7 +446,6 @@ static void ready(struct loop_watch *watch, uint32_t events)
 static void go_on_now(struct plain_call *call)
 {
     struct connection *connection = call->connection;
-    const struct upstream_calls *calls = call->calls;
     struct buf held = call->held;
     struct str all = buf_str(&held), body = str_make(all.ptr, call->held_body);
     call->goes_on = false;
@@ -431,12 +456,9 @@ static void go_on_now(struct plain_call *call)
     }
     call->held = BUF_INIT_LIMIT(held.limit);
     enter(connection);
-    if (calls->body(calls->context, body)) {
-        if (connection->call == call)
-            (void)tell(connection, str_from_offset(all, body.len));
-    } else if (connection->call == call) {
-        hold(call, body, str_from_offset(all, body.len));
-    }
+    struct str rest = str_from_offset(all, body.len);
+    if (tell_body(connection, body, rest))
+        (void)tell(connection, rest);
     leave(connection);
     buf_release(&held);
 }
