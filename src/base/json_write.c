@@ -67,7 +67,8 @@ int json_add_string(struct buf *buf, struct str s)
             add_escape(buf, c);
         start = ++i;
     }
-    buf_add(buf, s.ptr + start, i - start);
+    if (i > start) /* an empty text may be nowhere */
+        buf_add(buf, s.ptr + start, i - start);
     return buf_add_char(buf, '"');
 }
 
