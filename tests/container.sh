@@ -329,6 +329,34 @@ else
     skip "another runtime" "there is no runc"
 fi
 
+# ---- an image that a layer leaves to a person ----
+
+user_layer=$XDG_CONFIG_HOME/agent-machine/user
+mkdir -p "$user_layer"
+cat >"$user_layer/gates.yaml" <<END
+rules:
+  - gate: containerExecution
+    match: $scratch/images
+    answer: ask
+    reason: A person looks at images of this folder.
+END
+run run --image "$base" -- cat /etc/release
+check "a rule about a folder holds for the images in it" exits 125
+check "which a person has to let in" err_has "a person has to answer"
+run op pending
+check "as they are now" out_matches '^digest +sha256:'
+run op decide this-profile
+check "somebody does" exits 0
+run run --image "$base" -- cat /etc/release
+check "then it runs" out_is image
+run run --alone --image "$base" -- cat /etc/release
+check "by itself too" out_is image
+run run --image "oci:$layout:asking@$asking" -- 'echo other'
+check "another image there is another question" exits 125
+check "and nothing of it runs" out_empty
+run op decide no
+rm "$user_layer/gates.yaml"
+
 # ---- without control groups ----
 
 if [ "$(id -u)" -eq 0 ]; then

@@ -195,6 +195,26 @@ run op import "$scratch/many.json"
 check "and holds" exits 0
 sed -i 's/"destination": "[*].many.test"/"destination": "four.asked.test"/' "$user_layer/asking.json"
 
+# ---- a folder ----
+
+cat >"$user_layer/gates.yaml" <<END
+rules:
+  - gate: artifactAccess
+    match: $PWD
+    answer: ask
+    reason: A person lets runs in here.
+END
+run run -- cat heading
+check "a folder is left to a person" err_has "a person has to answer"
+echo north >heading
+run op decide "$("$program" op pending --json | sed -n 's/.*"id":"urn:srcos:decision-card:\([^"]*\)".*"kind":"path".*/\1/p' | tail -n 1)" once
+check "who lets one run in" exits 0
+run run -- cat heading
+check "has let it in" out_is north
+run run -- cat heading
+check "and that one alone" exits 125
+rm "$user_layer/gates.yaml" heading
+
 # ---- what is held apart ----
 
 git init -q .
