@@ -14,8 +14,8 @@
  * `match` is a name as a whole, or with `*` at its end whatever begins with
  * what stands before it; `*` alone is everything that the gate guards. A name
  * without `urn:` is the last part of a URN. A path is itself and all below it,
- * an image that lies there too; an image without a tag is every tag. `unpinned: true` restricts a rule for
- * containerExecution to images that are named without a digest.
+ * an image that lies there too; an image without a tag is every tag. `unpinned: true` restricts a
+ * rule for containerExecution to images that are named without a digest.
  *
  *     engines:
  *       - command: [/usr/lib/acme/decide, --json]   # or socket: /run/acme/decide

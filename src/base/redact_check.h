@@ -8,8 +8,8 @@
 #include "base/str.h"
 
 /*
- * Whether the secret that a pattern found stands the check. The two bytes before it can be read, but
- * of one whose rule has none before it: that is CHECK_NONE or CHECK_CRC.
+ * Whether the secret that a pattern found stands the check. The two bytes before it can be read,
+ * but of one whose rule has none before it: that is CHECK_NONE or CHECK_CRC.
  */
 bool redact_check_holds(enum redact_check check, struct str secret);
 

@@ -1,6 +1,6 @@
 /*
- * Input: a check, the two bytes before, and what a pattern found. A check reads nothing but these, says
- * the same of them twice, and lets a token pass whose checksum holds. Entropy has its bounds.
+ * Input: a check, the two bytes before, and what a pattern found. A check reads nothing but these,
+ * says the same of them twice, and lets a token pass whose checksum holds. Entropy has its bounds.
  */
 #include "base/redact_check.h"
 

@@ -6,6 +6,6 @@
 
 /* Adds the document and the event that binds it; `json` is all of it. */
 int decision_bind(struct work *work, const char *id, struct str json, enum gate gate,
-                 const char *verdict, struct err *err) MUST_CHECK;
+                  const char *verdict, struct err *err) MUST_CHECK;
 
 #endif
