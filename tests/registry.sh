@@ -76,6 +76,8 @@ check "the document keeps the rules" exits 0
 run doctor registry
 check "all are" exits 0
 check "and counted" out_has "2 components: 2 valid; 8 files"
+try script -qec "'$program' doctor registry" /dev/null
+check "at a terminal the progress is shown" out_matches "[0-9]+%  [0-9]+ of 8 files"
 run doctor registry /usr/bin/plain
 check "a file says whose it is" out_has "deb:plain: plain 1.0 all"
 run doctor registry no-such-package

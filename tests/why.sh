@@ -207,6 +207,11 @@ cat >"$layer/late.json" <<'JSON'
 JSON
 check "a phase that is not reached" refused phase-not-reached -p narrow -- true
 check "is told by its contract" told_by phase-not-reached urn:srcos:capability-contract:late
+mv "$layer/late.json" "$scratch/late.json"
+run run -p narrow -- true
+check "a contract that nobody has" exits 125
+check "is told" told_by contract-not-found urn:srcos:capability-contract:late
+mv "$scratch/late.json" "$layer/late.json"
 sed -i 's/recovery-session/sealed-boot/' "$layer/late.json"
 check "a surface that the profile does not list" refused surface-not-listed -p narrow shell
 check "is told by the tool" told_by surface-not-listed local-shell
@@ -226,6 +231,25 @@ check "what is not delegated" exits 125
 run doctor why "$HOME/src/other"
 check "is told" out_matches "^decided +denied by the built-in layer, rule no-delegation"
 check "with what to do" out_has "have a delegation issued with"
+
+# ---- operations that nobody refused anything ----
+
+run run --budget wallClockSeconds=1 -- sleep 30
+check "a run is ended by its budget" exits 124
+run doctor why "$(last_run)"
+check "why says that nobody denied it anything" out_matches "^decided +allowed: nothing that it asked for"
+check "how it ended" out_has "the command ended: budget-exhausted, status 124"
+check "and what to do" out_matches "^do +Have more of it"
+run run -- sh -c 'exit 3'
+run doctor why --json "$(last_run)"
+check "one that failed by itself is no denial" story_is "'status 3' in story['later'] and 'agent-machine logs' in story['toDo']"
+run run -- true
+run doctor why "$(last_run)"
+check "and of one that went well there is nothing to do" out_matches "^do +Nothing: it was allowed"
+run op list
+run doctor why "$(grep profile.create "$scratch/out" | head -n 1 | cut -d' ' -f1)"
+check "any operation is told" out_matches "^asked +agent_machine.profile.create by urn:srcos:user:"
+check "on a screen" fits_a_screen
 
 # ---- what the ledger does not have ----
 

@@ -121,14 +121,11 @@ static void find_in_log(struct telling *telling)
     buf_release(&text);
 }
 
-static void describe_later(struct telling *telling)
+static void describe_outcome(struct telling *telling)
 {
     const struct story_run *run = &telling->run;
     bool has_failed = run->exit_reason.len &&
                       (run->exit_status != 0 || !str_equal(run->exit_reason, STR("exited")));
-    find_in_log(telling);
-    if (telling->log_line[0])
-        buf_addf(&telling->later, "its output says: %s; ", telling->log_line);
     if (has_failed)
         buf_addf(&telling->later, "the command ended: %.*s, status %lld", STR_ARG(run->exit_reason),
                  (long long)run->exit_status);
@@ -138,10 +135,52 @@ static void describe_later(struct telling *telling)
     else
         buf_addf(&telling->later, "nothing else that the ledger knows: the operation is %.*s",
                  STR_ARG(run->state));
+}
+
+static void describe_later(struct telling *telling)
+{
+    find_in_log(telling);
+    if (telling->log_line[0])
+        buf_addf(&telling->later, "its output says: %s; ", telling->log_line);
+    describe_outcome(telling);
     if (telling->answer.others)
         buf_addf(&telling->later, "; %zu more refusal%s: agent-machine doctor run %.*s",
                  telling->answer.others, telling->answer.others == 1 ? "" : "s",
                  STR_ARG(urn_local(telling->answer.decision->operation)));
+}
+
+/* Of what nobody refused: how it went on all the same. */
+static void describe_to_do(struct telling *telling)
+{
+    const struct story_run *run = &telling->run;
+    bool has_failed = run->failure.len || (run->exit_reason.len && run->exit_status != 0);
+    if (run->remediation.len)
+        buf_add_str(&telling->todo, run->remediation);
+    else if (str_equal(run->exit_reason, STR("budget-exhausted")))
+        buf_addf(&telling->todo,
+                 "Have more of it in the profile's agentPlane.budget; which ceiling it was: "
+                 "agent-machine op show %.*s",
+                 STR_ARG(urn_local(run->operation)));
+    else if (has_failed)
+        buf_addf(&telling->todo,
+                 "Nobody refused it anything; what it said: agent-machine logs %.*s",
+                 STR_ARG(urn_local(run->operation)));
+    else
+        buf_add_text(&telling->todo, "Nothing: it was allowed.");
+}
+
+/* An operation that was refused nothing, or that asked nobody. */
+static void describe_operation(struct telling *telling)
+{
+    const struct story_run *run = &telling->run;
+    buf_addf(&telling->asked, "%.*s by %.*s", STR_ARG(run->type), STR_ARG(run->subject));
+    buf_add_text(&telling->decided, telling->is_known
+                                        ? "allowed: nothing that it asked for was refused"
+                                        : "no gate was asked about anything");
+    if (run->ended.len)
+        buf_addf(&telling->when, "ended %.*s", STR_ARG(run->ended));
+    describe_outcome(telling);
+    describe_to_do(telling);
 }
 
 static void describe_known(const struct story *story, struct telling *telling)
@@ -153,7 +192,7 @@ static void describe_known(const struct story *story, struct telling *telling)
     describe_when(telling);
     describe_later(telling);
     if (str_equal(decision->verdict, STR("allow"))) {
-        buf_add_text(&telling->todo, "Nothing: it was allowed.");
+        describe_to_do(telling);
         return;
     }
     if (!decision->command.len && str_starts(decision->change, STR("--"))) /* an option of a run */
@@ -355,6 +394,11 @@ static int open_story(struct plane **plane, struct story **story, struct err *er
     return r;
 }
 
+static bool is_allowed(const struct telling *telling)
+{
+    return str_equal(telling->answer.decision->verdict, STR("allow"));
+}
+
 static int tell(struct telling *telling, const struct invocation *invocation, struct err *err)
 {
     _cleanup_(cleanup_plane) struct plane *plane = NULL;
@@ -363,16 +407,22 @@ static int tell(struct telling *telling, const struct invocation *invocation, st
     if (r < 0)
         return r;
     telling->is_known = story && story_find(story, telling->question, &telling->answer) == 0;
-    if (telling->is_known)
+    bool is_refused = telling->is_known && !is_allowed(telling);
+    bool is_operation =
+        story && !is_refused && story_run_named(story, telling->question, &telling->run);
+    if (is_operation)
+        describe_operation(telling);
+    else if (telling->is_known)
         describe_known(story, telling);
-    describe_now(telling);
-    bool is_classed = !telling->is_known && describe_class(telling);
-    if (!telling->is_known && !telling->now.len && !is_classed)
+    if (!is_operation)
+        describe_now(telling);
+    bool is_classed = !telling->is_known && !is_operation && describe_class(telling);
+    if (!telling->is_known && !is_operation && !telling->now.len && !is_classed)
         return err_set(err, ERR_NOT_FOUND, STEP,
                        "nothing in the ledger fits `%.*s`, and it is no host, path or capability "
                        "that could be asked about now; see `agent-machine op list`",
                        STR_ARG(telling->question));
-    if (!telling->is_known && !is_classed)
+    if (!telling->is_known && !is_operation && !is_classed)
         buf_add_text(&telling->decided, "nothing of it is in the ledger");
     if (invocation->values[0])
         return print_json(telling, err);

@@ -29,6 +29,8 @@ int phase_gate(const struct layers *layers, const yyjson_val *profile, struct er
     if (!name)
         return 0;
     int r = contracts_open(layers, &name, 1, &contracts, err);
+    if (r == -ENOENT)
+        err_about(err, "contract-not-found", "artifact", str_from(name));
     if (r == 0)
         r = observer_new(false, &observer, err);
     if (r < 0)

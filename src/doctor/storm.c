@@ -123,11 +123,10 @@ static bool may_be_known(const struct storm *storm, uint64_t shape)
     return (apart - 0x01010101u) & ~apart & 0x80808080u;
 }
 
+/* Of a shape that may be known. */
 static uint32_t shape_get(struct storm *storm, uint64_t shape)
 {
     const struct storm_shape_entry *set = shape_set(storm, shape);
-    if (!may_be_known(storm, shape))
-        return STORM_NO_SLOT;
     for (size_t i = 0; i < STORM_SHAPE_WAYS; i++)
         if (set[i].shape == shape)
             return storm->index[set[i].slot].generation == set[i].generation ? set[i].slot
@@ -283,7 +282,7 @@ int storm_event(struct storm *storm, const struct storm_event *event, size_t byt
                 enum storm_action *ret, struct err *err)
 {
     uint64_t shape = storm_fold(storm_shape(event->message), storm_shape(event->component), 1) | 1;
-    uint32_t slot = shape_get(storm, shape);
+    uint32_t slot = may_be_known(storm, shape) ? shape_get(storm, shape) : STORM_NO_SLOT;
     struct storm_event timed = *event;
     storm->totals.lines++;
     storm->totals.bytes += bytes;
@@ -320,12 +319,13 @@ int storm_line(struct storm *storm, struct str line, enum storm_action *ret, str
     struct storm_event event = { 0 };
     uint64_t shape = shape_of(storm, line);
     size_t end;
-    if (may_be_known(storm, shape))
+    bool maybe = may_be_known(storm, shape);
+    if (maybe)
         __builtin_prefetch(shape_set(storm, shape)); /* while the time is read */
     storm->totals.lines++;
     storm->totals.bytes += line.len + 1;
     event.has_time = storm_header_time(&storm->time, line, &event.time_ms, &end);
-    uint32_t slot = shape_get(storm, shape);
+    uint32_t slot = maybe ? shape_get(storm, shape) : STORM_NO_SLOT;
     bool is_read = slot == STORM_NO_SLOT || (line.len && line.ptr[0] == '<');
     if (is_read && storm_is_binary(line))
         event.message = line;

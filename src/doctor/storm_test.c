@@ -469,3 +469,59 @@ TEST(line_ends_of_other_systems)
     static const char text[] = "app: tick 1\r\napp: tick 2\r\napp: tick 3";
     CHECK_INT(read_text(text, sizeof(text) - 1, "tick <*>", 3).count, 3);
 }
+
+/* --- allocation ----------------------------------------------------------------------------- */
+
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define COUNTS_ALLOCATIONS 0 /* the sanitizer's own stand there */
+#endif
+#endif
+#if !defined(COUNTS_ALLOCATIONS) && defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__)
+#define COUNTS_ALLOCATIONS 1
+#endif
+
+#if COUNTS_ALLOCATIONS
+void *__libc_malloc(size_t size);
+void *__libc_calloc(size_t count, size_t size);
+void *__libc_realloc(void *memory, size_t size);
+
+static size_t allocations;
+
+void *malloc(size_t size)
+{
+    allocations++;
+    return __libc_malloc(size);
+}
+
+void *calloc(size_t count, size_t size)
+{
+    allocations++;
+    return __libc_calloc(count, size);
+}
+
+void *realloc(void *memory, size_t size)
+{
+    allocations++;
+    return __libc_realloc(memory, size);
+}
+
+TEST(a_line_whose_signature_is_known_costs_no_allocation)
+{
+    static const enum storm_policy policies[] = { STORM_NONE, STORM_SUPPRESS, STORM_QUARANTINE };
+    for (size_t i = 0; i < ARRAY_LEN(policies); i++) {
+        struct storm *storm = new_storm(64, policies[i]);
+        char line[128];
+        for (int number = 0; number < 20000; number++) {
+            enum storm_action action;
+            snprintf(line, sizeof(line), "Jun 14 15:%02d:%02d host sshd[%d]: session %d of user %d",
+                     number / 1000, number % 60, number, number, number * 7);
+            size_t before = allocations;
+            CHECK_INT(storm_line(storm, str_from(line), &action, NULL), 0);
+            CHECK(number < 100 || allocations == before);
+        }
+        CHECK_INT(storm_totals(storm)->signatures, 1);
+        storm_free(storm);
+    }
+}
+#endif

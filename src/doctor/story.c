@@ -148,6 +148,8 @@ static void take_operation(struct story *story, const yyjson_val *root)
     struct story_run *run = run_of(story, text_of(member(root, "id")));
     if (!run)
         return;
+    run->type = keep(story, member(root, "operationType"));
+    run->subject = keep(story, member(root, "subjectRef"));
     run->state = keep(story, member(root, "state"));
     run->failure = keep(story, at(root, "/failure/message"));
     run->remediation = keep(story, at(root, "/failure/remediation"));
@@ -476,18 +478,23 @@ bool story_run_of(const struct story *story, struct str operation, struct story_
     return true;
 }
 
+bool story_run_named(const struct story *story, struct str name, struct story_run *ret)
+{
+    char urn[STORY_QUESTION_MAX];
+    bool is_urn = str_starts(name, STR("urn:"));
+    int len = snprintf(urn, sizeof(urn), "%s%.*s", is_urn ? "" : OPERATION, STR_ARG(name));
+    return len >= 0 && (size_t)len < sizeof(urn) && story_run_of(story, str_from(urn), ret);
+}
+
 int story_of_operation(const struct story *story, struct str operation, struct story_run *ret_run,
                        story_visit *visit, void *context, struct err *err)
 {
-    char urn[STORY_QUESTION_MAX];
-    bool is_urn = str_starts(operation, STR("urn:"));
-    int len = snprintf(urn, sizeof(urn), "%s%.*s", is_urn ? "" : OPERATION, STR_ARG(operation));
-    if (len < 0 || (size_t)len >= sizeof(urn) || !story_run_of(story, str_from(urn), ret_run))
+    if (!story_run_named(story, operation, ret_run))
         return err_set(err, ERR_NOT_FOUND, STEP_STORY,
                        "there is no operation %.*s; see `agent-machine op list`",
                        STR_ARG(operation));
     for (size_t i = 0; i < story->count; i++)
-        if (str_equal(story->decisions[i].operation, str_from(urn)))
+        if (str_equal(story->decisions[i].operation, ret_run->operation))
             visit(context, &story->decisions[i]);
     return 0;
 }

@@ -27,7 +27,7 @@ struct story_decision {
 };
 
 struct story_run {
-    struct str operation, profile, ended, boot;
+    struct str operation, type, subject, profile, ended, boot;
     struct str exit_reason; /* empty: it has no execution */
     int64_t exit_status;
     struct str state, failure, remediation; /* of the operation */
@@ -63,6 +63,8 @@ int story_of_operation(const struct story *story, struct str operation, struct s
                        story_visit *visit, void *context, struct err *err) MUST_CHECK;
 /* How an operation stands or has ended; false where the ledger has it not. */
 bool story_run_of(const struct story *story, struct str operation, struct story_run *ret);
+/* The same by a name as people give it: its URN, or the part behind the type. */
+bool story_run_named(const struct story *story, struct str name, struct story_run *ret);
 
 /* The capability by which a contract would name what a gate decides about. */
 const char *story_capability(struct str gate, struct str kind, const char **ret_operation);
