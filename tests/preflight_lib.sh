@@ -1,6 +1,6 @@
 # preflight_lib: a contract that asks for something, and what is found about it; sourced behind
 # session_lib.sh.
-# shellcheck shell=sh disable=SC2154
+# shellcheck shell=sh disable=SC2034,SC2154
 
 # Writes a contract of the component `asker` that declares these capabilities, each `degraded`.
 asks() { # CAPABILITY…

@@ -57,6 +57,8 @@ int file_make_folder(const char *path, struct err *err)
 {
     if (mkdir(path, 0700) == 0 || errno == EEXIST)
         return 0;
+    if (!path[0])
+        return err_set_errno(err, ENOENT, STEP_MAKE, "without a name");
     _cleanup_(cleanup_free) char *part = strdup(path);
     if (!part)
         return err_set(err, ERR_MEMORY, STEP_MAKE, "%s", path);

@@ -152,3 +152,10 @@ TEST(file_remove_tree_removes_what_is_made_to_stay)
     CHECK_INT(rmdir(path), 0); /* no link was followed */
     CHECK_INT(rmdir(folder), 0);
 }
+
+TEST(a_folder_without_a_name_is_an_error)
+{
+    struct err err = { 0 };
+    CHECK_INT(file_make_folder("", &err), -ENOENT);
+    CHECK_INT(err.code, ERR_NOT_FOUND);
+}

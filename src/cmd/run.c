@@ -315,11 +315,11 @@ static int find_own_places(struct running *run, struct err *err)
 {
     const char *const places[PLAN_OWN_PLACES] = { run->first.config, run->first.state };
     int r = 0;
-    snprintf(run->digests, sizeof(run->digests), "%s/digests", run->first.state);
     for (size_t i = 0; i < PLAN_OWN_PLACES && r == 0; i++) {
         r = facts_resolve(places[i], run->own_places[i], err);
         run->facts.plan.own_places[i] = run->own_places[i];
     }
+    snprintf(run->digests, sizeof(run->digests), "%s/digests", run->first.state);
     return r;
 }
 
