@@ -181,6 +181,9 @@ cp /bin/true "$scratch/image/bin/true"
 check "an image that is not pinned" refused image-not-pinned --image "rootfs:$scratch/image" -- /bin/true
 pin=$(grep -o 'sha256:[0-9a-f]*' "$scratch/err" | head -n 1)
 check "is told" told_by image-not-pinned "$scratch/image"
+check "a container of its own" refused image-not-pinned --alone --image "rootfs:$scratch/image" -- /bin/true
+run op show "$(last_run)"
+check "is refused as what it is" out_matches "^type +agent_machine.container.run"
 check "a tool whose program lies elsewhere" refused surface-program-outside codex
 check "is told by the program" told_by surface-program-outside "$scratch/codex"
 cat >"$layer/gates.yaml" <<YAML
