@@ -66,6 +66,18 @@ static inline bool changed_is_kind(const struct stat *status, enum changed_kind 
                                        : false;
 }
 
+/*
+ * Whether what the host has was last changed before a launch. Some file systems, as those of memory
+ * sticks, know the time to two seconds alone; then it counts as changed where that is in doubt.
+ */
+#define CHANGES_COARSE_NS INT64_C(2000000000)
+static inline bool changes_is_before(const struct stat *status, int64_t launched_ns)
+{
+    int64_t changed_ns =
+        (int64_t)status->st_ctim.tv_sec * INT64_C(1000000000) + status->st_ctim.tv_nsec;
+    return changed_ns < launched_ns - (status->st_ctim.tv_nsec ? 0 : CHANGES_COARSE_NS);
+}
+
 struct changed_path {
     const char *path; /* relative to the tree */
     enum change_type type;

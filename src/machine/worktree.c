@@ -365,8 +365,7 @@ int worktree_stat_host(const struct worktree *worktree, const char *path, struct
 
 bool worktree_is_unchanged(const struct worktree *worktree, const struct stat *status)
 {
-    int64_t changed_ns = (int64_t)status->st_ctim.tv_sec * NS_PER_SECOND + status->st_ctim.tv_nsec;
-    return changed_ns < worktree->changes.launched_ns;
+    return changes_is_before(status, worktree->changes.launched_ns);
 }
 
 int worktree_open_host(const struct worktree *worktree, const char *path, struct stat *ret_status)

@@ -179,8 +179,7 @@ static bool find_below(struct scan *scan, const struct layers *in, const char *n
 /* Not since the layer was made, which nothing was written to before. */
 static bool is_unchanged(const struct scan *scan, const struct stat *below)
 {
-    int64_t changed_ns = (int64_t)below->st_ctim.tv_sec * NS_PER_SECOND + below->st_ctim.tv_nsec;
-    return changed_ns < scan->list->launched_ns;
+    return changes_is_before(below, scan->list->launched_ns);
 }
 
 /* Notes the digest of contents that the run found, for the change that is added next. */

@@ -9,6 +9,8 @@
 
 #include <linux/magic.h>
 #include <sched.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
 
@@ -17,16 +19,24 @@
 
 #define XFS_MAGIC 0x58465342
 
+/* 9p says of itself what the machine says that serves it; it has no device of this one's. */
 static bool is_known(const char *path)
 {
-    static const uint32_t magics[] = { EXT4_SUPER_MAGIC, XFS_MAGIC, BTRFS_SUPER_MAGIC, TMPFS_MAGIC,
-                                       F2FS_SUPER_MAGIC };
+    static const struct {
+        uint32_t magic;
+        bool on_device;
+    } rows[] = { { EXT4_SUPER_MAGIC, true },
+                 { XFS_MAGIC, true },
+                 { F2FS_SUPER_MAGIC, true },
+                 { BTRFS_SUPER_MAGIC, false },
+                 { TMPFS_MAGIC, false } };
     struct statfs status;
-    if (statfs(path, &status) < 0)
+    struct stat place;
+    if (statfs(path, &status) < 0 || stat(path, &place) < 0)
         return false;
-    for (size_t i = 0; i < ARRAY_LEN(magics); i++)
-        if ((uint32_t)status.f_type == magics[i])
-            return true;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        if ((uint32_t)status.f_type == rows[i].magic)
+            return !rows[i].on_device || major(place.st_dev);
     return false;
 }
 
