@@ -89,8 +89,12 @@ try_copy() { # WHO [BY]
     echo host >"$repository/made"
     echo host >>"$repository/lib/b.txt"
     rm "$repository/to"
-    touch "$runs/$id/0/upper/stop"
-    as_user "$program" attach "$id"
+    if [ "$by" = overlay ]; then # it does not see what comes into its upper layer
+        as_user "$program" stop "$id"
+    else
+        touch "$runs/$id/0/upper/stop"
+        as_user "$program" attach "$id"
+    fi
     as_user "$program" worktree status "$id"
     check "$who: what the host does meanwhile is no change of the run's" out_matches 'modified .* same$'
     check "$who: neither new files, nor changed, nor removed ones" test "$(grep -c . "$scratch/out")" -eq 1
