@@ -8,271 +8,20 @@
 #include "authority/key.h"
 #include "base/digest.h"
 #include "base/own_code.h"
-#include "cmd/detach.h"
-#include "cmd/first.h"
 #include "cmd/op.h"
 #include "cmd/op_notify.h"
 #include "cmd/run_alone.h"
-#include "cmd/run_ask.h"
-#include "cmd/run_continue.h"
-#include "cmd/run_fetch.h"
-#include "cmd/run_image.h"
-#include "cmd/run_mounts.h"
+#include "cmd/run_internal.h"
 #include "cmd/run_print.h"
 #include "cmd/run_refusal.h"
-#include "cmd/run_surface.h"
 #include "cmd/tell.h"
 #include "cmd/worktree_ask.h"
 #include "contract/jcs.h"
 #include "contract/rules.h"
 #include "doctor/phase_gate.h"
-#include "machine/authorities.h"
-#include "machine/facts.h"
-#include "plane/execution.h"
-#include "plane/profile.h"
-#include "plane/run_policy.h"
 #include "plane/work.h"
 
-#define STEP_RUN       "run a command"
 #define STATUS_REFUSED 125
-
-enum {
-    OPTION_PROFILE,
-    OPTION_MOUNT,
-    OPTION_ENV,
-    OPTION_ALLOW,
-    OPTION_DENY,
-    OPTION_PUBLISH,
-    OPTION_PROXY_ENV,
-    OPTION_IMAGE,
-    OPTION_ALONE,
-    OPTION_RUNTIME,
-    OPTION_FETCH,
-    OPTION_DIRECTORY,
-    OPTION_TIER,
-    OPTION_BUDGET,
-    OPTION_DELEGATION,
-    OPTION_KEY,
-    OPTION_RETRY,
-    OPTION_REASON,
-    OPTION_CONTINUE,
-    OPTION_DISCARD,
-    OPTION_ASK,
-    OPTION_DETACH,
-    OPTION_INTERACTIVE,
-    OPTION_DRY_RUN,
-    OPTION_TRACE,
-    OPTION_JSON,
-    OPTION_COUNT
-};
-
-static const struct option_row options[OPTION_COUNT] = {
-    [OPTION_PROFILE] = { "profile", 'p', "NAME",
-                         "the machine profile; personal where none is named" },
-    [OPTION_MOUNT] = { "mount", 'm', "SRC:DST:HOW",
-                       "mount a directory: read-only, read-write, staged or cache; or the NAME of "
-                       "a stored mount; may be repeated" },
-    [OPTION_ENV] = { "env", 'e', "NAME[=VALUE]", "pass a variable on, or set it; may be repeated" },
-    [OPTION_ALLOW] = { "allow", 'a', "HOST[:PORT]",
-                       "let it connect there, so far as the layers do; may be repeated" },
-    [OPTION_DENY] = { "deny", 0, "HOST[:PORT]", "keep it from connecting there; may be repeated" },
-    [OPTION_PUBLISH] = { "publish", 0, "[HOSTPORT:]PORT",
-                         "let a port of this machine's loopback lead to one inside; may be "
-                         "repeated" },
-    [OPTION_PROXY_ENV] = { "proxy-env", 0, NULL,
-                           "set the variables of a proxy, for programs that insist on one" },
-    [OPTION_IMAGE] = { "image", 0, "REFERENCE",
-                       "run in a container of this image: oci:FOLDER[:TAG], docker-archive:FILE, "
-                       "containers-storage:NAME, rootfs:FOLDER or docker://NAME, pinned by "
-                       "@sha256:..." },
-    [OPTION_ALONE] = { "alone", 0, NULL,
-                       "let the container be an operation of its own, and no run of an agent's" },
-    [OPTION_RUNTIME] = { "runtime", 0, "NAME",
-                         "the OCI runtime, where the profile leaves the choice" },
-    [OPTION_FETCH] = { "fetch", 0, "FOLDER",
-                       "fetch the image from its registry into an empty folder, by skopeo, and run "
-                       "nothing in it" },
-    [OPTION_DIRECTORY] = { "directory", 'C', "PATH", "where the command starts, inside" },
-    [OPTION_TIER] = { "tier", 0, "TIER", "refuse less isolation than this" },
-    [OPTION_BUDGET] = { "budget", 'b', "DIMENSION=N",
-                        "lower a limit of the profile; may be repeated" },
-    [OPTION_DELEGATION] = { "delegation", 0, "ID", "act under this delegation" },
-    [OPTION_KEY] = { "idempotency-key", 0, "KEY", "give the same run once, however often asked" },
-    [OPTION_RETRY] = { "retry", 0, "ID", "try a run again that was refused before it began" },
-    [OPTION_REASON] = { "reason", 0, "TEXT", "why, for the record" },
-    [OPTION_CONTINUE] = { "continue", 0, "CHANGESET", "go on from a change set that is kept" },
-    [OPTION_DISCARD] = { "discard", 0, NULL, "throw away what it changes, when it has ended" },
-    [OPTION_ASK] = { "ask", 0, "SECONDS",
-                     "on a terminal, how long to wait for what becomes of its changes; 600 unless "
-                     "given, 0 to keep them" },
-    [OPTION_DETACH] = { "detach", 'd', NULL,
-                        "print its ID when it has started, and leave it alone" },
-    [OPTION_INTERACTIVE] = { "interactive", 'i', NULL,
-                             "with --detach: keep its input open, for `attach`" },
-    [OPTION_DRY_RUN] = { "dry-run", 'n', NULL, "print the plan, and run nothing" },
-    [OPTION_TRACE] = { "trace", 0, NULL, "print the stops of the run with their times" },
-    [OPTION_JSON] = { "json", 'j', NULL, "print what became of it as JSON, on standard error" },
-};
-
-#define PROXY_PORT     PROXY_TEXT(CAPTURE_PROXY_PORT)
-#define PROXY          "http://127.0.0.1:" PROXY_PORT
-#define SOCKS_PROXY    "socks5h://127.0.0.1:" PROXY_PORT
-#define NO_PROXY       "localhost,127.0.0.1,::1"
-#define PROXY_TEXT(x)  PROXY_TEXT_(x)
-#define PROXY_TEXT_(x) #x
-
-/*
- * ssh has no word for a proxy, but takes a command that connects: bash's, which reads what the
- * proxy answers byte by byte, and so leaves to ssh what the server says.
- */
-#define SSH_BY_PROXY                                                                               \
-    "ssh -o ProxyCommand='bash -c \"exec 3<>/dev/tcp/127.0.0.1/" PROXY_PORT " || exit; "           \
-    "printf \\\"CONNECT %h:%p HTTP/1.1\\\\r\\\\nHost: %h:%p\\\\r\\\\n\\\\r\\\\n\\\" >&3; "         \
-    "read -r _ status why <&3; [ \\$status = 200 ] || "                                            \
-    "{ echo %h: the proxy refuses: \\$status \\$why >&2; exit 1; }; "                              \
-    "while read -r line <&3 && [ \\${#line} -gt 1 ]; do :; done; cat <&3 & exec cat >&3\"'"
-
-/* By which programs look for a proxy. */
-static const char *const proxy_variables[] = {
-    "http_proxy=" PROXY,  "https_proxy=" PROXY,     "HTTP_PROXY=" PROXY,
-    "HTTPS_PROXY=" PROXY, "all_proxy=" SOCKS_PROXY, "ALL_PROXY=" SOCKS_PROXY,
-    "no_proxy=" NO_PROXY, "NO_PROXY=" NO_PROXY,     "GIT_SSH_COMMAND=" SSH_BY_PROXY,
-};
-#define PROXY_VARIABLES ARRAY_LEN(proxy_variables)
-
-/* Everything that a run needs between its options and its end. */
-struct running {
-    const struct invocation *invocation;
-    struct str submitted; /* the command, where somebody else has written it; else empty */
-    struct facts facts;
-    struct first first;
-    struct plane *plane;
-    struct layers *layers;
-    struct profile profile;
-    struct plan_request request;
-    struct run_mounts mounts;
-    const char *variables[VERB_GIVEN_MAX + PROXY_VARIABLES + 1];
-    struct plane_choice choices[VERB_GIVEN_MAX];
-    size_t choice_count;
-    struct publish_port ports[PUBLISH_PORTS_MAX];
-    struct run_policy policy;
-    struct authorities authorities;
-    int64_t ceiling[DIMENSION_COUNT];
-    struct plan *plan;
-    struct launch *ahead; /* of the plan */
-    struct trace trace;
-    struct execution execution;
-    struct run_surface surface;
-    struct run_continue from;
-    struct run_image image;
-    struct run_fetch fetch;
-    char own_places[PLAN_OWN_PLACES][FACTS_PATH_SIZE];
-    char name[PLANE_URN_MAX]; /* of the run: of its command, its operation and its folder */
-    char program[FACTS_PATH_SIZE], secret[PLACE_SIZE + 32], digests[PLACE_SIZE + 32];
-    struct outcome outcome;
-    struct detached detached; /* where it is to be */
-    struct run_ask ask;
-    int ask_ms; /* about what it changed */
-};
-
-/* --- options ------------------------------------------------------------------------------- */
-
-static int usage(struct err *err, const char *format, ...) PRINTF_LIKE(2, 3);
-
-static int usage(struct err *err, const char *format, ...)
-{
-    char text[ERR_CAUSE_MAX];
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(text, sizeof(text), format, arguments);
-    va_end(arguments);
-    return err_set(err, ERR_USAGE, STEP_RUN, "%s", text);
-}
-
-static bool read_port(struct str text, uint16_t *ret)
-{
-    unsigned value = 0;
-    for (size_t i = 0; i < text.len && i < 6; i++) {
-        if (text.ptr[i] < '0' || text.ptr[i] > '9')
-            return false;
-        value = 10 * value + (unsigned)(text.ptr[i] - '0');
-    }
-    *ret = (uint16_t)value;
-    return text.len && value && value <= UINT16_MAX;
-}
-
-/* HOSTPORT:PORT, or PORT where both are the same. */
-static int read_publish(struct running *run, const char *text, struct err *err)
-{
-    struct publish_port *port = &run->ports[run->execution.port_count];
-    struct str whole = str_from(text);
-    size_t colon = str_index(whole, ':', 0);
-    struct str inside = colon < whole.len ? str_from_offset(whole, colon + 1) : whole;
-    if (run->execution.port_count == PUBLISH_PORTS_MAX)
-        return usage(err, "--publish may be given %d times", PUBLISH_PORTS_MAX);
-    if (!read_port(str_make(text, colon), &port->host_port) || !read_port(inside, &port->port))
-        return usage(err, "--publish takes HOSTPORT:PORT, such as 8080:80");
-    run->execution.ports = run->ports;
-    run->execution.port_count++;
-    return 0;
-}
-
-/* How long a person is waited for at the end. */
-static int read_ask(struct running *run, struct err *err)
-{
-    const char *given = run->invocation->values[OPTION_ASK];
-    char *end = NULL;
-    errno = 0;
-    long long seconds = given ? strtoll(given, &end, 10) : WORKTREE_ASK_MS / 1000;
-    if (given &&
-        (errno || end == given || *end || seconds < 0 || seconds > WORKTREE_ASK_MS_MAX / 1000))
-        return usage(err, "--ask takes seconds, up to %d", WORKTREE_ASK_MS_MAX / 1000);
-    run->ask_ms = (int)seconds * 1000;
-    return 0;
-}
-
-static int read_options(struct running *run, struct err *err)
-{
-    const struct invocation *invocation = run->invocation;
-    size_t variables = 0;
-    int r = 0;
-    for (size_t i = 0; i < DIMENSION_COUNT; i++)
-        run->ceiling[i] = -1;
-    for (size_t i = 0; i < invocation->given_count && r == 0; i++) {
-        const char *value = invocation->given[i].value;
-        if (invocation->given[i].option == OPTION_MOUNT)
-            r = run_mounts_read(&run->mounts, value, err);
-        else if (invocation->given[i].option == OPTION_ENV)
-            run->variables[variables++] = value;
-        else if (invocation->given[i].option == OPTION_ALLOW ||
-                 invocation->given[i].option == OPTION_DENY)
-            run->choices[run->choice_count++] =
-                (struct plane_choice){ value, invocation->given[i].option == OPTION_ALLOW };
-        else if (invocation->given[i].option == OPTION_PUBLISH)
-            r = read_publish(run, value, err);
-        else if (invocation->given[i].option == OPTION_BUDGET)
-            r = op_read_budget(value, run->ceiling) ? 0
-                                                    : usage(err, "--budget takes " OP_BUDGET_FORM);
-    }
-    for (size_t i = 0; i < PROXY_VARIABLES && invocation->values[OPTION_PROXY_ENV]; i++)
-        run->variables[variables++] = proxy_variables[i];
-    const char *tier = invocation->values[OPTION_TIER];
-    int minimum = tier ? vocabulary_index(tier_names, TIER_COUNT, str_from(tier)) : 0;
-    if (r == 0 && invocation->values[OPTION_FETCH] && invocation->operands[0])
-        r = usage(err, "--fetch runs nothing but skopeo; leave the command out");
-    if (r == 0 && !invocation->operands[0] && !invocation->values[OPTION_IMAGE])
-        r = usage(err,
-                  "there is no command to run; write one, as in: agent-machine run -- COMMAND");
-    if (r == 0 && minimum < 0)
-        r = usage(err, "--tier takes process, namespaces, container or vm");
-    if (r == 0)
-        r = read_ask(run, err);
-    run->request.minimum_tier = (enum tier)minimum;
-    run->request.variables = run->variables;
-    run->request.ceiling = run->ceiling;
-    run->request.directory = invocation->values[OPTION_DIRECTORY];
-    return r;
-}
 
 /* --- plan ---------------------------------------------------------------------------------- */
 
@@ -303,11 +52,12 @@ static int choose_command(struct running *run, struct err *err)
     run->request.argv = (const char *const *)invocation->operands;
     if (invocation->values[OPTION_FETCH])
         return run_fetch_plan(&run->fetch, invocation->values[OPTION_IMAGE],
-                              invocation->values[OPTION_FETCH], &run->request, &run->mounts, err);
+                              invocation->values[OPTION_FETCH], &run->request, &run->given.mounts,
+                              err);
     if (invocation->dashes || !invocation->operands[0] || !run_surface_is(invocation->operands[0]))
         return 0;
     return run_surface_open(&run->surface, &place, invocation->operands, &run->request,
-                            run->mounts.items, PLAN_MOUNTS_MAX, err);
+                            run->given.mounts.items, PLAN_MOUNTS_MAX, err);
 }
 
 /* Which no command may see, wherever the environment has put them. */
@@ -334,8 +84,8 @@ static int open_image(struct running *run, struct err *err)
     struct run_fetch_by by = { .image = invocation->values[OPTION_IMAGE],
                                .profile = invocation->values[OPTION_PROFILE],
                                .delegation = invocation->values[OPTION_DELEGATION],
-                               .choices = run->choices,
-                               .choice_count = run->choice_count };
+                               .choices = run->given.choices,
+                               .choice_count = run->given.choice_count };
     return run_image_open(&run->image, by.image, &place, run_fetch, &by, &run->request, err);
 }
 
@@ -376,8 +126,8 @@ static int check_alone(const struct running *run, struct err *err)
     if (!run->invocation->values[OPTION_ALONE])
         return 0;
     if (!run->plan->image)
-        return usage(err, "--alone is for a container; name its image: --image REFERENCE");
-    return run->plan->surface ? usage(err, "--alone takes a command, and no tool surface") : 0;
+        return run_usage(err, "--alone is for a container; name its image: --image REFERENCE");
+    return run->plan->surface ? run_usage(err, "--alone takes a command, and no tool surface") : 0;
 }
 
 static int make_plan(struct running *run, struct err *err)
@@ -401,10 +151,10 @@ static int make_plan(struct running *run, struct err *err)
     if (r == 0)
         r = phase_gate(run->layers, run->profile.root, err);
     if (r == 0)
-        r = run_mounts_find(&run->mounts, run->plane, run->layers, &run->profile, &run->facts.plan,
-                            err);
-    run->request.mounts = run->mounts.items;
-    run->request.mount_count = run->mounts.count;
+        r = run_mounts_find(&run->given.mounts, run->plane, run->layers, &run->profile,
+                            &run->facts.plan, err);
+    run->request.mounts = run->given.mounts.items;
+    run->request.mount_count = run->given.mounts.count;
     if (r == 0)
         r = choose_command(run, err);
     if (r == 0)
@@ -434,132 +184,6 @@ static int make_plan(struct running *run, struct err *err)
     return r;
 }
 
-/* --- command ------------------------------------------------------------------------------- */
-
-static void add_list(struct buf *json, const char *name, const char *const *items)
-{
-    buf_addf(json, ",\"%s\":[", name);
-    for (size_t i = 0; items[i]; i++) {
-        struct str item = str_from(items[i]);
-        buf_add_text(json, i ? "," : "");
-        json_add_string(json, str_make(item.ptr, str_index(item, '=', 0)));
-    }
-    buf_add_char(json, ']');
-}
-
-static void add_choices(struct buf *json, const struct running *run, const char *name, bool allow)
-{
-    const char *separator = "";
-    for (size_t i = 0; i < run->choice_count; i++) {
-        if (run->choices[i].allow != allow)
-            continue;
-        if (!separator[0])
-            buf_addf(json, ",\"%s\":[", name);
-        buf_add_text(json, separator);
-        json_add_string(json, str_from(run->choices[i].destination));
-        separator = ",";
-    }
-    buf_add_text(json, separator[0] ? "]" : "");
-}
-
-static int write_parameters(const struct running *run, struct buf *ret, struct err *err)
-{
-    const struct plan *plan = run->plan;
-    bool alone = run->invocation->values[OPTION_ALONE];
-    buf_add_text(ret, "{\"profileRef\":");
-    json_add_string(ret, str_from(plan->profile_id));
-    if (plan->surface) {
-        buf_add_text(ret, ",\"toolSurfaceRef\":");
-        json_add_string(ret, str_from(plan->surface));
-    }
-    buf_add_text(ret, ",\"executable\":");
-    json_add_string(ret, str_from(plan->argv[0]));
-    buf_add_text(ret, ",\"arguments\":");
-    int r = plan_write_arguments(plan, ret, err);
-    if (r < 0)
-        return r;
-    buf_add_text(ret, ",\"workingDirectory\":");
-    json_add_string(ret, str_from(plan->directory));
-    if (alone)
-        buf_addf(ret, ",\"runtime\":\"%s\"", plan->image->runtime->name);
-    else
-        buf_addf(ret, ",\"minimumIsolationTier\":\"%s\"", tier_names[plan->minimum_tier]);
-    if (plan->image) {
-        buf_add_text(ret, ",\"image\":");
-        run_image_write(&run->image, ret);
-    }
-    if (run->variables[0])
-        add_list(ret, "environmentNames", run->variables);
-    if (run->mounts.named[0])
-        add_list(ret, "mountRefs", run->mounts.named);
-    add_choices(ret, run, "allowDestinations", true);
-    add_choices(ret, run, "denyDestinations", false);
-    if (run->invocation->values[OPTION_DETACH])
-        buf_add_text(ret, ",\"detached\":true");
-    if (run->from.urn[0]) {
-        buf_add_text(ret, ",\"continueChangeSetRef\":");
-        json_add_string(ret, str_from(run->from.urn));
-    }
-    buf_add_char(ret, '}');
-    return 0;
-}
-
-static int write_command(const struct running *run, struct buf *ret, struct err *err)
-{
-    _cleanup_(buf_release) struct buf parameters = BUF_INIT, ceiling = BUF_INIT;
-    const struct invocation *invocation = run->invocation;
-    const char *key = invocation->values[OPTION_KEY], *reason = invocation->values[OPTION_REASON];
-    const char *delegation =
-        op_delegation(invocation->values[OPTION_DELEGATION], run->profile.root);
-    char workspace[PLANE_URN_MAX], urn[PLANE_URN_MAX];
-    if (run->submitted.len)
-        return buf_add_str(ret, run->submitted) < 0
-                   ? err_set(err, ERR_LIMIT, STEP_RUN, "the command is too long")
-                   : 0;
-    int r = write_parameters(run, &parameters, err);
-    if (r == 0)
-        r = run_workspace(run->facts.repository, workspace, err);
-    if (r < 0)
-        return r;
-    for (size_t i = 0; i < DIMENSION_COUNT; i++)
-        buf_addf(&ceiling, "%s\"%s\":%lld", i ? "," : "{", dimension_names[i],
-                 (long long)run->plan->limits.budget[i]);
-    buf_add_char(&ceiling, '}');
-    if (delegation)
-        op_urn("delegation", delegation, urn);
-    struct submission submission = {
-        .type =
-            invocation->values[OPTION_ALONE] ? OPERATION_CONTAINER_RUN : OPERATION_EXECUTION_START,
-        .workspace = str_from(workspace),
-        .parameters = buf_str(&parameters),
-        .ceiling = buf_str(&ceiling),
-        .delegation = delegation ? str_from(urn) : STR(""),
-        .key = str_from(key ? key : ""),
-        .reason = str_from(reason ? reason : ""),
-    };
-    if (!invocation->values[OPTION_RETRY])
-        return plane_write_submit(&submission, ret, err);
-    op_urn("workspace-operation", invocation->values[OPTION_RETRY], urn);
-    return plane_write_retry_of(run->plane, str_from(urn), &submission, ret, err);
-}
-
-/* The run's name: the part of the command's id that its operation will have too, or has. */
-static void name_run(struct running *run, struct str command)
-{
-    static const char before[] = "{\"id\":\"urn:srcos:operation-command:";
-    const char *retried = run->invocation->values[OPTION_RETRY];
-    char urn[PLANE_URN_MAX];
-    if (run->name[0]) /* it stood in the command that was submitted */
-        return;
-    struct str rest = str_from_offset(command, strlen(before));
-    struct str name = str_make(rest.ptr, str_index(rest, '"', 0));
-    if (retried) {
-        op_urn("workspace-operation", retried, urn);
-        name = urn_local(str_from(urn));
-    }
-    snprintf(run->name, sizeof(run->name), "%.*s", STR_ARG(name));
-}
-
 /* --- the run ------------------------------------------------------------------------------- */
 
 static int submit(struct running *run, struct str command, struct err *err)
@@ -575,8 +199,8 @@ static int submit(struct running *run, struct str command, struct err *err)
                                .network_profile = str_from(run->policy.network_profile),
                                .additions = run->policy.additions,
                                .addition_count = run->policy.count,
-                               .choices = run->choices,
-                               .choice_count = run->choice_count,
+                               .choices = run->given.choices,
+                               .choice_count = run->given.choice_count,
                                .tool_program =
                                    run->surface.doc ? run->surface.program.resolved : NULL,
                                .digests_folder = run->digests,
@@ -614,12 +238,11 @@ static int execute(struct running *run, struct err *err)
     const char *from = run->invocation->values[OPTION_CONTINUE];
     int r = from ? run_continue_open(run->plane, from, run->plan, &run->from, err) : 0;
     if (r == 0)
-        r = write_command(run, &command, err);
+        r = run_command_write(run, &command, err);
     if (r == 0)
         r = facts_resolve(run->first.state, state, err);
     if (r < 0)
         return r;
-    name_run(run, buf_str(&command));
     if (was_given(run)) /* its folder is there, and what it has left in it */
         return submit(run, buf_str(&command), err);
     snprintf(run->secret, sizeof(run->secret), "%s/" KEY_FILE, run->first.config);
@@ -711,7 +334,7 @@ static void release(struct running *run)
 {
     launch_end(run->ahead);
     plan_free(run->plan);
-    run_mounts_release(&run->mounts);
+    run_mounts_release(&run->given.mounts);
     run_surface_close(&run->surface);
     run_image_release(&run->image);
     run_continue_release(&run->from);
@@ -727,19 +350,19 @@ static int part(struct running *run, int *ret_status, struct err *err)
 {
     const struct invocation *invocation = run->invocation;
     if (invocation->values[OPTION_INTERACTIVE] && !invocation->values[OPTION_DETACH])
-        return usage(err, "--interactive goes with --detach");
+        return run_usage(err, "--interactive goes with --detach");
     if (invocation->values[OPTION_RETRY] && invocation->values[OPTION_KEY])
-        return usage(err, "--retry has the key of the run that it tries again");
+        return run_usage(err, "--retry has the key of the run that it tries again");
     if (invocation->values[OPTION_ALONE] &&
         (invocation->values[OPTION_RETRY] || invocation->values[OPTION_CONTINUE] ||
          invocation->values[OPTION_TIER] || invocation->values[OPTION_FETCH]))
-        return usage(err, "--alone goes without --retry, --continue, --tier and --fetch");
+        return run_usage(err, "--alone goes without --retry, --continue, --tier and --fetch");
     if (invocation->values[OPTION_RUNTIME] && !invocation->values[OPTION_IMAGE])
-        return usage(err, "--runtime goes with --image");
+        return run_usage(err, "--runtime goes with --image");
     if (!invocation->values[OPTION_DETACH] || invocation->values[OPTION_DRY_RUN])
         return 0;
     if (invocation->values[OPTION_TRACE])
-        return usage(err, "--trace shows the end of a run, which --detach does not wait for");
+        return run_usage(err, "--trace shows the end of a run, which --detach does not wait for");
     return detach(invocation->values[OPTION_JSON], &run->detached, ret_status, err);
 }
 
@@ -753,7 +376,9 @@ int run_carry_out(const struct invocation *invocation, struct str command)
     run->invocation = invocation;
     run->submitted = command;
     trace_note(&run->trace, "main.c", "verb found");
-    int r = read_options(run, &err);
+    int r = run_options_read(invocation, &run->given, &run->request, &err);
+    run->execution.ports = run->given.ports;
+    run->execution.port_count = run->given.port_count;
     if (r == 0)
         r = part(run, &status, &err);
     if (r > 0) {
@@ -780,7 +405,7 @@ int run_carry_out(const struct invocation *invocation, struct str command)
     if (r == 0 && run->execution.change_set.len && !invocation->values[OPTION_JSON] &&
         !invocation->values[OPTION_DETACH])
         snprintf(changed, sizeof(changed), "%s", strrchr(run->outcome.operation, ':') + 1);
-    int ask_ms = run->ask_ms;
+    int ask_ms = run->given.ask_ms;
     release(run);
     free(run);
     if (changed[0])
@@ -814,7 +439,7 @@ const struct verb verb_run = {
         "The exit status is the command's own; 124 if a budget ended it, 125 if the machine "
         "refused or failed, 126 if the command could not be started, 127 if it was not found, "
         "128+N if signal N ended it, 130 if it was cancelled.",
-    .options = options,
+    .options = run_options,
     .option_count = OPTION_COUNT,
     .run = run_run,
 };
