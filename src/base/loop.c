@@ -17,12 +17,11 @@
 #include "base/clock.h"
 
 #define STEP_LOOP   "wait for descriptors"
-#define BATCH       128
 #define BATCHES_MAX 8 /* of one turn: then whoever owns the process has its own look */
 
 struct loop {
     int epoll;
-    struct epoll_event batch[BATCH];
+    struct epoll_event batch[LOOP_EVENTS_MAX];
     int next, count; /* of the batch: what is still to be called */
     struct loop_timer **heap;
     size_t timer_count, timer_capacity;
@@ -59,12 +58,19 @@ int loop_fd(const struct loop *loop)
 
 /* --- descriptors --------------------------------------------------------------------------- */
 
+/* loop_take of another loop's thread may look at one that has just become ours. */
+static void set_loop(struct loop_watch *watch, const struct loop *loop)
+{
+    __atomic_store_n(&watch->loop, loop, __ATOMIC_RELAXED);
+}
+
 int loop_watch(struct loop *loop, struct loop_watch *watch, int fd, uint32_t events)
 {
     struct epoll_event event = { .events = events, .data.ptr = watch };
     if (epoll_ctl(loop->epoll, EPOLL_CTL_ADD, fd, &event) < 0)
         return -errno;
     watch->fd = fd;
+    set_loop(watch, loop);
     return 0;
 }
 
@@ -88,6 +94,8 @@ int loop_watch_move(struct loop *loop, struct loop_watch *from, struct loop_watc
     if (epoll_ctl(loop->epoll, EPOLL_CTL_MOD, from->fd, &event) < 0)
         return -errno;
     to->fd = TAKE_FD(from->fd);
+    set_loop(to, loop);
+    set_loop(from, NULL);
     forget_batched(loop, from);
     return 0;
 }
@@ -98,6 +106,7 @@ void loop_watch_stop(struct loop *loop, struct loop_watch *watch)
         return;
     (void)!epoll_ctl(loop->epoll, EPOLL_CTL_DEL, watch->fd, NULL);
     watch->fd = -1;
+    set_loop(watch, NULL);
     forget_batched(loop, watch);
 }
 
@@ -196,7 +205,7 @@ static void call_due(struct loop *loop)
 void loop_turn(struct loop *loop)
 {
     for (int batches = 0; batches < BATCHES_MAX; batches++) {
-        loop->count = epoll_wait(loop->epoll, loop->batch, BATCH, 0);
+        loop->count = epoll_wait(loop->epoll, loop->batch, LOOP_EVENTS_MAX, 0);
         if (loop->count <= 0)
             break;
         for (loop->next = 0; loop->next < loop->count;) {
@@ -207,5 +216,20 @@ void loop_turn(struct loop *loop)
         }
     }
     loop->next = loop->count = 0;
+    call_due(loop);
+}
+
+int loop_wait(const struct loop *loop, struct epoll_event ret[LOOP_EVENTS_MAX], int ms)
+{
+    return epoll_wait(loop->epoll, ret, LOOP_EVENTS_MAX, ms);
+}
+
+void loop_take(struct loop *loop, const struct epoll_event *events, int count)
+{
+    for (int i = 0; i < count; i++) {
+        struct loop_watch *watch = events[i].data.ptr;
+        if (__atomic_load_n(&watch->loop, __ATOMIC_RELAXED) == loop)
+            watch->ready(watch, events[i].events);
+    }
     call_due(loop);
 }

@@ -21,7 +21,8 @@
 struct loop;
 
 struct loop_watch {
-    int fd; /* -1: nothing is waited for */
+    int fd;                  /* -1: nothing is waited for */
+    const struct loop *loop; /* the loop's own: that watches it */
     void (*ready)(struct loop_watch *watch, uint32_t events);
 };
 
@@ -43,6 +44,15 @@ int loop_fd(const struct loop *loop);
 int64_t loop_due(const struct loop *loop);
 /* Calls for all that is ready and due, again while there is more, in bounds. */
 void loop_turn(struct loop *loop);
+
+/*
+ * The same for a loop that one thread waits for and others change under a lock: loop_wait without
+ * the lock, for `ms` at most (-1: for ever), then loop_take with it. What was stopped in between is
+ * not called; its memory stays until loop_take has returned.
+ */
+#define LOOP_EVENTS_MAX 128
+int loop_wait(const struct loop *loop, struct epoll_event ret[LOOP_EVENTS_MAX], int ms) MUST_CHECK;
+void loop_take(struct loop *loop, const struct epoll_event *events, int count);
 
 /* `events` as epoll has them; `watch` stays where it is until it is stopped. 0 or -errno. */
 int loop_watch(struct loop *loop, struct loop_watch *watch, int fd, uint32_t events) MUST_CHECK;

@@ -1,8 +1,8 @@
 /*
  * carrier: see the header.
  *
- * Theory of operation. The thread waits for its loop without a lock, and takes
- * its turn under one. The lock is two mutexes: who wants to enter holds `gate`
+ * Theory of operation. The thread waits for its loop without a lock, and tells
+ * what has happened under one. The lock is two mutexes: who wants to enter holds `gate`
  * while it waits for `turn`, so that a thread that is busy cannot take the next
  * turn before it.
  *
@@ -11,7 +11,6 @@
  */
 #include "doors/network/carrier.h"
 
-#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -20,6 +19,7 @@
 #include "base/clock.h"
 
 #define STEP_CARRIER "relay connections in a second thread"
+#define YIELDS       4 /* before it sleeps: to be woken costs more than to look again */
 #define STACK_BYTES  ((size_t)128 << 10)
 
 struct carrier {
@@ -94,20 +94,31 @@ static int patience(const struct loop *loop)
     return !due ? -1 : due <= now ? 0 : due - now < INT32_MAX ? (int)(due - now) : INT32_MAX;
 }
 
+/* Others first, where there has just been something: what they do is what comes next. */
+static int wait(const struct loop *loop, int ms, bool was_busy, struct epoll_event *ret)
+{
+    int count = 0;
+    for (int i = 0; was_busy && i < YIELDS && count <= 0; i++) {
+        sched_yield();
+        count = loop_wait(loop, ret, 0);
+    }
+    return count > 0 ? count : loop_wait(loop, ret, ms);
+}
+
 static void *work(void *context)
 {
     struct carrier *carrier = context;
-    struct pollfd polled = { .fd = loop_fd(carrier->loop), .events = POLLIN };
-    for (;;) {
+    struct epoll_event events[LOOP_EVENTS_MAX];
+    for (int count = 0;;) {
         carrier_enter(carrier);
         bool ends = carrier->ends;
         if (!ends)
-            loop_turn(carrier->loop);
+            loop_take(carrier->loop, events, count);
         int wait_ms = patience(carrier->loop);
         carrier_leave(carrier);
         if (ends)
             return NULL;
-        (void)poll(&polled, 1, wait_ms);
+        count = wait(carrier->loop, wait_ms, count > 0, events);
     }
 }
 

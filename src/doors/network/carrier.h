@@ -1,5 +1,5 @@
 /*
- * carrier: a second thread, with a loop and a pool of its own.
+ * carrier: a thread with a loop and a pool of its own.
  *
  * What is in its loop is the thread's, except while somebody is entered: then
  * the thread does nothing, and all of it may be touched. The thread tells its

@@ -140,7 +140,6 @@ static void end(struct flow *flow, bool reset)
 {
     struct flows *flows = flow->flows;
     flow_bring_back(flow);
-    flows->lasting[false] -= flow->moves >= FLOW_LASTS_AFTER;
     flow_enter(flow, FLOW_ENDED);
     loop_timer_stop(flows->options.loop, &flow->timer);
     setup_free(TAKE_PTR(flow->setup));
@@ -264,7 +263,7 @@ static void hear_client(struct loop_watch *watch, uint32_t events)
 {
     struct flow *flow = LOOP_OWNER(watch, struct flow, client);
     pump_hear(&flow->pump, PUMP_CLIENT, events);
-    if (flow->carrier)
+    if (flow->carried_by)
         flow_carry(flow);
     else if (flow->state >= FLOW_OPEN)
         move(flow);
@@ -277,7 +276,7 @@ static void hear_client(struct loop_watch *watch, uint32_t events)
 static void hear_server(struct loop_watch *watch, uint32_t events)
 {
     struct flow *flow = LOOP_OWNER(watch, struct flow, server);
-    if (flow->carrier) {
+    if (flow->carried_by) {
         pump_hear(&flow->pump, PUMP_SERVER, events);
         flow_carry(flow);
         return;

@@ -34,16 +34,16 @@ struct flow {
     struct loop_timer timer;
     int64_t opened_ms, active_ms;
     struct pump pump;
-    struct carrier *carrier;    /* that relays it; NULL: the door's own thread does */
-    struct loop_timer again;    /* the carrier's: it has more to move */
-    struct flow *next_returned; /* on the carrier's list */
-    bool returns;               /* it is on that list, with what the pump had said: */
-    unsigned char outcome;      /* enum pump_state */
-    uint16_t moves;             /* up to FLOW_LASTS_AFTER */
-    unsigned char state;        /* enum flow_state; flow_enter alone changes it */
-    bool busy : 1;              /* it has more to move, as soon as others have had their turn */
-    bool by_address : 1;        /* an address was dialled; the name, if any, is the hello's */
-    bool by_resolution : 1;     /* the name was resolved here, and the address asked about */
+    struct flow_carrier *carried_by; /* NULL: the door's own thread relays it */
+    struct loop_timer again;         /* the carrier's: it has more to move */
+    struct flow *next_returned;      /* on the carrier's list */
+    bool returns;                    /* it is on that list, with what the pump had said: */
+    unsigned char outcome;           /* enum pump_state */
+    uint16_t moves;                  /* up to FLOW_LASTS_AFTER */
+    unsigned char state;             /* enum flow_state; flow_enter alone changes it */
+    bool busy : 1;          /* it has more to move, as soon as others have had their turn */
+    bool by_address : 1;    /* an address was dialled; the name, if any, is the hello's */
+    bool by_resolution : 1; /* the name was resolved here, and the address asked about */
     struct target target;
 };
 
@@ -53,6 +53,15 @@ struct flow_listener {
     bool is_for_any; /* address: what arrives has the one that was dialled as its own */
     struct flows *flows;
 };
+
+/* A thread that relays, what it has to say, and how many flows are its own. */
+struct flow_carrier {
+    struct carrier *carrier; /* NULL until it is needed */
+    struct loop_watch watch;
+    struct flow *returned;
+    size_t count;
+};
+#define FLOW_CARRIERS 2
 
 #define FLOW_SLAB 64
 struct flows {
@@ -64,12 +73,9 @@ struct flows {
     size_t slab_count, counts[FLOW_STATE_COUNT];
     struct flow_listener listeners[FLOW_LISTENERS_MAX];
     size_t listener_count;
-    struct carrier *carrier; /* NULL until one is needed */
-    bool is_alone;           /* none is to be had */
-    struct loop_watch returns;
-    struct flow *returned;
-    size_t lasting[2]; /* flows that have lasted: the door's own, the carrier's */
-    bool paused;       /* nothing is accepted until there is room, or are descriptors */
+    struct flow_carrier carriers[FLOW_CARRIERS];
+    bool is_alone; /* none is to be had */
+    bool paused;   /* nothing is accepted until there is room, or are descriptors */
     struct loop_timer retry;
 };
 
@@ -120,12 +126,12 @@ static inline void flow_note_active(struct flow *flow)
 
 /* It has moved once more; it may be the carrier's when this returns. */
 void flow_lasts(struct flow *flow);
-/* In the carrier's thread: moves what there is to move. */
+/* In a carrier's thread: moves what there is to move. */
 void flow_carry(struct flow *flow);
 /* It is the door's again, whoever relayed it. */
 void flow_bring_back(struct flow *flow);
 /* Nothing is carried any more. */
-void flows_end_carrier(struct flows *flows);
+void flows_end_carriers(struct flows *flows);
 
 /* --- flow_setup.c -------------------------------------------------------------------------- */
 

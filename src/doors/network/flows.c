@@ -295,14 +295,14 @@ void flows_free(struct flows *flows)
     pause_accepting(flows);
     loop_timer_stop(flows->options.loop, &flows->retry);
     flows->listener_count = 0;
-    for (size_t i = 0; i < flows->slab_count; i++) {
-        for (size_t k = 0; k < FLOW_SLAB; k++) {
-            if (flows->slabs[i][k].state != FLOW_FREE)
-                flow_break(&flows->slabs[i][k]);
-        }
-        free(flows->slabs[i]);
+    for (size_t i = 0; i < flows->slab_count * FLOW_SLAB; i++) {
+        struct flow *flow = &flows->slabs[i / FLOW_SLAB][i % FLOW_SLAB];
+        if (flow->state != FLOW_FREE)
+            flow_break(flow);
     }
-    flows_end_carrier(flows);
+    flows_end_carriers(flows); /* they may look at a flow that has ended */
+    for (size_t i = 0; i < flows->slab_count; i++)
+        free(flows->slabs[i]);
     tls_legs_free(flows->legs);
     pump_pool_free(flows->pool);
     free(flows);
