@@ -282,9 +282,10 @@ while True:
         break
     seen += piece
     os.write(1, piece)
-    while answers and seen.rstrip(b" ").endswith(b":") and b"agent-machine: " in seen.rsplit(b"\n", 1)[-1]:
+    question = seen.rsplit(b"\n", 1)[-1]  # names its letters in brackets; a line may come in parts
+    while answers and b"agent-machine: " in question and b"[" in question and question.endswith(b": "):
         os.write(terminal, answers.pop(0))
-        seen = b""
+        seen = question = b""
 sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 END
     typed=$1
